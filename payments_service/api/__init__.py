@@ -1,0 +1,46 @@
+"""Doors: HTTP in, JSON out, no decisions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app, g
+
+from payments_service.errors import InvalidInput
+from payments_service.flows.create_order import Urls
+from payments_service.gateways.base import Gateway
+from payments_service.ledger.db import Database
+from payments_service.settings import Settings
+
+
+@dataclass(frozen=True)
+class Services:
+    """What `create_app` wired together, for the doors to hand to the flows."""
+
+    settings: Settings
+    db: Database
+    gateways: tuple[Gateway, ...]
+    """Every configured provider, the one that takes new orders first."""
+
+    @property
+    def urls(self) -> Urls:
+        return Urls(self.settings.backend_url)
+
+    def gateway_names(self) -> list[str]:
+        return list(dict.fromkeys(gateway.name for gateway in self.gateways))
+
+    def providers(self, gateway_name: str) -> Sequence[Gateway]:
+        """The providers of one gateway as the API calls it; InvalidInput names those that are on."""
+        found = [gateway for gateway in self.gateways if gateway.name == gateway_name.strip().lower()]
+        if not found:
+            message = f"Invalid gateway. Supported: {', '.join(self.gateway_names())}"
+            raise InvalidInput(message, details={"gateway": [message]})
+        return found
+
+
+def services() -> Services:
+    return cast(Services, current_app.extensions["payments_service"])
+
+
+def request_id() -> str:
+    return cast(str, g.request_id)

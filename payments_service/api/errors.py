@@ -1,0 +1,71 @@
+"""One shape for every error: `error` for people, `code` for programs, `details` by field."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from payments_service.api import services
+from payments_service.errors import PaymentsError, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+STORE_RETRY_SECONDS = 5
+
+
+def register(app: Flask) -> None:
+    app.register_error_handler(PaymentsError, _ours)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def _ours(error: Exception) -> Response:
+    assert isinstance(error, PaymentsError)  # noqa: S101 (registered for this class)
+    extra = dict(error.extra)
+    explanation = getattr(error, "explanation", None)
+    if explanation and services().settings.is_development:
+        extra["details"] = explanation
+    log.info("Refused", extra={"data": {"status": error.http_status, "code": error.code}})
+    response = _body(error.http_status, error.message, error.code, extra)
+    retry_after = getattr(error, "retry_after_seconds", None)
+    if isinstance(error, StoreUnavailable):
+        retry_after = STORE_RETRY_SECONDS
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    return response
+
+
+def _http(error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 (registered for this class)
+    status = error.code or 500
+    extra: dict[str, Any] = {}
+    title = HTTPStatus(status).phrase
+    if status == 404:
+        extra["message"] = f"Endpoint {request.method} {request.path} does not exist"
+    elif status == 400:
+        title = error.description or title
+    response = _body(status, title, title_code(status), extra)
+    for name, value in error.get_headers():  # Allow, Retry-After
+        if name.lower() != "content-type":
+            response.headers.setdefault(name, value)
+    return response
+
+
+def _unforeseen(error: Exception) -> Response:
+    log.error("Unforeseen error", exc_info=error)
+    return _body(500, "Internal server error", "internal_error", {})
+
+
+def title_code(status: int) -> str:
+    """413 → payload_too_large, by the names of the HTTP standard."""
+    known = {400: "bad_request", 413: "payload_too_large"}
+    return known.get(status) or HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")
+
+
+def _body(status: int, sentence: str, code: str, extra: Mapping[str, Any]) -> Response:
+    response = jsonify({"success": False, "error": sentence, "code": code, **extra})
+    response.status_code = status
+    return response

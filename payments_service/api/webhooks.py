@@ -1,0 +1,23 @@
+"""The webhook doors: raw bytes in, 200 once they are stored."""
+
+from flask import Blueprint, request
+from flask.typing import ResponseReturnValue
+
+from payments_service.api import guards, services
+from payments_service.errors import InvalidInput, NotFound
+from payments_service.flows import webhook
+
+blueprint = Blueprint("webhooks", __name__, url_prefix="/api/webhook")
+
+
+@blueprint.post("/<gateway>")
+@guards.gateway_credentials
+def receive(gateway: str) -> ResponseReturnValue:
+    raw_body = request.get_data()
+    try:
+        providers = services().providers(gateway)
+    except InvalidInput as error:
+        raise NotFound("This gateway is switched off", code="gateway_off") from error
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    webhook.receive(services().db, providers[0], headers, raw_body)
+    return {"success": True, "message": "Webhook received"}

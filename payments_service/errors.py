@@ -1,0 +1,111 @@
+"""The exceptions of the house, told apart by what the caller must do next.
+
+Every one knows its `code` (for programs) and its HTTP status. Those of a gateway also answer the
+question that matters: did money move?
+"""
+
+
+class PaymentsError(Exception):
+    """Base of all. `str(error)` is a sentence that may be shown to anybody."""
+
+    code = "internal_error"
+    http_status = 500
+
+    def __init__(self, message: str, *, code: str | None = None, **extra: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.code
+        self.extra = extra
+        """Further members of the JSON answer, camelCase."""
+
+
+class InvalidInput(PaymentsError):
+    """The caller's words are off. `details` by field."""
+
+    code = "validation_error"
+    http_status = 400
+
+    def __init__(
+        self, message: str, *, code: str | None = None, details: dict[str, list[str]] | None = None
+    ) -> None:
+        super().__init__(message, code=code, **({"details": details} if details else {}))
+
+
+class NotFound(PaymentsError):
+    code = "not_found"
+    http_status = 404
+
+
+class Conflict(PaymentsError):
+    code = "conflict"
+    http_status = 409
+
+
+class StoreUnavailable(PaymentsError):
+    """The database did not take it. Nothing was promised; send again."""
+
+    code = "store_unavailable"
+    http_status = 503
+
+
+class MissingCredentials(PaymentsError):
+    """A webhook that shows no credentials."""
+
+    code = "signature_missing"
+    http_status = 400
+
+
+class SignatureInvalid(PaymentsError):
+    """Credentials or a signature that are wrong. Believe nothing of what came with them."""
+
+    code = "signature_invalid"
+    http_status = 401
+
+
+class GatewayError(PaymentsError):
+    """The gateway did not do what it was asked to. `retryable`: a further try may succeed."""
+
+    code = "gateway_error"
+    retryable = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        gateway_code: str | None = None,
+        gateway_status: int | None = None,
+        retry_after_seconds: int | None = None,
+        existing_order_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.gateway_code = gateway_code
+        self.gateway_status = gateway_status
+        self.retry_after_seconds = retry_after_seconds
+        self.existing_order_id = existing_order_id
+        """The order that the gateway says is in the way of a new one, where it says so."""
+
+
+class Rejected(GatewayError):
+    """The gateway understood and said no. No money moved; the same words get the same answer."""
+
+    code = "gateway_rejected"
+
+
+class UnknownAtGateway(Rejected):
+    """The gateway says it knows no such thing. Right after a timeout that is still unknown."""
+
+    code = "unknown_at_gateway"
+
+
+class Unavailable(GatewayError):
+    """The request was not carried out: not connected, or turned away. No money moved."""
+
+    code = "gateway_unavailable"
+    retryable = True
+
+
+class OutcomeUnknown(GatewayError):
+    """The request may have been carried out: perhaps money moved. Resolved by asking, never by resending."""
+
+    code = "outcome_unknown"
+    retryable = True

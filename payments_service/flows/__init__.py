@@ -1,0 +1,1 @@
+"""What happens: one file per flow, each read from top to bottom."""

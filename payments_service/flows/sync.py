@@ -1,0 +1,420 @@
+"""The one door: every piece of news about a payment ends in `apply`, under the payment's row lock.
+
+A browser's return, a webhook, a status page and the clock ring; none of them sets a status. They bring
+a gateway's PaymentSnapshot here, and the questions are always the same: is it this order? do amount and
+currency agree? is the move legal? is it newer, or higher? Only then the payment moves, with a row in
+the audit trail. Older or doubled news does no harm.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from payments_service.errors import GatewayError
+from payments_service.gateways.base import (
+    AttemptSnapshot,
+    Deadline,
+    Gateway,
+    OrderRef,
+    PaymentSnapshot,
+    RefundSnapshot,
+    WebhookEvent,
+)
+from payments_service.ledger import events, inbox, payments
+from payments_service.ledger.db import Database
+from payments_service.ledger.tables import Payment, PaymentAttempt, PaymentOrder, PaymentWebhook, Refund
+from payments_service.states import (
+    ATTEMPT_RANK,
+    REFUND_RANK,
+    AttemptStatus,
+    PaymentStatus,
+    RefundStatus,
+    may_move,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bell:
+    """Who rang (webhook, verify, status, return, create-order, clock) and by which id."""
+
+    source: str
+    actor: str
+
+
+class FollowUp(Enum):
+    """What is left to do at the gateway once the transaction has been committed."""
+
+    NOTHING = "nothing"
+    FETCH = "fetch"
+    CAPTURE = "capture"
+
+
+def refresh(db: Database, gateway: Gateway, payment_id: UUID, bell: Bell, deadline: Deadline) -> None:
+    """Ask the gateway about the payment's current order and apply the answer.
+
+    Money that is held is captured on the way, and whatever the capture answers is settled by asking
+    again. Raises GatewayError when the gateway could not be asked; nothing has changed then.
+    """
+    if _ask(db, gateway, payment_id, bell, deadline) is FollowUp.CAPTURE:
+        _capture(db, gateway, payment_id, deadline)
+        _ask(db, gateway, payment_id, bell, deadline)
+
+
+def settle(
+    db: Database,
+    gateway: Gateway,
+    payment_id: UUID,
+    order_id: UUID,
+    snapshot: PaymentSnapshot,
+    bell: Bell,
+    *,
+    generation: int | None = None,
+) -> FollowUp:
+    """Write down what the gateway says of an order, and with it what was waiting for that order.
+
+    With `generation`, only while the call is still that caller's to answer for.
+    """
+    with db.begin() as session:
+        if snapshot.order.gateway_order_id:
+            payments.lock_order_name(session, gateway.provider, snapshot.order.gateway_order_id)
+        payment = payments.lock(session, payment_id)
+        order = session.get_one(PaymentOrder, order_id)
+        if generation is not None and order.generation != generation:
+            log.warning("Answer came after a takeover", extra={"data": {"id": payment_id}})
+            return FollowUp.NOTHING
+        is_new = _open_order(payment, order, snapshot)
+        follow_up = apply(session, payment, order, snapshot, bell)
+        if is_new:
+            _apply_waiting(session, gateway, payment, order)
+        if gateway.our_clock_expires:
+            expire_if_due(session, payment)
+        return follow_up
+
+
+def apply(
+    session: Session, payment: Payment, order: PaymentOrder, snapshot: PaymentSnapshot, bell: Bell
+) -> FollowUp:
+    """Apply a snapshot to a payment whose row the caller has locked."""
+    if not _is_about(order, snapshot):
+        log.error("News of another order", extra={"data": _ids(payment, snapshot)})
+        return FollowUp.NOTHING
+    newer = payment.observed_at is None or snapshot.observed_at > payment.observed_at
+    _record_attempts(session, payment, order, snapshot, bell)
+    _record_refunds(session, payment, snapshot, bell)
+    if snapshot.status is None:
+        log.error("Unknown status from gateway", extra={"data": _ids(payment, snapshot)})
+        return FollowUp.NOTHING
+    if _amounts_differ(payment, snapshot):
+        if not snapshot.fetched:
+            return FollowUp.FETCH
+        quarantine(session, payment, "amount_mismatch", bell, _amount_evidence(payment, snapshot))
+        return FollowUp.NOTHING
+    _move_on(session, payment, snapshot, bell, newer=newer)
+    if newer:
+        payment.observed_at = snapshot.observed_at
+    if payment.status == PaymentStatus.AUTHORIZED and not payment.review:
+        return FollowUp.CAPTURE
+    return FollowUp.NOTHING
+
+
+def apply_event(
+    session: Session, payment: Payment, order: PaymentOrder, event: WebhookEvent, row: PaymentWebhook
+) -> FollowUp:
+    """Apply a stored event of this order and say so in its inbox row.
+
+    An event that cannot be applied is undone, kept with its error, and does not disturb the others.
+    """
+    row.payment_id = payment.id
+    follow_up = FollowUp.FETCH if event.wake_up else FollowUp.NOTHING
+    try:
+        with session.begin_nested():
+            if event.snapshot is not None:
+                follow_up = apply(session, payment, order, event.snapshot, Bell("webhook", event.event_id))
+                payment.webhook_data = {"type": event.type, "eventId": event.event_id}
+    except OperationalError:
+        raise  # the store itself is in trouble: nothing was kept, so nothing may be acknowledged
+    except Exception as error:
+        row.outcome, row.error = "failed", type(error).__name__
+        log.exception("Webhook could not be applied", extra={"data": {"eventId": event.event_id}})
+        return FollowUp.FETCH
+    row.processed, row.outcome = True, "applied" if event.snapshot else "stored"
+    return follow_up
+
+
+def move(
+    session: Session, payment: Payment, to: PaymentStatus, bell: Bell, reason: str, evidence: dict[str, Any]
+) -> None:
+    """Change the status: the only place that does, and never without its row in the trail."""
+    before = payment.status
+    payment.status, payment.updated_at = to, datetime.now(UTC)
+    events.append(
+        session,
+        payment,
+        "status",
+        source=bell.source,
+        actor=bell.actor,
+        reason=reason,
+        evidence=evidence,
+        from_status=before,
+        to_status=to,
+    )
+    fields = {"id": payment.id, "from": before, "to": to, "source": bell.source, "reason": reason}
+    log.info("Payment status", extra={"data": {**fields, **evidence}})
+
+
+def quarantine(session: Session, payment: Payment, why: str, bell: Bell, evidence: dict[str, Any]) -> None:
+    """Flag the payment for a person, once for each reason."""
+    if payment.review == why:
+        return
+    payment.review, payment.updated_at = why, datetime.now(UTC)
+    events.append(
+        session, payment, "review", source=bell.source, actor=bell.actor, reason=why, evidence=evidence
+    )
+    log.error("Payment needs review", extra={"data": {"id": payment.id, "why": why, **evidence}})
+
+
+def expire_if_due(session: Session, payment: Payment) -> None:
+    """End an open payment whose time has run out. A late success is still welcome."""
+    if payment.status != PaymentStatus.PENDING or datetime.now(UTC) < payment.expires_at:
+        return
+    evidence = {"expiresAt": payment.expires_at.isoformat()}
+    move(session, payment, PaymentStatus.EXPIRED, Bell("clock", "order-expiry"), "time ran out", evidence)
+
+
+# ── asking ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _ask(db: Database, gateway: Gateway, payment_id: UUID, bell: Bell, deadline: Deadline) -> FollowUp:
+    with db.read() as session:
+        order = payments.current_order(session, payment_id)
+    snapshot = gateway.fetch_payment(OrderRef(order.wire_id, order.gateway_order_id), deadline)
+    return settle(db, gateway, payment_id, order.id, snapshot, bell)
+
+
+def _capture(db: Database, gateway: Gateway, payment_id: UUID, deadline: Deadline) -> None:
+    """Take what is held. Sent once; an error may mean that it is captured already, so ask, do not judge."""
+    with db.read() as session:
+        held = [a for a in payments.attempts(session, payment_id) if a.status == AttemptStatus.AUTHORIZED]
+    for attempt in held[:1]:
+        try:
+            gateway.capture(attempt.transaction_id, attempt.money, deadline)
+        except GatewayError as error:
+            fields = {"id": payment_id, "paymentId": attempt.transaction_id, "error": error.code}
+            log.warning("Capture was not confirmed", extra={"data": fields})
+
+
+# ── an order becomes known ──────────────────────────────────────────────────────────────────────────
+
+
+def _open_order(payment: Payment, order: PaymentOrder, snapshot: PaymentSnapshot) -> bool:
+    """Note the gateway's id of our order, once; whether this was news."""
+    if order.gateway_order_id or not snapshot.order.gateway_order_id:
+        return False
+    order.gateway_order_id, order.status = snapshot.order.gateway_order_id, "open"
+    order.updated_at = datetime.now(UTC)
+    payment.order_id = order.wire_id
+    if snapshot.checkout:
+        order.checkout = dict(snapshot.checkout.fields)
+        payment.order_id = snapshot.checkout.order_id
+    return True
+
+
+def _apply_waiting(session: Session, gateway: Gateway, payment: Payment, order: PaymentOrder) -> None:
+    """Apply what arrived before anybody knew that this order is ours."""
+    session.flush()
+    known_by = [order.wire_id, order.gateway_order_id or order.wire_id]
+    for row in inbox.foreign(session, gateway.provider, known_by):
+        event = gateway.reread_webhook(row.event_id, row.payload)
+        apply_event(session, payment, order, event, row)
+
+
+# ── the questions ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _is_about(order: PaymentOrder, snapshot: PaymentSnapshot) -> bool:
+    ref = snapshot.order
+    return ref.wire_id in ("", order.wire_id) and ref.gateway_order_id in (None, order.gateway_order_id)
+
+
+def _amounts_differ(payment: Payment, snapshot: PaymentSnapshot) -> bool:
+    """The order's amount must be ours; and no attempt may have taken another sum without paying it."""
+    if snapshot.amount != payment.money:
+        return True
+    return snapshot.status is not PaymentStatus.COMPLETED and any(
+        attempt.status is AttemptStatus.SUCCEEDED and attempt.amount != payment.money
+        for attempt in snapshot.attempts
+    )
+
+
+def _move_on(
+    session: Session, payment: Payment, snapshot: PaymentSnapshot, bell: Bell, *, newer: bool
+) -> None:
+    rows = payments.attempts(session, payment.id)
+    claimed, released = _claim(payment, snapshot, rows)
+    current = PaymentStatus(payment.status)
+    deciding = _deciding(rows)
+    if current is not PaymentStatus.COMPLETED and newer:
+        payment.gateway_status = snapshot.gateway_status
+    if (reason := may_move(current, claimed, newer=newer, released=released)) is not None:
+        payment.gateway_status = snapshot.gateway_status
+        move(session, payment, claimed, bell, reason, _evidence(payment, snapshot, deciding))
+    if deciding and not (current is PaymentStatus.COMPLETED and payment.transaction_id):
+        payment.transaction_id, payment.payment_method = deciding.transaction_id, deciding.method
+    paid = [row.transaction_id for row in rows if row.status == AttemptStatus.SUCCEEDED]
+    if len(paid) > 1:
+        quarantine(session, payment, "second_success", bell, {"paymentIds": paid})
+
+
+def _claim(
+    payment: Payment, snapshot: PaymentSnapshot, rows: list[PaymentAttempt]
+) -> tuple[PaymentStatus, bool]:
+    """What the snapshot says the payment is, and whether a hold is proven to have been released."""
+    statuses = {row.status for row in rows}
+    holds = {AttemptStatus.AUTHORIZED, AttemptStatus.SUCCEEDED, AttemptStatus.REFUNDED}
+    released = AttemptStatus.VOIDED in statuses and not statuses & holds
+    claimed = snapshot.status or PaymentStatus.PENDING
+    if payment.status == PaymentStatus.AUTHORIZED and claimed is PaymentStatus.PENDING and released:
+        return PaymentStatus.FAILED, True
+    return claimed, released
+
+
+def _deciding(rows: list[PaymentAttempt]) -> PaymentAttempt | None:
+    """The attempt that paid, else the one that holds money."""
+    for status in (AttemptStatus.SUCCEEDED, AttemptStatus.REFUNDED, AttemptStatus.AUTHORIZED):
+        for row in rows:
+            if row.status == status:
+                return row
+    return None
+
+
+# ── what is written beside the status ───────────────────────────────────────────────────────────────
+
+
+def _record_attempts(
+    session: Session, payment: Payment, order: PaymentOrder, snapshot: PaymentSnapshot, bell: Bell
+) -> None:
+    for attempt in snapshot.attempts:
+        if attempt.status is None:
+            log.error(
+                "Unknown status from gateway",
+                extra={"data": {**_ids(payment, snapshot), "paymentId": attempt.transaction_id}},
+            )
+        _record_attempt(session, payment, order, attempt, bell)
+    session.flush()
+
+
+def _record_attempt(
+    session: Session, payment: Payment, order: PaymentOrder, attempt: AttemptSnapshot, bell: Bell
+) -> None:
+    status = attempt.status or AttemptStatus.PENDING
+    row = payments.attempt(session, order.provider, attempt.transaction_id)
+    before = row.status if row else None
+    if row is None:
+        row = PaymentAttempt(
+            order_id=order.id,
+            provider=order.provider,
+            transaction_id=attempt.transaction_id,
+            amount=attempt.amount.minor,
+            currency=attempt.amount.currency,
+        )
+        session.add(row)
+    elif row.order_id != order.id:
+        log.error("Attempt of another order", extra={"data": {"paymentId": attempt.transaction_id}})
+        return
+    elif ATTEMPT_RANK[status] <= ATTEMPT_RANK[AttemptStatus(row.status)]:
+        return
+    row.status, row.gateway_status = status, attempt.gateway_status
+    row.method, row.error_code = attempt.method, attempt.error_code
+    evidence = {
+        "paymentId": attempt.transaction_id,
+        "gatewayStatus": attempt.gateway_status,
+        "amountPaise": attempt.amount.minor,
+    }
+    _trail(session, payment, "attempt", bell, before, status, evidence)
+
+
+def _record_refunds(session: Session, payment: Payment, snapshot: PaymentSnapshot, bell: Bell) -> None:
+    for refund in snapshot.refunds or ():
+        _record_refund(session, payment, refund, bell)
+    session.flush()
+
+
+def _record_refund(session: Session, payment: Payment, refund: RefundSnapshot, bell: Bell) -> None:
+    attempt = payments.attempt(session, payment.provider, refund.transaction_id)
+    if attempt is None:
+        log.error("Refund of an unknown attempt", extra={"data": {"refundId": refund.gateway_refund_id}})
+        return
+    status = refund.status or RefundStatus.PENDING
+    row = payments.refund(session, payment.provider, refund.gateway_refund_id)
+    before = row.status if row else None
+    if row is None:
+        row = Refund(
+            payment_id=payment.id,
+            attempt_id=attempt.id,
+            provider=payment.provider,
+            gateway_refund_id=refund.gateway_refund_id,
+            amount=refund.amount.minor,
+            currency=refund.amount.currency,
+        )
+        session.add(row)
+    elif REFUND_RANK[status] <= REFUND_RANK[RefundStatus(row.status)]:
+        return
+    row.status, row.gateway_status = status, refund.gateway_status
+    evidence = {"refundId": refund.gateway_refund_id, "amountPaise": refund.amount.minor}
+    _trail(session, payment, "refund", bell, before, status, evidence)
+
+
+def _trail(
+    session: Session,
+    payment: Payment,
+    kind: str,
+    bell: Bell,
+    before: str | None,
+    after: str,
+    evidence: dict[str, Any],
+) -> None:
+    events.append(
+        session,
+        payment,
+        kind,
+        source=bell.source,
+        actor=bell.actor,
+        reason="the gateway says so",
+        evidence=evidence,
+        from_status=before,
+        to_status=after,
+    )
+
+
+def _ids(payment: Payment, snapshot: PaymentSnapshot) -> dict[str, Any]:
+    return {
+        "id": payment.id,
+        "orderId": snapshot.order.gateway_order_id or snapshot.order.wire_id,
+        "gatewayStatus": snapshot.gateway_status,
+    }
+
+
+def _amount_evidence(payment: Payment, snapshot: PaymentSnapshot) -> dict[str, Any]:
+    return {
+        "orderedPaise": payment.amount,
+        "gatewayPaise": snapshot.amount.minor,
+        "gatewayCurrency": snapshot.amount.currency,
+        "paidPaise": [a.amount.minor for a in snapshot.attempts if a.status is AttemptStatus.SUCCEEDED],
+    }
+
+
+def _evidence(payment: Payment, snapshot: PaymentSnapshot, deciding: PaymentAttempt | None) -> dict[str, Any]:
+    return {
+        "orderId": payment.order_id,
+        "gatewayStatus": snapshot.gateway_status,
+        "observedAt": snapshot.observed_at.isoformat(),
+        "paymentId": deciding.transaction_id if deciding else None,
+    }

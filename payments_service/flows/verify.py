@@ -1,0 +1,91 @@
+"""The payer is back: is it paid? The browser's word opens the question, the gateway answers it."""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from payments_service.errors import GatewayError, NotFound, PaymentsError, SignatureInvalid
+from payments_service.flows import status, sync
+from payments_service.flows.sync import Bell
+from payments_service.flows.views import PaymentView, view
+from payments_service.gateways.base import Deadline, Gateway, OrderRef
+from payments_service.ledger import payments
+from payments_service.ledger.db import Database
+from payments_service.states import PaymentStatus
+
+log = logging.getLogger(__name__)
+
+BUDGET_SECONDS = 10.0
+RETRY_AFTER_SECONDS = 5
+
+
+class NotCompletedYet(PaymentsError):
+    """Not paid as far as anybody knows; asking again later may bring another answer."""
+
+    code = "payment_pending"
+    http_status = 402
+
+    def __init__(self, payment: PaymentView) -> None:
+        super().__init__("Payment is not completed yet", paymentStatus=payment.status.value, retryable=True)
+        self.retry_after_seconds = RETRY_AFTER_SECONDS
+
+
+class VerificationFailed(PaymentsError):
+    """The order can no longer be paid as it stands, or the browser's proof is forged."""
+
+    code = "payment_failed"
+    http_status = 400
+
+
+class UnderReview(PaymentsError):
+    code = "payment_review"
+    http_status = 409
+
+
+def verify(
+    db: Database,
+    gateway_name: str,
+    providers: Sequence[Gateway],
+    fields: Mapping[str, str],
+    request_id: str,
+) -> PaymentView:
+    """The completed payment, else an error: nothing that is not paid is ever a success.
+
+    `fields` are the gateway's verify fields; `orderId` is always one of them.
+    """
+    with db.read() as session:
+        payment = payments.find(session, gateway_name, fields["orderId"])
+        gateway = next((g for g in providers if payment and g.provider == payment.provider), None)
+        if payment is None or gateway is None:
+            raise NotFound("Payment not found")
+        order = payments.current_order(session, payment.id)
+        known = view(session, payment)
+    _check_proof(gateway, OrderRef(order.wire_id, order.gateway_order_id), fields)
+    if known.status is PaymentStatus.COMPLETED:
+        return known
+    try:
+        sync.refresh(db, gateway, payment.id, Bell("verify", request_id), Deadline(BUDGET_SECONDS))
+    except GatewayError as error:
+        log.warning("Verification without an answer", extra={"data": {"id": payment.id, "error": error.code}})
+    return _completed(status.by_id(db, payment.id))
+
+
+def _check_proof(gateway: Gateway, order: OrderRef, fields: Mapping[str, str]) -> None:
+    try:
+        gateway.check_return(order, fields)
+    except SignatureInvalid as error:
+        log.warning("Payment signature verification failed", extra={"data": {"orderId": fields["orderId"]}})
+        raise VerificationFailed("Payment signature verification failed", code="signature_invalid") from error
+
+
+def _completed(payment: PaymentView) -> PaymentView:
+    if payment.status is PaymentStatus.COMPLETED:
+        return payment
+    if payment.review:
+        raise UnderReview("Payment is under review", paymentStatus=payment.status.value)
+    if payment.status in (PaymentStatus.FAILED, PaymentStatus.EXPIRED):
+        raise VerificationFailed(
+            "Payment verification failed",
+            status=payment.gateway_status,
+            paymentStatus=payment.status.value,
+        )
+    raise NotCompletedYet(payment)

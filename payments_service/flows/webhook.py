@@ -1,0 +1,101 @@
+"""A gateway calls: authenticate, keep the event and its effect in one transaction, answer 200."""
+
+import logging
+from collections.abc import Mapping
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from payments_service.errors import PaymentsError
+from payments_service.flows import sync
+from payments_service.flows.create_order import WIRE_PREFIX
+from payments_service.flows.sync import Bell, FollowUp
+from payments_service.gateways.base import Deadline, EventKind, Gateway, WebhookEvent
+from payments_service.ledger import inbox, payments
+from payments_service.ledger.db import Database
+from payments_service.ledger.tables import PaymentWebhook
+
+log = logging.getLogger(__name__)
+
+FOLLOW_UP_SECONDS = 2.0
+"""Gateways wait three to five seconds for their answer; what takes longer is done by others."""
+
+NOT_OURS_TO_APPLY = (EventKind.IGNORED, EventKind.UNKNOWN, EventKind.UNREADABLE, EventKind.SETTLEMENT)
+
+
+def receive(db: Database, gateway: Gateway, headers: Mapping[str, str], raw_body: bytes) -> None:
+    """Take in one webhook. Raises MissingCredentials, SignatureInvalid, or StoreUnavailable, and then
+    nothing was kept; otherwise the event is stored, whatever it says."""
+    event = gateway.read_webhook(headers, raw_body)
+    with db.begin() as session:
+        row = _store(session, gateway, event, headers, raw_body)
+        if row is None:
+            log.info("Webhook again", extra={"data": _about(gateway, event)})
+            return
+        payment_id, follow_up = _take_effect(session, gateway, event, row)
+        log.info("Webhook", extra={"data": {**_about(gateway, event), "outcome": row.outcome}})
+    if payment_id and follow_up is not FollowUp.NOTHING:
+        _follow_up(db, gateway, payment_id, event)
+
+
+def _store(
+    session: Session, gateway: Gateway, event: WebhookEvent, headers: Mapping[str, str], raw_body: bytes
+) -> PaymentWebhook | None:
+    return inbox.store(
+        session,
+        gateway=gateway.name,
+        provider=gateway.provider,
+        event_id=event.event_id,
+        webhook_type=event.type,
+        order_id=(event.order.gateway_order_id or event.order.wire_id) if event.order else None,
+        headers=headers,
+        payload=raw_body,
+    )
+
+
+def _take_effect(
+    session: Session, gateway: Gateway, event: WebhookEvent, row: PaymentWebhook
+) -> tuple[UUID | None, FollowUp]:
+    if event.kind in NOT_OURS_TO_APPLY or event.order is None:
+        row.processed, row.outcome = True, _why_left(event)
+        if event.kind in (EventKind.UNKNOWN, EventKind.UNREADABLE):
+            log.error("Webhook not understood", extra={"data": _about(gateway, event)})
+        return None, FollowUp.NOTHING
+    if event.order.gateway_order_id:
+        payments.lock_order_name(session, gateway.provider, event.order.gateway_order_id)
+    order = payments.order_by_reference(
+        session,
+        gateway.provider,
+        wire_id=event.order.wire_id,
+        gateway_order_id=event.order.gateway_order_id,
+    )
+    if order is None:
+        row.outcome = "foreign"
+        if event.order.wire_id.startswith(WIRE_PREFIX):
+            log.error("An order with our prefix is unknown here", extra={"data": _about(gateway, event)})
+        return None, FollowUp.NOTHING
+    payment = payments.lock(session, order.payment_id)
+    return payment.id, sync.apply_event(session, payment, order, event, row)
+
+
+def _why_left(event: WebhookEvent) -> str:
+    known = event.kind not in (EventKind.IGNORED, EventKind.UNKNOWN, EventKind.UNREADABLE)
+    return "stored" if known else event.kind.value
+
+
+def _follow_up(db: Database, gateway: Gateway, payment_id: UUID, event: WebhookEvent) -> None:
+    """What the event makes necessary at the gateway. The answer is 200 whatever comes of it."""
+    try:
+        sync.refresh(db, gateway, payment_id, Bell("webhook", event.event_id), Deadline(FOLLOW_UP_SECONDS))
+    except PaymentsError as error:
+        log.warning("Webhook follow-up left open", extra={"data": {"id": payment_id, "error": error.code}})
+
+
+def _about(gateway: Gateway, event: WebhookEvent) -> dict[str, str | None]:
+    return {
+        "gateway": gateway.name,
+        "type": event.type,
+        "kind": event.kind.value,
+        "eventId": event.event_id,
+        "orderId": (event.order.gateway_order_id or event.order.wire_id) if event.order else None,
+    }

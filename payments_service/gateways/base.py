@@ -1,0 +1,303 @@
+"""What every gateway can do, and the frozen values that go in and out.
+
+`Gateway` has no default implementations on purpose: a new gateway must answer every question.
+The verbs raise the errors of `payments_service.errors`: Rejected and Unavailable (no money moved),
+OutcomeUnknown (perhaps; ask, never resend), UnknownAtGateway, SignatureInvalid, MissingCredentials.
+"""
+
+import dataclasses
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, cast
+
+from payments_service.money import Money
+from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
+
+# ── settings that a gateway declares ────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable of a gateway. Without `default` it is one of its credentials."""
+
+    name: str
+    default: str | None = None
+    choices: tuple[str, ...] = ()
+    is_list: bool = False
+    is_url: bool = False
+
+
+def variable(
+    name: str,
+    *,
+    default: str | None = None,
+    secret: bool = False,
+    choices: tuple[str, ...] = (),
+    is_list: bool = False,
+    is_url: bool = False,
+) -> Any:
+    """A field of a gateway's frozen `Config`; a secret never shows in a repr."""
+    declared = Variable(name, default, choices, is_list, is_url)
+    return dataclasses.field(repr=not secret, metadata={"variable": declared})
+
+
+def variables_of(config: type) -> Iterator[tuple[str, Variable]]:
+    """Field name and declaration of each variable of a gateway's `Config`."""
+    for field in dataclasses.fields(config):
+        yield field.name, cast(Variable, field.metadata["variable"])
+
+
+@dataclass(frozen=True)
+class VerifyField:
+    """A field that verify-payment takes for this gateway, with the other names it is known by."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    required: bool = True
+
+
+# ── time ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Deadline:
+    """The seconds that are left for everything one request still has to do at a gateway."""
+
+    CONNECT_SECONDS = 3.0
+    READ_SECONDS = 10.0
+
+    def __init__(self, seconds: float) -> None:
+        self._ends = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        return max(0.0, self._ends - time.monotonic())
+
+    def timeouts(self) -> tuple[float, float]:
+        """(connect, read) in seconds for one HTTP call, never zero, which would mean "at once"."""
+        left = max(0.05, self.remaining())
+        return min(self.CONNECT_SECONDS, left), min(self.READ_SECONDS, left)
+
+
+# ── values in ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Customer:
+    """The payer, as typed: any Unicode name; `phone` is ten digits."""
+
+    id: str
+    name: str = dataclasses.field(repr=False)
+    email: str = dataclasses.field(repr=False)
+    phone: str = dataclasses.field(repr=False)
+
+
+@dataclass(frozen=True)
+class NewOrder:
+    """What a payable order is made of. `wire_id` is ours, unique for ever, and safe for every gateway."""
+
+    wire_id: str
+    amount: Money
+    customer: Customer
+    description: str
+    return_url: str
+    webhook_url: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class OrderRef:
+    """An order: our wire id always, the gateway's id when known.
+
+    News from a gateway may name the order by only one of the two; the wire id is "" then.
+    """
+
+    wire_id: str
+    gateway_order_id: str | None = None
+
+
+@dataclass(frozen=True)
+class NewRefund:
+    """`refund_id` is ours; sending the same one again must be harmless at the gateway."""
+
+    refund_id: str
+    order: OrderRef
+    transaction_id: str
+    amount: Money
+    reason: str
+
+
+@dataclass(frozen=True)
+class RefundRef:
+    refund_id: str
+    order: OrderRef
+    transaction_id: str
+    gateway_refund_id: str | None = None
+
+
+# ── values out ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A payable order, as the browser needs it.
+
+    `order_id` is what the browser knows it by. `fields` are this gateway's further members of the
+    answer to create-order (camelCase, JSON values); bearer links may be among them.
+    """
+
+    order_id: str
+    gateway_order_id: str
+    gateway_status: str
+    amount: Money
+    fields: Mapping[str, str | int] = dataclasses.field(repr=False)
+
+
+@dataclass(frozen=True)
+class AttemptSnapshot:
+    """One try of the customer. `status` is None for a word that we do not know."""
+
+    transaction_id: str
+    status: AttemptStatus | None
+    gateway_status: str
+    amount: Money
+    method: str | None = None
+    error_code: str | None = None
+
+
+@dataclass(frozen=True)
+class RefundSnapshot:
+    """A refund as the gateway tells it; `refund_id` is None when it was not begun by us."""
+
+    gateway_refund_id: str
+    refund_id: str | None
+    transaction_id: str
+    status: RefundStatus | None
+    gateway_status: str
+    amount: Money
+
+
+@dataclass(frozen=True)
+class PaymentSnapshot:
+    """What a gateway says about one order, from a fetch or from a webhook whose body it signed.
+
+    `status` is the order's (None: a word we do not know; it changes nothing). `amount` is the order's
+    too; what the customer paid stands on the attempt. `observed_at` is the start of the fetch, or the
+    event's own time. `refunds` is None where the source does not list them.
+    """
+
+    order: OrderRef
+    status: PaymentStatus | None
+    gateway_status: str
+    amount: Money
+    observed_at: datetime
+    attempts: tuple[AttemptSnapshot, ...] = ()
+    refunds: tuple[RefundSnapshot, ...] | None = None
+    fetched: bool = False
+    """True for the answer to a fetch, which decides where an event only hints."""
+    checkout: Checkout | None = None
+    """How to open the order in a browser, where the gateway tells it a second time."""
+
+
+class EventKind(StrEnum):
+    """What an authenticated webhook is to us. Ignored is on purpose; unknown is loud."""
+
+    PAYMENT = "payment"
+    REFUND = "refund"
+    DISPUTE = "dispute"
+    SETTLEMENT = "settlement"
+    IGNORED = "ignored"
+    UNKNOWN = "unknown"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True)
+class WebhookEvent:
+    """An authenticated webhook.
+
+    `event_id` tells deliveries of one event from other events: the gateway's id header, else a digest
+    of the raw body. `order` is None when the event names no order. `snapshot` is there when the body
+    is signed and says enough; `wake_up` asks the caller to fetch instead.
+    """
+
+    event_id: str
+    type: str
+    kind: EventKind
+    order: OrderRef | None = None
+    snapshot: PaymentSnapshot | None = None
+    wake_up: bool = False
+
+
+# ── the verbs ───────────────────────────────────────────────────────────────────────────────────────
+
+
+class Gateway(ABC):
+    """One API generation of one gateway (a *provider*), with one set of credentials."""
+
+    name: ClassVar[str]
+    """What the API calls the gateway: razorpay, phonepe, cashfree."""
+    provider: ClassVar[str]
+    """Name and generation, stored with each payment for life."""
+    config_type: ClassVar[type]
+    """A frozen dataclass of `variable(...)` fields."""
+    verify_fields: ClassVar[tuple[VerifyField, ...]]
+    minimum_amount: ClassVar[Money]
+    our_clock_expires: ClassVar[bool]
+    """True where orders never end at the gateway, so that our ORDER_EXPIRY ends them here."""
+
+    @abstractmethod
+    def __init__(self, config: Any) -> None:
+        """Take a `config_type`; nothing is sent until a verb is called."""
+
+    @property
+    @abstractmethod
+    def mode(self) -> str:
+        """`test` or `live`, told by the credentials."""
+
+    @abstractmethod
+    def create_order(self, order: NewOrder, deadline: Deadline) -> Checkout:
+        """Open a payable order. Sent once: after OutcomeUnknown, ask with `fetch_payment`."""
+
+    @abstractmethod
+    def check_return(self, order: OrderRef, fields: Mapping[str, str]) -> None:
+        """Raise SignatureInvalid when what the browser brought back is not genuine.
+
+        A genuine return still says nothing about status or amount: fetch.
+        """
+
+    @abstractmethod
+    def fetch_payment(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
+        """The order and every attempt on it; our wire id alone must be enough."""
+
+    @abstractmethod
+    def capture(self, transaction_id: str, amount: Money, deadline: Deadline) -> None:
+        """Take money that is held. Whatever happens, the caller fetches afterwards."""
+
+    @abstractmethod
+    def read_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> WebhookEvent:
+        """Authenticate over the raw bytes, then read. Header names are in lower case.
+
+        Raises only when it is not authentic (MissingCredentials, SignatureInvalid).
+        """
+
+    @abstractmethod
+    def reread_webhook(self, event_id: str, raw_body: bytes) -> WebhookEvent:
+        """Read once more what `read_webhook` authenticated before. Only for rows of our own inbox."""
+
+    @abstractmethod
+    def close(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot | None:
+        """End an open order at the gateway; None where it cannot be ended there."""
+
+    @abstractmethod
+    def create_refund(self, refund: NewRefund, deadline: Deadline) -> RefundSnapshot:
+        """Send money back. The same `refund_id` again never sends it twice."""
+
+    @abstractmethod
+    def fetch_refund(self, refund: RefundRef, deadline: Deadline) -> RefundSnapshot:
+        """One refund; our refund id alone (with its payment's) must be enough."""
+
+    @abstractmethod
+    def find_by_payment_id(self, payment_id: str, deadline: Deadline) -> OrderRef | None:
+        """Which order a payment id of the gateway belongs to; None for an id that cannot be one."""

@@ -1,0 +1,232 @@
+"""The one HTTP client: pool, timeouts, one TLS context, errors told apart by "did money move?".
+
+Every gateway speaks through a `GatewaySession`; it is a `requests.Session`, so that an official SDK
+can stand on it too. Reads (GET) are repeated within the deadline; anything else is sent once, ever.
+"""
+
+import json
+import logging
+import random
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import certifi
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
+
+from payments_service.errors import GatewayError, OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
+from payments_service.gateways.base import Deadline
+
+log = logging.getLogger(__name__)
+
+READ_TRIES = 3
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+CHUNK_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class ErrorFacts:
+    """What a gateway's error body says, in words of no harm: no personal data, no secrets."""
+
+    code: str | None
+    description: str
+    unknown_id: bool = False
+    in_progress: bool = False
+    existing_order_id: str | None = None
+
+
+ErrorReader = Callable[[int, Mapping[str, Any]], ErrorFacts]
+
+
+class GatewaySession(requests.Session):
+    """A session for one gateway. `timeout` of each request must be a `Deadline`."""
+
+    def __init__(self, gateway: str, read_error: ErrorReader) -> None:
+        super().__init__()
+        self.gateway = gateway
+        self.read_error = read_error
+        # Sessions are shared by threads; a cookie jar is the part that is not safe, and no API needs it.
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.trust_env = False
+        self.mount("https://", _Adapter())
+        self.mount("http://", _Adapter())
+
+    def request(  # type: ignore[override]
+        self, method: str, url: str, *, timeout: Deadline, **options: Any
+    ) -> requests.Response:
+        tries = READ_TRIES if method.upper() == "GET" else 1
+        for number in range(1, tries + 1):
+            try:
+                return self._send_once(method.upper(), url, timeout, number, **options)
+            except Unavailable as error:
+                pause = random.uniform(0.1, 0.3) * 2**number  # noqa: S311 (jitter, not a secret)
+                if number == tries or error.gateway_status == 429 or pause >= timeout.remaining():
+                    raise
+                time.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _send_once(
+        self, method: str, url: str, deadline: Deadline, number: int, **options: Any
+    ) -> requests.Response:
+        started = time.monotonic()
+        outcome = "ok"
+        status: int | None = None
+        options["allow_redirects"] = False
+        try:
+            response = super().request(method, url, timeout=deadline.timeouts(), **options)
+            status = response.status_code
+            self._raise_unless_answer(method, response)
+        except requests.RequestException as error:
+            failure = _classify(method, error)
+            outcome = failure.code
+            raise failure from error
+        except GatewayError as error:
+            outcome = error.code
+            raise
+        finally:
+            fields = {
+                "gateway": self.gateway,
+                "method": method,
+                "path": urlsplit(url).path,
+                "status": status,
+                "outcome": outcome,
+                "try": number,
+                "milliseconds": round((time.monotonic() - started) * 1000),
+            }
+            log.log(
+                logging.INFO if outcome == "ok" else logging.WARNING, "Gateway call", extra={"data": fields}
+            )
+        return response
+
+    def _raise_unless_answer(self, method: str, response: requests.Response) -> None:
+        """Return for a 2xx that carries JSON; raise what it means otherwise."""
+        status = response.status_code
+        body = _json_or_none(response)
+        if 200 <= status < 300 and body is not None:
+            return
+        facts = self._facts(status, body)
+        retry_after = _seconds(response.headers.get("Retry-After"))
+        about: dict[str, Any] = {
+            "gateway_code": facts.code,
+            "gateway_status": status,
+            "retry_after_seconds": retry_after,
+            "existing_order_id": facts.existing_order_id,
+        }
+        sentence = f"{self.gateway} answered {status}: {facts.description}"
+        if status == 429:
+            raise Unavailable(sentence, **about)
+        if facts.in_progress or status < 400 or status >= 500 or status == 408:
+            _raise_unknown(method, sentence, **about)
+        if facts.unknown_id:
+            raise UnknownAtGateway(sentence, **about)
+        raise Rejected(sentence, **about)
+
+    def _facts(self, status: int, body: object) -> ErrorFacts:
+        if isinstance(body, Mapping):
+            try:
+                return self.read_error(status, body)
+            except (KeyError, TypeError, AttributeError, ValueError):
+                pass
+        return ErrorFacts(code=None, description="an answer that cannot be read")
+
+
+def decimal_json(response: requests.Response) -> Any:
+    """The JSON of an answer, its numbers with a point as Decimal."""
+    return json.loads(response.content, parse_float=Decimal)
+
+
+@contextmanager
+def reading_answer(gateway: str, *, of_write: bool) -> Iterator[None]:
+    """An answer without the promised members is as good as none: unknown after a write."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        message = f"{gateway} gave an answer that cannot be read ({type(error).__name__})"
+        if of_write:
+            raise OutcomeUnknown(message) from error
+        raise Unavailable(message) from error
+
+
+class _Adapter(HTTPAdapter):
+    """Pooled connections that share one TLS context and end within the deadline even on a trickle."""
+
+    def __init__(self) -> None:
+        super().__init__(pool_connections=4, pool_maxsize=32, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options, ssl_context=_tls_context())
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        # The context holds the roots. Left alone, requests would read its CA file again and again.
+        conn.cert_reqs = "CERT_REQUIRED"
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        options.update(stream=True, verify=True)
+        _, read_seconds = options["timeout"]
+        ends = time.monotonic() + read_seconds
+        response = super().send(request, *args, **options)
+        body = bytearray()
+        for chunk in response.iter_content(CHUNK_BYTES):
+            body += chunk
+            if len(body) > MAX_ANSWER_BYTES:
+                response.close()
+                raise requests.exceptions.ContentDecodingError("the answer is too large")
+            if time.monotonic() > ends:
+                response.close()
+                raise requests.ReadTimeout("the answer took too long")
+        response._content = bytes(body)
+        return response
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=certifi.where())
+
+
+def _classify(method: str, error: requests.RequestException) -> GatewayError:
+    """Did the request leave this machine? `requests.ConnectionError` is raised before and after."""
+    message = f"The gateway could not be reached ({type(error).__name__})"
+    if method == "GET" or not _may_have_left(error):
+        return Unavailable(message)
+    return OutcomeUnknown(message)
+
+
+def _may_have_left(error: requests.RequestException) -> bool:
+    if isinstance(error, requests.ConnectTimeout):
+        return False
+    cause = error.args[0] if error.args else None
+    if isinstance(cause, MaxRetryError):
+        cause = cause.reason
+    if isinstance(cause, ConnectTimeoutError | NewConnectionError):  # refused, no route, no such host
+        return False
+    # A certificate is refused in the handshake, before the first byte of the request.
+    inner = (cause, *getattr(cause, "args", ()))
+    return not any(isinstance(part, ssl.SSLCertVerificationError) for part in inner)
+
+
+def _raise_unknown(method: str, sentence: str, **about: Any) -> NoReturn:
+    if method == "GET":
+        raise Unavailable(sentence, **about)
+    raise OutcomeUnknown(sentence, **about)
+
+
+def _json_or_none(response: requests.Response) -> object:
+    """The parsed body, None when it is not a JSON object or list."""
+    try:
+        body = decimal_json(response)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict | list) else None
+
+
+def _seconds(retry_after: str | None) -> int | None:
+    return int(retry_after) if retry_after and retry_after.isdigit() and len(retry_after) < 6 else None

@@ -1,0 +1,23 @@
+"""Digests as the gateways use them, compared in constant time only."""
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+
+def hmac_sha256_hex(secret: str, message: bytes) -> str:
+    return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
+
+
+def sha256_hex(message: bytes) -> str:
+    return hashlib.sha256(message).hexdigest()
+
+
+def same(given: str, expected: str) -> bool:
+    """Constant-time equality of two texts; any text is fine, also one that is not ASCII."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
+
+
+def any_same(given: str, expected: Iterable[str]) -> bool:
+    """Whether one of several is equal, trying them all so that time tells nothing."""
+    return any([same(given, candidate) for candidate in expected])

@@ -1,0 +1,117 @@
+"""The database: one engine, and `begin()`, which commits on exit and rolls back on error.
+
+PostgreSQL locks rows with FOR UPDATE. SQLite has one writer at a time: `begin()` takes that place at
+once (BEGIN IMMEDIATE), so that nobody reads first and finds the lock taken when it wants to write.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from payments_service.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+BUSY_SECONDS = 10
+POOL_WAIT_SECONDS = 5
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A time in UTC, aware in Python on every database (SQLite itself forgets the zone)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Database:
+    """An engine and its transactions."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = normalized_url(url)
+        self.is_sqlite = self.url.startswith("sqlite")
+        self.engine = _sqlite_engine(self.url) if self.is_sqlite else _postgres_engine(self.url, pool_size)
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """A transaction that may write: commits on exit, rolls back on any error.
+
+        Raises StoreUnavailable when the database is away, full or locked for too long.
+        """
+        with self._transaction(self.engine) as session:
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A transaction that only reads; on SQLite it does not queue with the writers."""
+        with self._transaction(self.engine.execution_options(payments_read_only=True)) as session:
+            yield session
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Session]:
+        try:
+            with Session(engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except (DBAPIError, PoolTimeout) as error:
+            if isinstance(error, DBAPIError) and not _is_trouble_of_the_store(error):
+                raise
+            # The driver's words may hold the statement's values: only its class is told.
+            log.error("Database unavailable", extra={"data": {"error": type(error).__name__}})  # noqa: TRY400
+            raise StoreUnavailable("The payment store is not available, please try again") from error
+
+
+def normalized_url(url: str) -> str:
+    """`postgres://` as platforms hand it out, and plain `postgresql://`, both for psycopg 3."""
+    parsed = make_url(url)
+    if parsed.drivername in ("postgres", "postgresql"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return parsed.render_as_string(hide_password=False)
+
+
+def _is_trouble_of_the_store(error: DBAPIError) -> bool:
+    return error.connection_invalidated or type(error).__name__ in ("OperationalError", "InterfaceError")
+
+
+def _postgres_engine(url: str, pool_size: int) -> Engine:
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=POOL_WAIT_SECONDS,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={"connect_timeout": POOL_WAIT_SECONDS, "options": f"-c lock_timeout={BUSY_SECONDS}s"},
+    )
+
+
+def _sqlite_engine(url: str) -> Engine:
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver begins too late; we say BEGIN ourselves
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        read_only = connection.get_execution_options().get("payments_read_only")
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,58 @@
+"""The inbox: every authenticated webhook, kept raw, once per event."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+from uuid6 import uuid7
+
+from payments_service.ledger.tables import PaymentWebhook
+
+SECRET_HEADERS = ("authorization", "cookie", "signature", "x-verify")
+"""Headers whose name holds one of these words authenticate somebody and are not kept."""
+
+
+def store(
+    session: Session,
+    *,
+    gateway: str,
+    provider: str,
+    event_id: str,
+    webhook_type: str,
+    order_id: str | None,
+    headers: Mapping[str, str],
+    payload: bytes,
+) -> PaymentWebhook | None:
+    """Keep the event; None when it is here already. One atomic insert decides, also between processes."""
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    row_id: UUID = uuid7()
+    statement = insert(PaymentWebhook).values(
+        id=row_id,
+        gateway=gateway,
+        provider=provider,
+        event_id=event_id,
+        webhook_type=webhook_type,
+        order_id=order_id,
+        headers={k: v for k, v in headers.items() if not _is_secret(k)},
+        payload=payload,
+        processed=False,
+        outcome="stored",
+    )
+    session.execute(statement.on_conflict_do_nothing(index_elements=["gateway", "event_id"]))
+    return session.get(PaymentWebhook, row_id)
+
+
+def foreign(session: Session, provider: str, order_ids: list[str]) -> list[PaymentWebhook]:
+    """Events that were stored before anybody knew that these order ids are ours, oldest first."""
+    query = select(PaymentWebhook).where(
+        PaymentWebhook.provider == provider,
+        PaymentWebhook.outcome == "foreign",
+        PaymentWebhook.order_id.in_(order_ids),
+    )
+    return list(session.scalars(query.order_by(PaymentWebhook.created_at, PaymentWebhook.id)))
+
+
+def _is_secret(header: str) -> bool:
+    return any(word in header.lower() for word in SECRET_HEADERS)

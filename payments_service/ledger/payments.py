@@ -1,0 +1,120 @@
+"""Payments and their orders: find, lock, claim."""
+
+from datetime import datetime, timedelta
+from typing import cast
+from uuid import UUID
+
+from sqlalchemy import CursorResult, func, or_, select, text, update
+from sqlalchemy.orm import Session
+
+from payments_service.ledger.tables import Payment, PaymentAttempt, PaymentOrder, Refund
+from payments_service.money import Money
+from payments_service.states import RefundStatus
+
+
+def lock(session: Session, payment_id: UUID) -> Payment:
+    """The payment, fresh, its row locked until the transaction ends."""
+    query = select(Payment).where(Payment.id == payment_id).with_for_update()
+    return session.execute(query.execution_options(populate_existing=True)).scalar_one()
+
+
+def lock_order_name(session: Session, gateway: str, order_id: str) -> None:
+    """Wait for whoever is at work on this order id, known to us or not, until the transaction ends.
+
+    A webhook that finds no such order and the transaction that makes it ours must not miss each
+    other. SQLite has one writer anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        name = {"name": f"{gateway}:{order_id}"}
+        session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), name)
+
+
+def order_by_reference(
+    session: Session, provider: str, *, wire_id: str | None, gateway_order_id: str | None
+) -> PaymentOrder | None:
+    """The order that news is about. Both ids, where both are known, must be of one order."""
+    mine = select(PaymentOrder).where(PaymentOrder.provider == provider)
+    if gateway_order_id:
+        found = session.scalars(mine.where(PaymentOrder.gateway_order_id == gateway_order_id)).one_or_none()
+        if found is not None:
+            return found if not wire_id or found.wire_id == wire_id else None
+    if not wire_id:
+        return None
+    found = session.scalars(mine.where(PaymentOrder.wire_id == wire_id)).one_or_none()
+    if found is None or (gateway_order_id and found.gateway_order_id):
+        return None  # another gateway order carries our wire id: not this order's news
+    return found
+
+
+def current_order(session: Session, payment_id: UUID) -> PaymentOrder:
+    """The order that the payer is sent to: the newest of the payment."""
+    query = select(PaymentOrder).where(PaymentOrder.payment_id == payment_id)
+    return session.scalars(
+        query.order_by(PaymentOrder.created_at.desc(), PaymentOrder.id.desc()).limit(1)
+    ).one()
+
+
+def find(session: Session, gateway: str, reference: str) -> Payment | None:
+    """A payment by our id, its order id or any payment id of the gateway on it."""
+    mine = select(Payment).where(Payment.gateway == gateway)
+    if (payment_id := _uuid(reference)) is not None:
+        return session.scalars(mine.where(Payment.id == payment_id)).one_or_none()
+    known = mine.where(or_(Payment.order_id == reference, Payment.transaction_id == reference))
+    by_column = session.scalars(known.limit(1)).one_or_none()
+    return (
+        by_column
+        or session.scalars(mine.where(Payment.id.in_(_ids_behind(reference))).limit(1)).one_or_none()
+    )
+
+
+def by_id(session: Session, payment_id: UUID) -> Payment:
+    return session.get_one(Payment, payment_id)
+
+
+def claim_asking(session: Session, payment_id: UUID, now: datetime, window: timedelta) -> bool:
+    """Whether it is for us to ask the gateway: at most one caller in a window, over all processes."""
+    long_ago = or_(Payment.asked_at.is_(None), Payment.asked_at < now - window)
+    claim = update(Payment).where(Payment.id == payment_id, long_ago).values(asked_at=now)
+    return cast("CursorResult[object]", session.execute(claim)).rowcount == 1
+
+
+def attempts(session: Session, payment_id: UUID) -> list[PaymentAttempt]:
+    query = select(PaymentAttempt).join(PaymentOrder).where(PaymentOrder.payment_id == payment_id)
+    return list(session.scalars(query.order_by(PaymentAttempt.created_at, PaymentAttempt.id)))
+
+
+def attempt(session: Session, provider: str, transaction_id: str) -> PaymentAttempt | None:
+    query = select(PaymentAttempt).where(
+        PaymentAttempt.provider == provider, PaymentAttempt.transaction_id == transaction_id
+    )
+    return session.scalars(query).one_or_none()
+
+
+def refund(session: Session, provider: str, gateway_refund_id: str) -> Refund | None:
+    query = select(Refund).where(Refund.provider == provider, Refund.gateway_refund_id == gateway_refund_id)
+    return session.scalars(query).one_or_none()
+
+
+def amount_refunded(session: Session, payment: Payment) -> Money:
+    """What went back for good: the sum of completed refunds."""
+    query = select(func.coalesce(func.sum(Refund.amount), 0)).where(
+        Refund.payment_id == payment.id, Refund.status == RefundStatus.COMPLETED
+    )
+    return Money(int(session.execute(query).scalar_one()), payment.currency)
+
+
+def _ids_behind(reference: str):  # type: ignore[no-untyped-def]
+    by_order = select(PaymentOrder.payment_id).where(
+        or_(PaymentOrder.wire_id == reference, PaymentOrder.gateway_order_id == reference)
+    )
+    by_attempt = (
+        select(PaymentOrder.payment_id).join(PaymentAttempt).where(PaymentAttempt.transaction_id == reference)
+    )
+    return by_order.union(by_attempt)
+
+
+def _uuid(reference: str) -> UUID | None:
+    try:
+        return UUID(reference) if len(reference) == 36 else None
+    except ValueError:
+        return None

@@ -1,0 +1,210 @@
+"""The tables. Money is whole paise in BIGINT columns; times are UTC; keys are time-ordered UUIDs."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from uuid6 import uuid7
+
+from payments_service.ledger.db import UtcDateTime
+from payments_service.money import Money
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy's own name)
+        datetime: UtcDateTime,
+        str: Text,
+        UUID: Uuid,
+        dict[str, Any]: JSON,
+    }
+
+
+class Payment(Base):
+    """What one payer owes us once. Everything else hangs on it; its row is the lock."""
+
+    __tablename__ = "payments"
+    __table_args__ = (CheckConstraint("amount > 0", name="amount_is_positive"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    gateway: Mapped[str]
+    provider: Mapped[str]
+    mode: Mapped[str]
+    order_id: Mapped[str | None] = mapped_column(index=True)
+    """The current order as the browser knows it."""
+    transaction_id: Mapped[str | None] = mapped_column(index=True)
+    """The attempt that paid; the API's paymentId."""
+    user_id: Mapped[str | None] = mapped_column(index=True)
+    amount: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str]
+    status: Mapped[str] = mapped_column(index=True)
+    gateway_status: Mapped[str | None]
+    payment_method: Mapped[str | None]
+    customer_name: Mapped[str]
+    customer_email: Mapped[str]
+    customer_phone: Mapped[str]
+    description: Mapped[str | None]
+    reference: Mapped[str | None] = mapped_column(index=True)
+    """The merchant's order number; a label only, as long as nobody vouches for it."""
+    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict)
+    return_url: Mapped[str]
+    webhook_data: Mapped[dict[str, Any] | None]
+    """The last applied event, without personal data."""
+    review: Mapped[str | None]
+    """Why a person must look at it; while set and not completed, nothing calls it paid."""
+    expires_at: Mapped[datetime]
+    observed_at: Mapped[datetime | None]
+    """When the newest applied news was true."""
+    asked_at: Mapped[datetime | None]
+    """When a status page last made us ask the gateway."""
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    updated_at: Mapped[datetime] = mapped_column(default=_now)
+    """When the payment last changed in the eyes of its merchant; asking alone does not count."""
+
+    @property
+    def money(self) -> Money:
+        return Money(self.amount, self.currency)
+
+
+class PaymentOrder(Base):
+    """One order at a gateway, by our wire id. A payment has several when one was lost."""
+
+    __tablename__ = "payment_orders"
+    __table_args__ = (UniqueConstraint("provider", "gateway_order_id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"), index=True)
+    provider: Mapped[str]
+    wire_id: Mapped[str] = mapped_column(unique=True)
+    gateway_order_id: Mapped[str | None]
+    status: Mapped[str]
+    """creating: the call may be under way or lost · open: known at the gateway · refused: never made."""
+    generation: Mapped[int] = mapped_column(default=1)
+    """Who answers for the call: whoever takes it over raises this, and older answers are not written."""
+    leased_until: Mapped[datetime]
+    checkout: Mapped[dict[str, Any] | None]
+    """The answer to create-order beyond the common members."""
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    updated_at: Mapped[datetime] = mapped_column(default=_now, onupdate=_now)
+
+
+class PaymentAttempt(Base):
+    """One try of the payer on an order."""
+
+    __tablename__ = "payment_attempts"
+    __table_args__ = (UniqueConstraint("provider", "transaction_id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    order_id: Mapped[UUID] = mapped_column(ForeignKey("payment_orders.id"), index=True)
+    provider: Mapped[str]
+    transaction_id: Mapped[str]
+    status: Mapped[str]
+    gateway_status: Mapped[str]
+    amount: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str]
+    method: Mapped[str | None]
+    error_code: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    updated_at: Mapped[datetime] = mapped_column(default=_now, onupdate=_now)
+
+    @property
+    def money(self) -> Money:
+        return Money(self.amount, self.currency)
+
+
+class PaymentWebhook(Base):
+    """The inbox: every authenticated webhook, raw, before it was answered."""
+
+    __tablename__ = "payment_webhooks"
+    __table_args__ = (
+        UniqueConstraint("gateway", "event_id"),
+        Index(None, "provider", "order_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    gateway: Mapped[str]
+    provider: Mapped[str]
+    payment_id: Mapped[UUID | None] = mapped_column(ForeignKey("payments.id"), index=True)
+    order_id: Mapped[str | None]
+    """The order that the event names, in the gateway's words (its id, else our wire id)."""
+    webhook_type: Mapped[str]
+    event_id: Mapped[str]
+    headers: Mapped[dict[str, Any]]
+    payload: Mapped[bytes] = mapped_column(LargeBinary)
+    processed: Mapped[bool] = mapped_column(index=True)
+    outcome: Mapped[str]
+    """applied · stored · ignored · unknown · unreadable · foreign · failed."""
+    attempts: Mapped[int] = mapped_column(default=1)
+    error: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+
+
+class PaymentEvent(Base):
+    """The audit trail: one row per change, never changed (triggers see to it), no personal data."""
+
+    __tablename__ = "payment_events"
+    __table_args__ = (UniqueConstraint("payment_id", "sequence"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"))
+    sequence: Mapped[int]
+    kind: Mapped[str]
+    """status · attempt · refund · review · note."""
+    from_status: Mapped[str | None]
+    to_status: Mapped[str | None]
+    source: Mapped[str]
+    """create-order · verify · status · return · webhook · clock."""
+    actor: Mapped[str]
+    """Who rang: the gateway's event id, the request id."""
+    reason: Mapped[str]
+    evidence: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+
+
+class Refund(Base):
+    """Money on its way back, begun by us or at the gateway."""
+
+    __tablename__ = "refunds"
+    __table_args__ = (
+        UniqueConstraint("provider", "gateway_refund_id"),
+        CheckConstraint("amount > 0", name="amount_is_positive"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"), index=True)
+    attempt_id: Mapped[UUID] = mapped_column(ForeignKey("payment_attempts.id"))
+    provider: Mapped[str]
+    refund_id: Mapped[str | None] = mapped_column(unique=True)
+    """Our wire id; none for a refund that began in the gateway's dashboard."""
+    gateway_refund_id: Mapped[str | None]
+    amount: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str]
+    status: Mapped[str] = mapped_column(index=True)
+    gateway_status: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    updated_at: Mapped[datetime] = mapped_column(default=_now, onupdate=_now)

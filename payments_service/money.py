@@ -1,0 +1,75 @@
+"""Money: whole minor units (paise) and a currency, and the one place where rupees become paise."""
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+INR = "INR"
+MINOR_DIGITS = {INR: 2}
+
+
+@dataclass(frozen=True)
+class Money:
+    """An amount in whole minor units, ``Money(10015, "INR")`` is ₹100.15.
+
+    Raises TypeError for anything but an int (a bool or a float never is money) and
+    ValueError when two currencies meet.
+    """
+
+    minor: int
+    currency: str = INR
+
+    def __post_init__(self) -> None:
+        if type(self.minor) is not int:
+            raise TypeError(f"minor units must be an int, not {type(self.minor).__name__}")
+
+    @classmethod
+    def from_major(cls, major: Decimal | int | str, currency: str = INR) -> "Money":
+        """Rupees as a Decimal, an int or their text; ValueError unless exact to the paisa."""
+        if isinstance(major, bool) or not isinstance(major, Decimal | int | str):
+            raise TypeError(f"major units must be Decimal, int or str, not {type(major).__name__}")
+        try:
+            value = Decimal(major)
+            # Bounded first: quantizing 1e999999 would ask for a number of that many digits.
+            if not value.is_finite() or value.adjusted() > 15:
+                raise ValueError("not an amount of money")
+            cents = value.scaleb(MINOR_DIGITS[currency])
+            if cents != cents.to_integral_value():
+                raise ValueError("more decimals than the currency has")
+        except InvalidOperation as error:
+            raise ValueError("not a number") from error
+        return cls(int(cents), currency)
+
+    @property
+    def major(self) -> Decimal:
+        """Rupees, always with the currency's decimals: Decimal("100.00")."""
+        digits = MINOR_DIGITS.get(self.currency, 2)
+        return Decimal(self.minor).scaleb(-digits).quantize(Decimal(1).scaleb(-digits))
+
+    def __add__(self, other: "Money") -> "Money":
+        return Money(self.minor + self._same(other), self.currency)
+
+    def __sub__(self, other: "Money") -> "Money":
+        return Money(self.minor - self._same(other), self.currency)
+
+    def __lt__(self, other: "Money") -> bool:
+        return self.minor < self._same(other)
+
+    def __le__(self, other: "Money") -> bool:
+        return self.minor <= self._same(other)
+
+    def __str__(self) -> str:
+        return f"₹{self.major:,}" if self.currency == INR else f"{self.major:,} {self.currency}"
+
+    def _same(self, other: "Money") -> int:
+        if self.currency != other.currency:
+            raise ValueError(f"{self.currency} and {other.currency} do not mix")
+        return other.minor
+
+
+def json_number(money: Money) -> int | float:
+    """Rupees as a JSON number, the last step before text: an int when whole, else ``100.15``.
+
+    The only float in the service: made from the two-decimal text, so that it prints the same.
+    """
+    major = money.major
+    return int(major) if major == int(major) else float(str(major))

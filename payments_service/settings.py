@@ -1,0 +1,266 @@
+"""The environment, checked once, as one frozen `Settings`; a wrong start names every wrong variable."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from payments_service.gateways import GATEWAYS
+from payments_service.gateways.base import Gateway, Variable, variables_of
+from payments_service.money import Money
+
+DEVELOPMENT, PRODUCTION = "development", "production"
+DEVELOPMENT_ORIGINS = ("http://localhost:3000", "http://127.0.0.1:3000")
+SIMULATOR_PREFIX = "simulator_"
+"""How the simulator's well-known secrets begin; nobody should trust them with real money."""
+
+NOT_BUILT_YET = (
+    "API_KEYS",
+    "CELERY_BROKER_URL",
+    "MAIL_FROM",
+    "MERCHANT_WEBHOOK_SECRET",
+    "MERCHANT_WEBHOOK_URL",
+    "METRICS_TOKEN",
+    "OPS_EMAIL",
+    "REDIS_URL",
+    "SENTRY_DSN",
+    "SMTP_URL",
+    "WEBHOOK_ALLOWED_IPS",
+)
+"""Promised settings whose parts do not exist yet: set, they would only look as if they worked."""
+
+MAX_URL = 180
+Errors = dict[str, list[str]]
+
+
+class SettingsError(Exception):
+    """The environment is not usable; the message names every variable and what is wrong with it."""
+
+    def __init__(self, errors: Errors) -> None:
+        self.errors = errors
+        lines = [f"  {name}: {' '.join(messages)}" for name, messages in sorted(errors.items())]
+        super().__init__("The settings are not usable:\n" + "\n".join(lines))
+
+
+@dataclass(frozen=True)
+class Settings:
+    env: str
+    port: int
+    frontend_urls: tuple[str, ...]
+    backend_url: str
+    return_url: str
+    merchant_name: str
+    database_url: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    trusted_proxy_hops: int
+    log_level: str
+    log_format: str
+    min_amount: Money
+    max_amount: Money
+    order_expiry: timedelta
+    gateways: tuple[tuple[type[Gateway], Any], ...]
+    """Each configured provider with its own frozen config."""
+
+    @property
+    def is_development(self) -> bool:
+        return self.env == DEVELOPMENT
+
+    @property
+    def return_origins(self) -> frozenset[str]:
+        """Where a payer may be sent back to."""
+        return frozenset(_origin(url) for url in (*self.frontend_urls, self.backend_url, self.return_url))
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Read and check; raises SettingsError. An empty variable counts as one that is not set."""
+        given = {k: v.strip() for k, v in (environment or os.environ).items() if v.strip()}
+        values, errors = _load(given)
+        gateways = tuple(_configured_gateways(given, errors))
+        _check_unbuilt(given, errors)
+        _check_together(values, gateways, errors)
+        if errors:
+            raise SettingsError(errors)
+        return _settings(values, gateways)
+
+
+def _origin_list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+
+
+def _is_web_address(text: str) -> None:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValidationError("must be an address that begins with https:// (or http://)")
+
+
+def _is_origins(text: str) -> None:
+    for part in _origin_list(text):
+        _is_web_address(part)
+        if _origin(part) != part:
+            raise ValidationError(f"{part!r} must be an origin: scheme, host and port, no path")
+
+
+def _is_database(text: str) -> None:
+    try:
+        name = make_url(text).drivername
+    except (ArgumentError, ValueError):
+        raise ValidationError("must be a database URL") from None
+    if name not in ("sqlite", "postgres", "postgresql", "postgresql+psycopg"):
+        raise ValidationError("must be a sqlite:// or a postgresql:// URL")
+
+
+class _Environment(Schema):
+    """The variables that are not a gateway's."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    APP_ENV = fields.String(load_default=PRODUCTION, validate=validate.OneOf([DEVELOPMENT, PRODUCTION]))
+    PORT = fields.Integer(load_default=5000, validate=validate.Range(1, 65535))
+    FRONTEND_URL = fields.String(load_default="", validate=_is_origins)
+    BACKEND_URL = fields.String(validate=_is_web_address)
+    RENDER_EXTERNAL_URL = fields.String(validate=_is_web_address)
+    RETURN_URL = fields.String(validate=[_is_web_address, validate.Length(max=MAX_URL)])
+    MERCHANT_NAME = fields.String(validate=validate.Length(max=100))
+    DATABASE_URL = fields.String(validate=_is_database)
+    SECRET_KEY = fields.String(validate=validate.Length(min=16))
+    TRUSTED_PROXY_HOPS = fields.Integer(load_default=0, validate=validate.Range(0, 10))
+    LOG_LEVEL = fields.String(
+        load_default="INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
+    )
+    LOG_FORMAT = fields.String(load_default="text", validate=validate.OneOf(["text", "json"]))
+    MIN_AMOUNT = fields.String(load_default="1")
+    MAX_AMOUNT = fields.String(load_default="500000")
+    # 15 minutes is the least that one gateway takes, an hour the most that another does.
+    ORDER_EXPIRY = fields.Integer(load_default=1800, validate=validate.Range(900, 3600))
+    LATE_SUCCESS = fields.String(load_default="complete", validate=validate.OneOf(["complete"]))
+    REQUIRE_QUOTE = fields.String(load_default="false", validate=validate.OneOf(["false"]))
+
+
+def _load(given: Mapping[str, str]) -> tuple[dict[str, Any], Errors]:
+    try:
+        return cast(dict[str, Any], _Environment().load(given)), {}
+    except ValidationError as error:
+        return dict(cast(dict[str, Any], error.valid_data)), cast(Errors, error.messages_dict)
+
+
+def variable_names() -> Iterator[str]:
+    """Every variable that the service reads."""
+    yield from _Environment().fields
+    for gateway in GATEWAYS:
+        yield from (declared.name for _, declared in variables_of(gateway.config_type))
+
+
+# ── gateways ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _configured_gateways(given: Mapping[str, str], errors: Errors) -> Iterator[tuple[type[Gateway], Any]]:
+    for gateway in GATEWAYS:
+        declared = dict(variables_of(gateway.config_type))
+        credentials = [v.name for v in declared.values() if v.default is None]
+        if not any(v.name in given for v in declared.values()):
+            continue  # switched off
+        missing = [name for name in credentials if name not in given]
+        for name in missing:
+            errors.setdefault(name, []).append(f"is missing, {gateway.provider} is only partly configured")
+        values = {f: _variable_value(v, given, errors) for f, v in declared.items() if v.name not in missing}
+        if not missing:
+            yield gateway, gateway.config_type(**values)
+
+
+def _variable_value(declared: Variable, given: Mapping[str, str], errors: Errors) -> str | tuple[str, ...]:
+    text = given.get(declared.name, declared.default or "")
+    try:
+        if declared.choices and text not in declared.choices:
+            raise ValidationError(f"must be one of: {', '.join(declared.choices)}")
+        if declared.is_url:
+            _is_web_address(text)
+    except ValidationError as error:
+        errors.setdefault(declared.name, []).extend(cast(list[str], error.messages))
+    return _origin_list(text) if declared.is_list else text
+
+
+# ── what must fit together ──────────────────────────────────────────────────────────────────────────
+
+
+def _check_unbuilt(given: Mapping[str, str], errors: Errors) -> None:
+    for name in NOT_BUILT_YET:
+        if name in given:
+            errors[name] = ["is not supported yet; remove it"]
+
+
+def _check_together(
+    values: dict[str, Any], gateways: tuple[tuple[type[Gateway], Any], ...], errors: Errors
+) -> None:
+    for name in ("MIN_AMOUNT", "MAX_AMOUNT"):
+        try:
+            values[name] = Money.from_major(values[name])
+        except ValueError:
+            errors[name] = ["must be rupees with at most two decimals"]
+    if not errors.keys() & {"MIN_AMOUNT", "MAX_AMOUNT"} and not (
+        Money(100) <= values["MIN_AMOUNT"] <= values["MAX_AMOUNT"]
+    ):
+        errors["MIN_AMOUNT"] = ["must be at least 1 and not above MAX_AMOUNT"]
+    if values.get("APP_ENV") == DEVELOPMENT:
+        return
+    for name in ("FRONTEND_URL", "MERCHANT_NAME", "DATABASE_URL", "SECRET_KEY"):
+        if not values.get(name) and name not in errors:
+            errors[name] = ["is required in production"]
+    if not values.get("BACKEND_URL") and not values.get("RENDER_EXTERNAL_URL"):
+        errors.setdefault("BACKEND_URL", ["is required in production (or RENDER_EXTERNAL_URL)"])
+    if not gateways and not errors:
+        errors["gateways"] = ["no gateway is configured; set the variables of at least one"]
+    for gateway, config in gateways:
+        _check_production_gateway(gateway, config, errors)
+
+
+def _check_production_gateway(gateway: type[Gateway], config: Any, errors: Errors) -> None:
+    for name, declared in variables_of(gateway.config_type):
+        value = getattr(config, name)
+        texts = value if isinstance(value, tuple) else (value,)
+        if any(text.startswith(SIMULATOR_PREFIX) for text in texts):
+            errors[declared.name] = ["is the simulator's well-known value; use your own in production"]
+        if declared.is_url and urlsplit(value).scheme != "https" and not _is_loopback(value):
+            errors[declared.name] = ["must begin with https:// in production"]
+
+
+def _settings(values: dict[str, Any], gateways: tuple[tuple[type[Gateway], Any], ...]) -> Settings:
+    port = values["PORT"]
+    is_development = values["APP_ENV"] == DEVELOPMENT
+    frontend_urls = _origin_list(values["FRONTEND_URL"])
+    backend_url = values.get("BACKEND_URL") or values.get("RENDER_EXTERNAL_URL") or f"http://127.0.0.1:{port}"
+    backend_url = backend_url.rstrip("/")
+    if is_development:
+        frontend_urls = tuple(dict.fromkeys((*frontend_urls, *DEVELOPMENT_ORIGINS)))
+    return Settings(
+        env=values["APP_ENV"],
+        port=port,
+        frontend_urls=frontend_urls,
+        backend_url=backend_url,
+        return_url=values.get("RETURN_URL") or f"{frontend_urls[0]}/payment-status",
+        merchant_name=values.get("MERCHANT_NAME", "Demo shop"),
+        database_url=values.get("DATABASE_URL", "sqlite:///payments.db"),
+        secret_key=values.get("SECRET_KEY", "development-only-secret"),
+        trusted_proxy_hops=values["TRUSTED_PROXY_HOPS"],
+        log_level=values["LOG_LEVEL"],
+        log_format=values["LOG_FORMAT"],
+        min_amount=values["MIN_AMOUNT"],
+        max_amount=values["MAX_AMOUNT"],
+        order_expiry=timedelta(seconds=values["ORDER_EXPIRY"]),
+        gateways=gateways,
+    )
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def _is_loopback(url: str) -> bool:
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")

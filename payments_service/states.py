@@ -1,0 +1,100 @@
+"""The states of a payment and of a refund, and every legal move with its reason."""
+
+from enum import StrEnum
+
+
+class PaymentStatus(StrEnum):
+    INITIATED = "initiated"
+    PENDING = "pending"
+    AUTHORIZED = "authorized"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class AttemptStatus(StrEnum):
+    """One try of the customer on an order; a failed one says nothing about the order."""
+
+    PENDING = "pending"
+    AUTHORIZED = "authorized"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REFUNDED = "refunded"
+    """Captured, and all of it went back."""
+    VOIDED = "voided"
+    """Authorised, and released or refunded without ever being captured."""
+
+
+class RefundStatus(StrEnum):
+    INITIATED = "initiated"
+    PENDING = "pending"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+_I, _P, _A, _C, _F, _E = (
+    PaymentStatus.INITIATED,
+    PaymentStatus.PENDING,
+    PaymentStatus.AUTHORIZED,
+    PaymentStatus.COMPLETED,
+    PaymentStatus.FAILED,
+    PaymentStatus.EXPIRED,
+)
+
+RANK = {_I: 0, _P: 1, _F: 2, _E: 2, _A: 3, _C: 4}
+"""How far a payment has come. Older news may raise it, never lower it."""
+
+MOVES: dict[tuple[PaymentStatus, PaymentStatus], str] = {
+    (_I, _P): "the gateway has a payable order",
+    (_I, _A): "found at the gateway, authorised",
+    (_I, _C): "found at the gateway, paid",
+    (_I, _F): "no order came to be at the gateway",
+    (_I, _E): "found at the gateway, expired",
+    (_P, _A): "the bank holds the money for us",
+    (_P, _C): "the order is paid",
+    (_P, _F): "the order can no longer be paid",
+    (_P, _E): "time ran out",
+    (_A, _C): "captured",
+    (_A, _F): "the authorisation was refunded or voided uncaptured",
+    (_F, _A): "late authorisation",
+    (_F, _C): "late success",
+    (_E, _A): "late authorisation",
+    (_E, _C): "late success",
+}
+"""Every legal move. Nothing leaves completed; failed and expired are not final."""
+
+OPEN = frozenset({_I, _P, _A})
+"""Still asked for by status pages; the others are answered from the database."""
+
+ATTEMPT_RANK = {
+    AttemptStatus.PENDING: 0,
+    AttemptStatus.FAILED: 1,
+    AttemptStatus.AUTHORIZED: 2,
+    AttemptStatus.VOIDED: 3,
+    AttemptStatus.SUCCEEDED: 4,
+    AttemptStatus.REFUNDED: 5,
+}
+"""A failed try may still succeed (late authorisation, a second go in the UPI app); nothing goes back."""
+
+REFUND_RANK = {
+    RefundStatus.INITIATED: 0,
+    RefundStatus.PENDING: 1,
+    RefundStatus.FAILED: 2,
+    RefundStatus.COMPLETED: 2,
+}
+
+
+def may_move(
+    current: PaymentStatus, claimed: PaymentStatus, *, newer: bool, released: bool = False
+) -> str | None:
+    """The reason when news claiming `claimed` may move a payment on from `current`, else None.
+
+    `newer`: the news was observed after all that has been applied. `released`: it carries proof
+    that an authorisation was refunded or voided, without which nothing leaves authorized downwards.
+    """
+    reason = MOVES.get((current, claimed))
+    if reason is None:
+        return None
+    if RANK[claimed] > RANK[current]:
+        return reason
+    return reason if newer and released else None
