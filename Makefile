@@ -1,0 +1,33 @@
+# Two commands do all the set-up: `make run` and `make test`.
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: run test lint format help
+
+run: $(VENV)/.runtime ## Run everything on this machine: service on PORT (5000), simulator on SIMULATOR_PORT (8090)
+	@$(BIN)/python deploy/development.py
+
+test: $(VENV)/.tools ## Run all tests, with their own PostgreSQL and a real Chromium
+	@sh deploy/need-chromium.sh
+	$(BIN)/pytest
+
+lint: $(VENV)/.tools ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.tools ## Rewrite the code in the common style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+help: ## Say what can be made
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(VENV)/.runtime: requirements.txt
+	@sh deploy/install.sh $(VENV) requirements.txt
+	@touch $@
+
+$(VENV)/.tools: requirements.txt requirements-dev.txt
+	@sh deploy/install.sh $(VENV) requirements-dev.txt
+	@touch $@ $(VENV)/.runtime

@@ -1,0 +1,136 @@
+"""Databases and houses for all tests; the summary says how many tests really used which."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import create_engine, text
+
+from payments_service import create_app
+from payments_service.ledger import migrations
+from payments_service.ledger.db import Database
+from payments_service.settings import Settings
+from tests.support.environment import environment
+from tests.support.house import House, running_house
+from tests.support.postgres import running_postgres
+
+KINDS = ("sqlite", "postgresql")
+_used: Counter[str] = Counter()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    with running_postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def _postgres_template(postgres_server: str) -> str:
+    _create_database(postgres_server, "template_payments")
+    _migrate(postgres_server.replace("/postgres", "/template_payments"))
+    return "template_payments"
+
+
+@pytest.fixture(params=KINDS)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Whatever depends on this runs once on each database."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A migrated, empty database."""
+    _used[database_kind] += 1
+    if database_kind == "sqlite":
+        shutil.copy(request.getfixturevalue("_sqlite_template"), tmp_path / "payments.db")
+        return f"sqlite:///{tmp_path / 'payments.db'}"
+    server: str = request.getfixturevalue("postgres_server")
+    name = f"test_{_used['postgresql']}"
+    _create_database(server, name, template=request.getfixturevalue("_postgres_template"))
+    return server.replace("/postgres", f"/{name}")
+
+
+@pytest.fixture
+def db(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    yield database
+    database.engine.dispose()
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    return Settings.from_environment(environment(database_url=database_url, simulator_port=9))
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    """The service in this process; its gateway's address is one where nobody listens."""
+    app = create_app(settings)
+    yield app
+    app.extensions["payments_service"].db.engine.dispose()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def _house(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, House]]:
+    kind: str = request.param
+    folder = tmp_path_factory.mktemp(f"house-{kind}")
+    if kind == "sqlite":
+        url = f"sqlite:///{folder / 'payments.db'}"
+    else:
+        server: str = request.getfixturevalue("postgres_server")
+        _create_database(server, "house")
+        url = server.replace("/postgres", "/house")
+    with running_house(url, folder) as house:
+        yield kind, house
+
+
+@pytest.fixture
+def house(_house: tuple[str, House]) -> Iterator[House]:
+    """Service, simulator and database as real processes, one set per database for all tests."""
+    kind, running = _house
+    _used[kind] += 1
+    yield running
+    running.clear_faults()
+
+
+def count_use(of: str) -> None:
+    """Let the summary tell that a test really used this (a browser, a broker)."""
+    _used[of] += 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    used = ", ".join(f"{name}: {count}" for name, count in sorted(_used.items())) or "none"
+    terminalreporter.write_line(f"Tests that used a real service: {used}")
+
+
+def _create_database(server: str, name: str, template: str | None = None) -> None:
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        like = f" TEMPLATE {template}" if template else ""
+        connection.execute(text(f"CREATE DATABASE {name}{like}"))
+    engine.dispose()
+
+
+def _migrate(url: str) -> None:
+    database = Database(url)
+    migrations.upgrade(database)
+    database.engine.dispose()

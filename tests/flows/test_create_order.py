@@ -1,0 +1,106 @@
+"""create_order: intent before the call, one answer after it, and the truth when there is none."""
+
+import pytest
+
+from payments_service.errors import OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
+from payments_service.flows import webhook
+from payments_service.flows.create_order import CreateOrderFailed
+from payments_service.flows.status import status
+from payments_service.gateways.base import NewOrder
+from payments_service.ledger.db import Database
+from payments_service.money import Money
+from payments_service.states import PaymentStatus
+from tests.flows.conftest import PRICE, Ledger, buy
+from tests.support.fake_gateway import GENUINE, FakeGateway
+
+
+def test_the_intent_is_committed_before_the_gateway_is_called(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    seen = []
+
+    def look(_gateway_order_id: str, order: NewOrder) -> None:
+        stored = ledger.only_order()
+        seen.append((stored.wire_id == order.wire_id, stored.status, ledger.only_payment().status))
+
+    gateway.during_create = look
+    buy(db, gateway)
+    assert seen == [(True, "creating", "initiated")]
+
+
+def test_an_open_order_is_pending_and_says_how_to_pay(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = buy(db, gateway)
+    assert opened.status is PaymentStatus.PENDING
+    assert opened.order_id == ledger.only_order().gateway_order_id
+    assert opened.checkout == {"key": "k"}
+    assert ledger.moves(opened.id) == ["initiated", "pending"]
+
+
+@pytest.mark.parametrize(
+    ("error", "retryable"), [(Rejected("no"), False), (Unavailable("away"), True)], ids=["rejected", "away"]
+)
+def test_an_order_that_was_never_made_fails_and_says_whether_to_retry(
+    db: Database, gateway: FakeGateway, ledger: Ledger, error: Rejected, retryable: bool
+) -> None:
+    gateway.create_error = error
+    with pytest.raises(CreateOrderFailed) as raised:
+        buy(db, gateway)
+    assert raised.value.extra["retryable"] is retryable
+    assert raised.value.code == error.code
+    assert ledger.only_order().status == "refused"
+    assert ledger.moves(ledger.only_payment().id) == ["initiated", "failed"]
+
+
+def test_an_order_whose_answer_was_lost_is_found_by_our_id_and_not_made_again(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    gateway.create_error = OutcomeUnknown("read timeout")
+    opened = buy(db, gateway)
+    assert opened.status is PaymentStatus.PENDING
+    assert gateway.calls == ["create_order", "fetch_payment"]
+    assert ledger.only_order().gateway_order_id == opened.order_id
+
+
+def test_an_order_that_cannot_be_found_yet_stays_initiated_until_a_status_page_finds_it(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    gateway.create_error, gateway.fetch_error = OutcomeUnknown("reset"), UnknownAtGateway("none")
+    with pytest.raises(CreateOrderFailed) as raised:
+        buy(db, gateway)
+    assert raised.value.code == "outcome_unknown"
+    payment = ledger.only_payment()
+    assert payment.status == PaymentStatus.INITIATED
+    gateway.fetch_error = None
+    found = status(db, "fake", [gateway], str(payment.id), "request-2")
+    assert found.status is PaymentStatus.PENDING
+    assert found.order_id == ledger.only_order().gateway_order_id
+    assert gateway.calls.count("create_order") == 1
+
+
+def test_an_order_for_another_amount_is_never_handed_to_the_browser(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    gateway.amount = Money(100)
+    with pytest.raises(CreateOrderFailed):
+        buy(db, gateway)
+    payment = ledger.only_payment()
+    assert (payment.status, payment.review) == ("initiated", "amount_mismatch")
+
+
+def test_a_webhook_that_overtakes_our_own_answer_is_kept_and_applied_with_it(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    """The order id is not ours yet when its first event arrives."""
+
+    def pay(gateway_order_id: str, _order: NewOrder) -> None:
+        event = gateway.event(order=gateway_order_id, status="completed", amount=PRICE.minor)
+        webhook.receive(db, gateway, GENUINE, event)
+        assert [row.outcome for row in ledger.inbox()] == ["foreign"]
+
+    gateway.during_create = pay
+    opened = buy(db, gateway)
+    assert opened.status is PaymentStatus.COMPLETED
+    assert ledger.moves(opened.id) == ["initiated", "pending", "completed"]
+    assert [(row.outcome, row.payment_id) for row in ledger.inbox()] == [("applied", opened.id)]

@@ -1,0 +1,322 @@
+"""Webhooks: kept once, applied once, never in the way of the next."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from threading import Barrier
+
+import pytest
+
+from payments_service.errors import (
+    MissingCredentials,
+    OutcomeUnknown,
+    SignatureInvalid,
+    StoreUnavailable,
+    Unavailable,
+)
+from payments_service.flows import sync, webhook
+from payments_service.gateways.base import NewOrder
+from payments_service.ledger.db import Database
+from payments_service.money import Money
+from payments_service.states import AttemptStatus, PaymentStatus
+from tests.flows.conftest import PRICE, Ledger, buy
+from tests.support.fake_gateway import GENUINE, FakeGateway
+
+
+@pytest.mark.parametrize(
+    ("headers", "error"), [({}, MissingCredentials), ({"x-fake": "forged"}, SignatureInvalid)]
+)
+def test_what_is_not_authentic_is_not_even_stored(
+    db: Database, gateway: FakeGateway, ledger: Ledger, headers: dict[str, str], error: type[Exception]
+) -> None:
+    opened = buy(db, gateway)
+    event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor)
+    with pytest.raises(error):
+        webhook.receive(db, gateway, headers, event)
+    assert ledger.inbox() == []
+    assert ledger.payment(opened.id).status == "pending"
+
+
+def test_twenty_deliveries_at_once_have_one_effect(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = buy(db, gateway)
+    event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor)
+    start = Barrier(20)
+
+    def deliver(_: int) -> None:
+        start.wait()
+        webhook.receive(db, gateway, {**GENUINE, "x-event-id": "evt_1"}, event)
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(deliver, range(20)))
+    assert len(ledger.inbox()) == 1
+    assert ledger.moves(opened.id) == ["initiated", "pending", "completed"]
+    assert len(ledger.trail(opened.id, "attempt")) == 1
+
+
+def test_different_events_of_one_fact_at_once_complete_the_payment_once(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = buy(db, gateway)
+    gateway.paid("pay_1", PRICE)
+    start = Barrier(12)
+
+    def ring(number: int) -> None:
+        start.wait()
+        if number % 2:
+            sync.refresh(db, gateway, opened.id, sync.Bell("verify", f"r{number}"), sync.Deadline(5))
+        else:
+            event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor, n=number)
+            webhook.receive(db, gateway, GENUINE, event)
+
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(ring, range(12)))
+    assert ledger.moves(opened.id) == ["initiated", "pending", "completed"]
+    assert len(ledger.trail(opened.id, "attempt")) == 1
+
+
+def test_an_event_and_the_answer_that_makes_its_order_ours_never_miss_each_other(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    """Both in flight at once, many times over: whoever is second must see the other."""
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(25):
+            deliveries = []
+
+            def pay(gateway_order_id: str, _order: NewOrder, deliveries: list[object] = deliveries) -> None:
+                event = gateway.event(order=gateway_order_id, status="completed", amount=PRICE.minor)
+                deliveries.append(pool.submit(webhook.receive, db, gateway, GENUINE, event))
+
+            gateway.during_create = pay
+            opened = buy(db, gateway)
+            for delivery in deliveries:
+                delivery.result()
+            assert ledger.payment(opened.id).status == "completed"
+
+
+def test_an_older_event_is_kept_and_changes_nothing(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = buy(db, gateway)
+    webhook.receive(
+        db, gateway, GENUINE, gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor)
+    )
+    late = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    for at in ("2020-01-01T00:00:00+00:00", late):
+        for word, attempt in (("authorized", "authorized"), ("failed", "failed"), ("pending", "pending")):
+            event = gateway.event(
+                order=opened.order_id, status=word, attempt=attempt, amount=PRICE.minor, at=at
+            )
+            webhook.receive(db, gateway, GENUINE, event)
+    assert ledger.payment(opened.id).status == "completed"
+    assert len(ledger.inbox()) == 7
+    assert {row.outcome for row in ledger.inbox()} == {"applied"}
+
+
+def test_a_failed_attempt_leaves_the_order_open_and_a_late_success_completes_it(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = buy(db, gateway)
+    failed = gateway.event(order=opened.order_id, status="pending", attempt="failed", amount=PRICE.minor)
+    webhook.receive(db, gateway, GENUINE, failed)
+    assert ledger.payment(opened.id).status == "pending"
+    paid = gateway.event(order=opened.order_id, status="completed", attempt="succeeded", amount=PRICE.minor)
+    webhook.receive(db, gateway, GENUINE, paid)
+    assert ledger.payment(opened.id).status == "completed"
+    attempts = [(e.from_status, e.to_status) for e in ledger.trail(opened.id, "attempt")]
+    assert attempts == [(None, "failed"), ("failed", "succeeded")]
+
+
+def test_an_event_of_a_strange_order_is_kept_as_foreign(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    event = gateway.event(order="somebody_elses", status="completed", amount=100)
+    webhook.receive(db, gateway, GENUINE, event)
+    assert [(row.outcome, row.order_id) for row in ledger.inbox()] == [("foreign", "somebody_elses")]
+
+
+def test_an_unknown_order_with_our_prefix_is_an_alarm(
+    db: Database, gateway: FakeGateway, ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    event = gateway.event(wire="psv_lost", status="completed", amount=100)
+    webhook.receive(db, gateway, GENUINE, event)
+    assert "An order with our prefix is unknown here" in caplog.text
+
+
+def test_genuine_news_of_another_order_does_not_touch_this_one(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    """Our wire id, but another order id of the gateway: believe neither."""
+    opened = buy(db, gateway)
+    wire_id = ledger.only_order().wire_id
+    event = gateway.event(wire=wire_id, order="G_other", status="completed", amount=PRICE.minor)
+    webhook.receive(db, gateway, GENUINE, event)
+    assert ledger.payment(opened.id).status == "pending"
+
+
+def test_an_attempt_of_another_order_is_not_moved_over(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    first, second = buy(db, gateway), buy(db, gateway)
+    for order in (first, second):
+        event = gateway.event(
+            order=order.order_id, status="authorized", attempt="failed", payment="pay_1", amount=PRICE.minor
+        )
+        webhook.receive(db, gateway, GENUINE, event)
+    assert len(ledger.trail(first.id, "attempt")) == 1
+    assert ledger.trail(second.id, "attempt") == []
+
+
+def test_a_wrong_amount_in_an_event_is_checked_at_the_gateway_first(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    """What the customer paid may differ by an offer; the order's amount decides."""
+    opened = buy(db, gateway)
+    gateway.paid("pay_1", Money(44900))
+    webhook.receive(
+        db, gateway, GENUINE, gateway.event(order=opened.order_id, status="completed", amount=44900)
+    )
+    payment = ledger.payment(opened.id)
+    assert (payment.status, payment.review) == ("completed", None)
+    assert gateway.calls[-1] == "fetch_payment"
+
+
+def test_a_wrong_amount_that_the_gateway_confirms_is_quarantined_and_never_completed(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = buy(db, gateway)
+    gateway.paid("pay_1", Money(100))
+    gateway.amount = Money(100)
+    for _ in range(2):
+        event = gateway.event(order=opened.order_id, status="completed", amount=100)
+        webhook.receive(db, gateway, GENUINE, event)
+        sync.refresh(db, gateway, opened.id, sync.Bell("verify", "r"), sync.Deadline(5))
+    payment = ledger.payment(opened.id)
+    assert (payment.status, payment.review) == ("pending", "amount_mismatch")
+    assert [event.reason for event in ledger.trail(opened.id, "review")] == ["amount_mismatch"]
+
+
+def test_another_currency_is_quarantined(db: Database, gateway: FakeGateway, ledger: Ledger) -> None:
+    opened = buy(db, gateway)
+    gateway.paid("pay_1", PRICE)
+    gateway.amount = Money(PRICE.minor, "USD")
+    sync.refresh(db, gateway, opened.id, sync.Bell("verify", "r"), sync.Deadline(5))
+    payment = ledger.payment(opened.id)
+    assert (payment.status, payment.review) == ("pending", "amount_mismatch")
+
+
+def test_held_money_is_captured_once_the_event_is_stored(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = buy(db, gateway)
+    gateway.held("pay_1", PRICE)
+    event = gateway.event(
+        order=opened.order_id, status="authorized", attempt="authorized", amount=PRICE.minor
+    )
+    webhook.receive(db, gateway, GENUINE, event)
+    assert gateway.calls.count("capture pay_1") == 1
+    assert ledger.moves(opened.id) == ["initiated", "pending", "authorized", "completed"]
+
+
+def test_a_capture_error_is_settled_by_asking(db: Database, gateway: FakeGateway, ledger: Ledger) -> None:
+
+    opened = buy(db, gateway)
+    gateway.held("pay_1", PRICE)
+    gateway.capture_error = OutcomeUnknown("timeout")
+    sync.refresh(db, gateway, opened.id, sync.Bell("verify", "r"), sync.Deadline(5))
+    assert ledger.payment(opened.id).status == "completed"
+    assert gateway.calls.count("capture pay_1") == 1
+
+
+def test_a_hold_that_was_released_uncaptured_fails_the_payment_and_a_later_success_still_counts(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+
+    opened = buy(db, gateway)
+    gateway.held("pay_1", PRICE)
+    event = gateway.event(
+        order=opened.order_id, status="authorized", attempt="authorized", amount=PRICE.minor
+    )
+    gateway.fetch_error = Unavailable("away")
+    webhook.receive(db, gateway, GENUINE, event)
+    assert ledger.payment(opened.id).status == "authorized"
+    gateway.fetch_error = None
+    gateway.status = PaymentStatus.PENDING
+    gateway.attempts = (gateway.attempt("pay_1", AttemptStatus.VOIDED, PRICE),)
+    sync.refresh(db, gateway, opened.id, sync.Bell("status", "r"), sync.Deadline(5))
+    assert ledger.payment(opened.id).status == "failed"
+    gateway.paid("pay_2", PRICE)
+    sync.refresh(db, gateway, opened.id, sync.Bell("status", "r"), sync.Deadline(5))
+    assert ledger.payment(opened.id).status == "completed"
+
+
+def test_a_second_success_is_flagged_and_completes_nothing_twice(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = buy(db, gateway)
+    for payment_id in ("pay_1", "pay_2"):
+        event = gateway.event(
+            order=opened.order_id, status="completed", payment=payment_id, amount=PRICE.minor
+        )
+        webhook.receive(db, gateway, GENUINE, event)
+    payment = ledger.payment(opened.id)
+    assert (payment.status, payment.review, payment.transaction_id) == (
+        "completed",
+        "second_success",
+        "pay_1",
+    )
+    assert ledger.moves(opened.id).count("completed") == 1
+
+
+def test_one_poisonous_event_is_kept_with_its_error_and_the_next_one_goes_through(
+    db: Database, gateway: FakeGateway, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = buy(db, gateway)
+    with monkeypatch.context() as patch:
+        patch.setattr(sync, "_record_refunds", _explode)
+        event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor)
+        gateway.fetch_error = Unavailable("away")
+        webhook.receive(db, gateway, GENUINE, event)
+    row = ledger.inbox()[0]
+    assert (row.outcome, row.processed, row.error) == ("failed", False, "ZeroDivisionError")
+    assert ledger.payment(opened.id).status == "pending"
+    assert ledger.trail(opened.id, "attempt") == []
+    event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor, again=True)
+    webhook.receive(db, gateway, GENUINE, event)
+    assert ledger.payment(opened.id).status == "completed"
+
+
+def test_a_wake_up_sets_nothing_by_itself(db: Database, gateway: FakeGateway, ledger: Ledger) -> None:
+    opened = buy(db, gateway)
+    event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor, wake_up=True)
+    webhook.receive(db, gateway, GENUINE, event)
+    assert ledger.payment(opened.id).status == "pending"
+    gateway.paid("pay_1", PRICE)
+    webhook.receive(db, gateway, GENUINE, event + b" ")
+    assert ledger.payment(opened.id).status == "completed"
+
+
+def test_secrets_among_the_headers_are_not_kept(db: Database, gateway: FakeGateway, ledger: Ledger) -> None:
+    event = gateway.event(order="G1", status="completed", amount=100)
+    headers = {
+        **GENUINE,
+        "authorization": "secret-1",
+        "x-verify": "secret-2",
+        "cookie": "secret-3",
+        "x-razorpay-signature": "secret-4",
+    }
+    webhook.receive(db, gateway, {**headers, "x-event-id": "evt_9"}, event)
+    kept = ledger.inbox()[0].headers
+    assert kept["x-event-id"] == "evt_9"
+    assert "secret" not in str(kept)
+    assert ledger.inbox()[0].payload == event
+
+
+def test_an_event_that_cannot_be_stored_is_not_acknowledged(gateway: FakeGateway) -> None:
+    nowhere = Database("postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(StoreUnavailable):
+        webhook.receive(nowhere, gateway, GENUINE, gateway.event(order="G1", status="completed", amount=100))
+
+
+def _explode(*_: object) -> None:
+    raise ZeroDivisionError

@@ -1,0 +1,18 @@
+"""The environment of a development service beside a simulator."""
+
+
+def environment(
+    *, database_url: str, port: int = 5000, simulator_port: int = 8090, **more: str
+) -> dict[str, str]:
+    return {
+        "APP_ENV": "development",
+        "PORT": str(port),
+        "DATABASE_URL": database_url,
+        "FRONTEND_URL": "http://127.0.0.1:3000",
+        "MERCHANT_NAME": "Asha's Courses",
+        "RAZORPAY_KEY_ID": "rzp_test_simulator",
+        "RAZORPAY_KEY_SECRET": "simulator_razorpay_key_secret",
+        "RAZORPAY_WEBHOOK_SECRET": "simulator_razorpay_webhook_secret",
+        "RAZORPAY_API_URL": f"http://127.0.0.1:{simulator_port}/razorpay",
+        **more,
+    }

@@ -1,0 +1,155 @@
+"""A gateway by hand: it answers what a test told it to, and lets a test act in the middle of a call."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from payments_service.errors import GatewayError, MissingCredentials, SignatureInvalid
+from payments_service.gateways.base import (
+    AttemptSnapshot,
+    Checkout,
+    Deadline,
+    EventKind,
+    Gateway,
+    NewOrder,
+    NewRefund,
+    OrderRef,
+    PaymentSnapshot,
+    RefundRef,
+    RefundSnapshot,
+    VerifyField,
+    WebhookEvent,
+)
+from payments_service.gateways.signatures import sha256_hex
+from payments_service.money import Money
+from payments_service.states import AttemptStatus, PaymentStatus
+
+
+class FakeGateway(Gateway):
+    name = "fake"
+    provider = "fake"
+    config_type = object
+    verify_fields = (VerifyField("orderId"), VerifyField("proof"))
+    minimum_amount = Money(100)
+    our_clock_expires = True
+
+    def __init__(self, config: Any = None) -> None:
+        self.calls: list[str] = []
+        self.orders: dict[str, NewOrder] = {}
+        self.during_create: Callable[[str, NewOrder], None] | None = None
+        self.create_error: GatewayError | None = None
+        self.fetch_error: GatewayError | None = None
+        self.capture_error: GatewayError | None = None
+        self.status: PaymentStatus | None = PaymentStatus.PENDING
+        self.attempts: tuple[AttemptSnapshot, ...] = ()
+        self.amount: Money | None = None
+        self.owner_of_payment_id: OrderRef | None = None
+
+    @property
+    def mode(self) -> str:
+        return "test"
+
+    def create_order(self, order: NewOrder, deadline: Deadline) -> Checkout:
+        self.calls.append("create_order")
+        gateway_order_id = f"G{order.wire_id}"
+        if self.create_error is None or self.create_error.code == "outcome_unknown":
+            self.orders[gateway_order_id] = order
+        if self.during_create:
+            self.during_create(gateway_order_id, order)
+        if self.create_error:
+            raise self.create_error
+        return Checkout(
+            gateway_order_id, gateway_order_id, "created", self.amount or order.amount, {"key": "k"}
+        )
+
+    def check_return(self, order: OrderRef, fields: Mapping[str, str]) -> None:
+        if fields["proof"] != f"proof of {order.gateway_order_id}":
+            raise SignatureInvalid("forged")
+
+    def fetch_payment(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
+        self.calls.append("fetch_payment")
+        observed_at = datetime.now(UTC)
+        if self.fetch_error:
+            raise self.fetch_error
+        gateway_order_id = order.gateway_order_id or f"G{order.wire_id}"
+        amount = self.amount or self.orders[gateway_order_id].amount
+        return PaymentSnapshot(
+            order=OrderRef(order.wire_id, gateway_order_id),
+            status=self.status,
+            gateway_status=str(self.status),
+            amount=amount,
+            observed_at=observed_at,
+            attempts=self.attempts,
+            fetched=True,
+            checkout=Checkout(gateway_order_id, gateway_order_id, "created", amount, {"key": "k"}),
+        )
+
+    def capture(self, transaction_id: str, amount: Money, deadline: Deadline) -> None:
+        self.calls.append(f"capture {transaction_id}")
+        self.paid(transaction_id, amount)
+        if self.capture_error:
+            raise self.capture_error
+
+    def read_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> WebhookEvent:
+        if "x-fake" not in headers:
+            raise MissingCredentials("no credentials")
+        if headers["x-fake"] != "genuine":
+            raise SignatureInvalid("wrong")
+        return self.reread_webhook(headers.get("x-event-id") or sha256_hex(raw_body), raw_body)
+
+    def reread_webhook(self, event_id: str, raw_body: bytes) -> WebhookEvent:
+        body = json.loads(raw_body)
+        order = OrderRef(body.get("wire", ""), body.get("order"))
+        attempt = AttemptSnapshot(
+            body.get("payment", "pay_1"),
+            AttemptStatus(body.get("attempt", "succeeded")),
+            body.get("attempt", "succeeded"),
+            Money(body["amount"]),
+            "upi",
+        )
+        snapshot = PaymentSnapshot(
+            order=order,
+            status=PaymentStatus(body["status"]),
+            gateway_status=body["status"],
+            amount=Money(body["amount"]),
+            observed_at=datetime.fromisoformat(body["at"]) if "at" in body else datetime.now(UTC),
+            attempts=(attempt,) if body.get("attempt", "succeeded") != "none" else (),
+        )
+        if body.get("wake_up"):
+            return WebhookEvent(event_id, "fake.wake", EventKind.PAYMENT, order, wake_up=True)
+        return WebhookEvent(event_id, "fake.event", EventKind.PAYMENT, order, snapshot)
+
+    def close(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot | None:
+        return None
+
+    def create_refund(self, refund: NewRefund, deadline: Deadline) -> RefundSnapshot:
+        raise NotImplementedError
+
+    def fetch_refund(self, refund: RefundRef, deadline: Deadline) -> RefundSnapshot:
+        raise NotImplementedError
+
+    def find_by_payment_id(self, payment_id: str, deadline: Deadline) -> OrderRef | None:
+        self.calls.append("find_by_payment_id")
+        return self.owner_of_payment_id
+
+    # ── what a test says happened at the gateway ────────────────────────────────────────────────
+
+    def paid(self, transaction_id: str, amount: Money) -> None:
+        self.status = PaymentStatus.COMPLETED
+        self.attempts = (self.attempt(transaction_id, AttemptStatus.SUCCEEDED, amount),)
+
+    def held(self, transaction_id: str, amount: Money) -> None:
+        self.status = PaymentStatus.AUTHORIZED
+        self.attempts = (self.attempt(transaction_id, AttemptStatus.AUTHORIZED, amount),)
+
+    @staticmethod
+    def attempt(transaction_id: str, status: AttemptStatus, amount: Money) -> AttemptSnapshot:
+        return AttemptSnapshot(transaction_id, status, status.value, amount, "upi")
+
+    @staticmethod
+    def event(**body: Any) -> bytes:
+        return json.dumps(body).encode()
+
+
+GENUINE = {"x-fake": "genuine"}

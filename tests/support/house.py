@@ -1,0 +1,145 @@
+"""The real thing for end-to-end tests: gunicorn, the simulator, a database, real HTTP between them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import requests
+
+from payments_service.ledger.db import Database
+from tests.support.environment import environment
+from tests.support.ports import free_port, wait_for_port
+
+ROOT = Path(__file__).parents[2]
+CUSTOMER = {"name": "Asha Rao", "email": "asha@example.com", "phone": "9876543210"}
+Answer = TypeVar("Answer")
+
+
+@dataclass
+class House:
+    """A running service and its simulator, with the calls that a page, a bank and a test make."""
+
+    url: str
+    simulator_url: str
+    database_url: str
+    log_file: Path
+    http: requests.Session = field(default_factory=requests.Session)
+
+    def post(self, path: str, body: Any = None, **options: Any) -> requests.Response:
+        return self.http.post(self.url + path, json=body, timeout=40, **options)
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        return self.http.get(self.url + path, timeout=40, **options)
+
+    def create_order(self, amount: Any = 499, gateway: str = "razorpay", **more: Any) -> dict[str, Any]:
+        body = {"amount": amount, "gateway": gateway, "customer": CUSTOMER, **more}
+        answer = self.post("/api/payment/create-order", body)
+        assert answer.status_code == 200, answer.text
+        created: dict[str, Any] = answer.json()
+        return created
+
+    def status(self, order_id: str, gateway: str = "razorpay") -> dict[str, Any]:
+        answer = self.get(f"/api/payment/status/{gateway}/{order_id}")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def wait_for_status(
+        self, order_id: str, expected: str, gateway: str = "razorpay", seconds: float = 15
+    ) -> dict[str, Any]:
+        """Poll as a page does, until the payment is what is expected."""
+        return self.until(
+            lambda: self.status(order_id, gateway), lambda s: s["paymentStatus"] == expected, seconds
+        )
+
+    def simulate(self, path: str, body: Any = None) -> dict[str, Any]:
+        """POST to the simulator's control plane."""
+        answer = self.http.post(f"{self.simulator_url}/_sim/{path}", json=body or {}, timeout=40)
+        assert answer.ok, answer.text
+        result: dict[str, Any] = answer.json()
+        return result
+
+    def simulated(self, path: str) -> Any:
+        answer = self.http.get(f"{self.simulator_url}/_sim/{path}", timeout=40)
+        assert answer.ok, answer.text
+        return answer.json()
+
+    def clear_faults(self) -> None:
+        self.http.delete(f"{self.simulator_url}/_sim/faults", timeout=40).raise_for_status()
+
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        database = Database(self.database_url)
+        try:
+            yield database
+        finally:
+            database.engine.dispose()
+
+    @staticmethod
+    def until(ask: Callable[[], Answer], is_right: Callable[[Answer], bool], seconds: float = 15) -> Answer:
+        ends = time.monotonic() + seconds
+        while not is_right(answer := ask()):
+            assert time.monotonic() < ends, f"still {answer!r} after {seconds} s"
+            time.sleep(0.1)
+        return answer
+
+
+@contextmanager
+def running_house(
+    database_url: str, folder: Path, *, simulator_port: int | None = None, **variables: str
+) -> Iterator[House]:
+    """Migrate, start simulator and service, hand them over, stop them."""
+    port, simulator_port = free_port(), simulator_port or free_port()
+    variables = {"BACKEND_URL": f"http://127.0.0.1:{port}", **variables}
+    settings = environment(database_url=database_url, port=port, simulator_port=simulator_port, **variables)
+    process_environment = {**_inherited(), **settings}
+    flask = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
+    subprocess.run(flask, cwd=ROOT, env=process_environment, check=True, capture_output=True)
+    log_file = folder / f"service-{port}.log"
+    service = ["gunicorn", "--no-control-socket", "--workers", "2", "--threads", "8"]
+    service += ["--bind", f"127.0.0.1:{port}", "wsgi:app"]
+    simulator = ["payments_service.simulator", "--port", str(simulator_port)]
+    simulator += ["--webhooks", f"http://127.0.0.1:{port}/api/webhook"]
+    with (
+        log_file.open("wb") as log,
+        _process(simulator, process_environment, simulator_port, subprocess.DEVNULL),
+        _process(service, process_environment, port, log),
+    ):
+        house = House(
+            f"http://127.0.0.1:{port}", f"http://127.0.0.1:{simulator_port}", database_url, log_file
+        )
+        with house.http:
+            yield house
+
+
+@contextmanager
+def _process(
+    module: list[str], env: dict[str, str], port: int, output: Any
+) -> Iterator["subprocess.Popen[bytes]"]:
+    command = [sys.executable, "-m", *module]
+    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output)
+    try:
+        wait_for_port(port, process)
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _inherited() -> dict[str, str]:
+    """What a process needs of ours: nothing that could be a setting of the service."""
+    return {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
