@@ -1,5 +1,6 @@
 """Webhooks: kept once, applied once, never in the way of the next."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
@@ -14,7 +15,8 @@ from payments_service.errors import (
     Unavailable,
 )
 from payments_service.flows import sync, webhook
-from payments_service.gateways.base import NewOrder
+from payments_service.gateways.base import NewOrder, OrderRef
+from payments_service.ledger import payments
 from payments_service.ledger.db import Database
 from payments_service.money import Money
 from payments_service.states import AttemptStatus, PaymentStatus
@@ -55,9 +57,11 @@ def test_twenty_deliveries_at_once_have_one_effect(
 
 
 def test_different_events_of_one_fact_at_once_complete_the_payment_once(
-    db: Database, gateway: FakeGateway, ledger: Ledger
+    db: Database, gateway: FakeGateway, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sync, "_record_refunds", lambda *_: time.sleep(0.03))  # widen the window for a race
     opened = buy(db, gateway)
+    wire_id = ledger.only_order().wire_id
     gateway.paid("pay_1", PRICE)
     start = Barrier(12)
 
@@ -66,11 +70,12 @@ def test_different_events_of_one_fact_at_once_complete_the_payment_once(
         if number % 2:
             sync.refresh(db, gateway, opened.id, sync.Bell("verify", f"r{number}"), sync.Deadline(5))
         else:
-            event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor, n=number)
+            event = gateway.event(wire=wire_id, status="completed", amount=PRICE.minor, n=number)
             webhook.receive(db, gateway, GENUINE, event)
 
     with ThreadPoolExecutor(12) as pool:
         list(pool.map(ring, range(12)))
+    assert {row.outcome for row in ledger.inbox()} == {"applied"}
     assert ledger.moves(opened.id) == ["initiated", "pending", "completed"]
     assert len(ledger.trail(opened.id, "attempt")) == 1
 
@@ -152,6 +157,20 @@ def test_genuine_news_of_another_order_does_not_touch_this_one(
     event = gateway.event(wire=wire_id, order="G_other", status="completed", amount=PRICE.minor)
     webhook.receive(db, gateway, GENUINE, event)
     assert ledger.payment(opened.id).status == "pending"
+    assert [row.outcome for row in ledger.inbox()] == ["foreign"]
+
+
+def test_a_fetch_that_is_answered_with_another_order_changes_nothing(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened, other = buy(db, gateway), buy(db, gateway)
+    gateway.paid("pay_1", PRICE)
+    theirs = gateway.fetch_payment(OrderRef("", other.order_id), sync.Deadline(5))
+    with db.read() as session:
+        order = payments.current_order(session, opened.id)
+    sync.settle(db, gateway, opened.id, order.id, theirs, sync.Bell("verify", "r"))
+    assert ledger.payment(opened.id).status == "pending"
+    assert ledger.trail(opened.id, "attempt") == []
 
 
 def test_an_attempt_of_another_order_is_not_moved_over(

@@ -1,0 +1,67 @@
+"""Pretend payment gateways, for development and tests: their wire formats, their webhooks, their moods.
+
+A Flask app of its own that shares no code with the rest of the package, so that each can check the other.
+"""
+
+from dataclasses import dataclass
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+
+from payments_service.simulator.base import Gateway
+from payments_service.simulator.control import Control
+from payments_service.simulator.deliveries import Deliveries
+from payments_service.simulator.faults import DropConnections, Faults, FaultyViews
+from payments_service.simulator.razorpay import RazorpaySimulator
+from payments_service.simulator.world import World
+
+DEFAULT_WEBHOOKS = "http://127.0.0.1:5000/api/webhook"
+# A further gateway is one more line here.
+GATEWAYS = (RazorpaySimulator,)
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """The moving parts behind the app; kept in app.extensions["simulator"]."""
+
+    world: World
+    deliveries: Deliveries
+    gateways: dict[str, Gateway]
+
+    def stop(self) -> None:
+        """End hanging requests and webhook senders."""
+        self.world.stopping.set()
+        self.deliveries.stop()
+
+
+def create_simulator(
+    webhooks: str = DEFAULT_WEBHOOKS, *, seed: int | None = None, backoff_seconds: float = 1.0
+) -> Flask:
+    """Webhooks go to `webhooks`/<gateway>; the n-th retry waits backoff_seconds × 2ⁿ⁻¹ of simulator time."""
+    world = World(seed)
+    faults = Faults(world)
+    deliveries = Deliveries(world, faults, webhooks, backoff_seconds)
+    gateways: dict[str, Gateway] = {kind.name: kind(world, deliveries) for kind in GATEWAYS}
+    app = Flask(__name__, static_url_path="/_sim/static")
+    app.url_map.strict_slashes = False
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions["simulator"] = Simulator(world, deliveries, gateways)
+    app.register_blueprint(Control(world, faults, deliveries, gateways).blueprint())
+    for gateway in gateways.values():
+        app.register_blueprint(FaultyViews(gateway, world, faults).blueprint())
+    _answer_unknown_routes(app, gateways)
+    app.wsgi_app = DropConnections(app.wsgi_app)  # type: ignore[method-assign]
+    return app
+
+
+def _answer_unknown_routes(app: Flask, gateways: dict[str, Gateway]) -> None:
+    def unknown_route(error: HTTPException) -> Response:
+        for gateway in gateways.values():
+            if request.path.startswith(gateway.base_path):
+                return gateway.unknown_route(request.path)
+        response = jsonify(error=error.description)
+        response.status_code = error.code or 404
+        return response
+
+    app.register_error_handler(NotFound, unknown_route)
+    app.register_error_handler(MethodNotAllowed, unknown_route)

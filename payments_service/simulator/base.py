@@ -1,0 +1,184 @@
+"""What a pretend gateway must be able to do; each gateway is one subclass and one line in the registry."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from flask import Response, jsonify
+from flask.typing import ResponseReturnValue
+
+Json = dict[str, Any]
+
+
+class ImpossibleMoveError(Exception):
+    """The customer, bank or dashboard cannot do this now; the control plane answers 409 with the sentence."""
+
+
+class BadInputError(Exception):
+    """Wrong control-plane input; answered with 400 naming the field."""
+
+    def __init__(self, field_name: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field_name = field_name
+
+
+class WireError(Exception):
+    """A gateway's own refusal, in the gateway's own words."""
+
+    def __init__(self, status: int, body: Json) -> None:
+        super().__init__(str(body))
+        self.status = status
+        self.body = body
+
+    def response(self) -> Response:
+        response = jsonify(self.body)
+        response.status_code = self.status
+        return response
+
+
+@dataclass(frozen=True)
+class Move:
+    """How a control-plane verb is carried out; what is None is chosen by the gateway."""
+
+    # what the payer moves, or what is refunded or disputed
+    amount_paise: int | None = None
+    # what the gateway claims from now on that the order was made for; only paying verbs heed it
+    order_amount_paise: int | None = None
+    method: str | None = None
+    outcome: str | None = None
+
+
+@dataclass(frozen=True)
+class Route:
+    """One path of a gateway; `operation` is the name that faults know it by."""
+
+    http_method: str
+    path: str
+    view: Callable[..., ResponseReturnValue]
+    operation: str | None = None
+    in_flight: Callable[[], AbstractContextManager[None]] | None = None
+
+
+@dataclass(frozen=True)
+class AttemptView:
+    paymentId: str
+    status: str
+    method: str
+    amountPaise: int
+    createdAt: int
+    lateAuthorized: bool = False
+    errorReason: str | None = None
+
+
+@dataclass(frozen=True)
+class RefundView:
+    refundId: str
+    paymentId: str
+    amountPaise: int
+    status: str
+
+
+@dataclass(frozen=True)
+class DisputeView:
+    disputeId: str
+    paymentId: str
+    amountPaise: int
+    status: str
+
+
+@dataclass(frozen=True)
+class OrderView:
+    """An order as the control plane shows it: our words for the fields, the gateway's own for each status."""
+
+    orderId: str
+    gateway: str
+    status: str
+    amountPaise: int
+    amountPaidPaise: int
+    currency: str
+    reference: str | None
+    createdAt: int
+    attempts: list[AttemptView] = field(default_factory=list)
+    refunds: list[RefundView] = field(default_factory=list)
+    disputes: list[DisputeView] = field(default_factory=list)
+
+
+class Gateway(ABC):
+    """One gateway: its wire format (`routes`) and what customer, bank and dashboard do (the verbs).
+
+    Every view and every verb is called with the world's lock held and must not wait.
+    Verbs raise ImpossibleMoveError; views raise WireError.
+    """
+
+    name: ClassVar[str]
+    # everything of the gateway is below base_path; api_base is what a merchant configures
+    base_path: ClassVar[str]
+    api_base: ClassVar[str]
+    operations: ClassVar[frozenset[str]]
+    methods: ClassVar[frozenset[str]]
+    credentials: ClassVar[Mapping[str, str]]
+
+    @abstractmethod
+    def routes(self) -> tuple[Route, ...]: ...
+
+    @abstractmethod
+    def unknown_route(self, path: str) -> Response:
+        """The answer to a path or method below `base_path` that the gateway does not have."""
+
+    @abstractmethod
+    def trouble(self, status: int) -> Response:
+        """The gateway's own body for a 429 or a 500, as an answer to the current request."""
+
+    @abstractmethod
+    def reset(self) -> None: ...
+
+    @abstractmethod
+    def settings(self) -> Json: ...
+
+    @abstractmethod
+    def configure(self, changes: Mapping[str, Any]) -> None:
+        """Change settings; raises BadInputError and then changes nothing."""
+
+    @abstractmethod
+    def orders(self) -> list[OrderView]: ...
+
+    @abstractmethod
+    def order(self, order_id: str) -> OrderView | None: ...
+
+    @abstractmethod
+    def success(self, order_id: str, move: Move) -> None: ...
+
+    @abstractmethod
+    def failure(self, order_id: str, move: Move) -> None: ...
+
+    @abstractmethod
+    def pending(self, order_id: str, move: Move) -> None: ...
+
+    @abstractmethod
+    def expire(self, order_id: str, move: Move) -> None: ...
+
+    @abstractmethod
+    def authorize(self, order_id: str, move: Move) -> None: ...
+
+    @abstractmethod
+    def late_success(self, order_id: str, move: Move) -> None: ...
+
+    @abstractmethod
+    def second_success(self, order_id: str, move: Move) -> None: ...
+
+    @abstractmethod
+    def dashboard_refund(self, order_id: str, move: Move) -> None: ...
+
+    @abstractmethod
+    def dispute(self, order_id: str, move: Move) -> None: ...
+
+    @abstractmethod
+    def order_of_refund(self, refund_id: str) -> str | None: ...
+
+    @abstractmethod
+    def refund_success(self, refund_id: str) -> None: ...
+
+    @abstractmethod
+    def refund_failure(self, refund_id: str) -> None: ...

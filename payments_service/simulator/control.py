@@ -1,0 +1,282 @@
+"""The control plane, /_sim: what the customer, the bank, the dashboard and bad luck do next."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, cast
+
+from flask import Blueprint, Response, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException, NotFound
+
+from payments_service.simulator.base import BadInputError, Gateway, ImpossibleMoveError, Json, Move, OrderView
+from payments_service.simulator.deliveries import Deliveries, Delivery
+from payments_service.simulator.faults import OPERATIONS, Faults
+from payments_service.simulator.world import World
+
+VERBS = (
+    "success",
+    "failure",
+    "pending",
+    "expire",
+    "authorize",
+    "late-success",
+    "second-success",
+    "dashboard-refund",
+    "dispute",
+)
+MAX_PAISE = 10**12
+MAX_SECONDS = 3600
+MAX_ADVANCE_SECONDS = 10 * 365 * 24 * 3600
+
+
+class Control:
+    def __init__(
+        self, world: World, faults: Faults, deliveries: Deliveries, gateways: Mapping[str, Gateway]
+    ) -> None:
+        self._world = world
+        self._faults = faults
+        self._deliveries = deliveries
+        self._gateways = gateways
+
+    def blueprint(self) -> Blueprint:
+        blueprint = Blueprint("control", __name__)
+        table: tuple[tuple[str, str, Callable[..., Response | str]], ...] = (
+            ("GET", "/", self.overview),
+            ("GET", "/_sim/health", self.health),
+            ("POST", "/_sim/reset", self.reset),
+            ("GET", "/_sim/orders", self.orders),
+            ("GET", "/_sim/orders/<order_id>", self.order),
+            ("POST", "/_sim/orders/<order_id>/<verb>", self.move),
+            ("POST", "/_sim/refunds/<refund_id>/<outcome>", self.finish_refund),
+            ("GET", "/_sim/faults", self.faults),
+            ("POST", "/_sim/faults", self.add_fault),
+            ("DELETE", "/_sim/faults", self.clear_faults),
+            ("GET", "/_sim/deliveries", self.deliveries),
+            ("POST", "/_sim/clock", self.clock),
+            ("GET", "/_sim/settings", self.settings),
+            ("POST", "/_sim/settings", self.configure),
+        )
+        for number, (method, path, view) in enumerate(table):
+            blueprint.add_url_rule(path, f"{number}_{view.__name__}", view, methods=[method])
+        blueprint.register_error_handler(BadInputError, _bad_input)
+        blueprint.register_error_handler(ImpossibleMoveError, _impossible_move)
+        blueprint.register_error_handler(HTTPException, _http_error)
+        return blueprint
+
+    def overview(self) -> str:
+        return render_template("overview.html", gateways=self._gateways.values(), verbs=VERBS)
+
+    def health(self) -> Response:
+        return jsonify(status="ok", gateways=sorted(self._gateways), now=self._world.now())
+
+    def reset(self) -> Response:
+        """Forget everything, also faults, settings and waiting webhooks; the webhooks' address stays."""
+        body = _body("seed")
+        seed = None if body.get("seed") is None else _integer(body, "seed", -MAX_PAISE, MAX_PAISE)
+        with self._world.lock:
+            self._world.reset(seed)
+            self._faults.clear()
+            self._deliveries.reset()
+            for gateway in self._gateways.values():
+                gateway.reset()
+        return jsonify(reset=True)
+
+    def orders(self) -> Response:
+        with self._world.lock:
+            orders = [order for gateway in self._gateways.values() for order in gateway.orders()]
+            orders.sort(key=lambda order: order.createdAt, reverse=True)
+            return jsonify(orders=self._orders_json(orders))
+
+    def order(self, order_id: str) -> Response:
+        with self._world.lock:
+            return jsonify(self._order_json(order_id))
+
+    def move(self, order_id: str, verb: str) -> Response:
+        """Every verb answers with the order as it is afterwards."""
+        if verb not in VERBS:
+            raise NotFound(f"There is no {verb}: {', '.join(VERBS)}")
+        with self._world.lock:
+            gateway = self._gateway_of(order_id)
+            run = cast("Callable[[str, Move], None]", getattr(gateway, verb.replace("-", "_")))
+            run(order_id, _move(gateway, verb))
+            return jsonify(self._order_json(order_id))
+
+    def finish_refund(self, refund_id: str, outcome: str) -> Response:
+        _body()
+        if outcome not in ("success", "failure"):
+            raise NotFound(f"There is no {outcome}: success, failure")
+        with self._world.lock:
+            for gateway in self._gateways.values():
+                order_id = gateway.order_of_refund(refund_id)
+                if order_id is not None:
+                    finish = gateway.refund_success if outcome == "success" else gateway.refund_failure
+                    finish(refund_id)
+                    return jsonify(self._order_json(order_id))
+        raise NotFound(f"There is no refund {refund_id}")
+
+    def faults(self) -> Response:
+        return jsonify(faults=[asdict(fault) for fault in self._faults.all()])
+
+    def add_fault(self) -> Response:
+        body = _body("gateway", "on", "kind", "count", "seconds")
+        gateway = self._gateways[_choice(body, "gateway", tuple(self._gateways))]
+        on = _choice(body, "on", (*OPERATIONS, "webhook"))
+        kind = str(body.get("kind"))
+        count = _integer(body, "count", 1, 1000) if "count" in body else 1
+        seconds = _number(body, "seconds", 0, MAX_SECONDS) if "seconds" in body else None
+        response = jsonify(asdict(self._faults.add(gateway, on, kind, count, seconds)))
+        response.status_code = 201
+        return response
+
+    def clear_faults(self) -> Response:
+        self._faults.clear()
+        return jsonify(faults=[])
+
+    def deliveries(self) -> Response:
+        """`?wait=seconds` (real time) first waits until nothing is being sent or due."""
+        if "wait" in request.args:
+            self._deliveries.wait_until_idle(_number(request.args, "wait", 0, 60))
+        with self._world.lock:
+            all_deliveries = self._deliveries.all()
+            tries = [
+                _try_json(delivery, number)
+                for delivery in all_deliveries
+                for number in range(len(delivery.tries))
+            ]
+            tries.sort(key=lambda one: cast("float", one["sentAt"]))
+            return jsonify(deliveries=tries, events=[_event_json(delivery) for delivery in all_deliveries])
+
+    def clock(self) -> Response:
+        body = _body("advance_seconds")
+        self._world.advance(_number(body, "advance_seconds", 0, MAX_ADVANCE_SECONDS))
+        self._deliveries.clock_moved()
+        return jsonify(now=self._world.now())
+
+    def settings(self) -> Response:
+        with self._world.lock:
+            settings = {name: gateway.settings() for name, gateway in self._gateways.items()}
+            return jsonify(webhooks=self._deliveries.webhooks, **settings)
+
+    def configure(self) -> Response:
+        """`{"webhooks": "http://…", "razorpay": {…}}`; reset puts the gateways' own settings back."""
+        body = _body("webhooks", *self._gateways)
+        webhooks = body.pop("webhooks", self._deliveries.webhooks)
+        if not isinstance(webhooks, str) or not webhooks.startswith(("http://", "https://")):
+            raise BadInputError("webhooks", "must be an http or https address")
+        with self._world.lock:
+            for name, changes in body.items():
+                if not isinstance(changes, dict):
+                    raise BadInputError(name, "must be an object")
+                self._gateways[name].configure(changes)
+            self._deliveries.webhooks = webhooks.rstrip("/")
+        return self.settings()
+
+    def _gateway_of(self, order_id: str) -> Gateway:
+        for gateway in self._gateways.values():
+            if gateway.order(order_id) is not None:
+                return gateway
+        raise NotFound(f"There is no order {order_id}")
+
+    def _order_json(self, order_id: str) -> Json:
+        order = self._gateway_of(order_id).order(order_id)
+        return self._orders_json([order] if order else [])[0]
+
+    def _orders_json(self, orders: list[OrderView]) -> list[Json]:
+        webhooks: dict[str, list[Json]] = {order.orderId: [] for order in orders}
+        for delivery in self._deliveries.all():
+            if delivery.message.order_id in webhooks:
+                webhooks[delivery.message.order_id].append(_event_json(delivery))
+        return [{**asdict(order), "webhooks": webhooks[order.orderId]} for order in orders]
+
+
+def _try_json(delivery: Delivery, index: int) -> Json:
+    message, one = delivery.message, delivery.tries[index]
+    return {
+        "eventId": message.event_id,
+        "event": message.event,
+        "gateway": message.gateway,
+        "orderId": message.order_id,
+        "try": one.number,
+        "sentAt": one.sent_at,
+        "url": one.url,
+        "headers": dict(one.headers),
+        "body": message.body.decode(),
+        "status": one.status,
+        "answer": one.answer,
+        "error": one.error,
+    }
+
+
+def _event_json(delivery: Delivery) -> Json:
+    last = delivery.tries[-1] if delivery.tries else None
+    return {
+        "eventId": delivery.message.event_id,
+        "event": delivery.message.event,
+        "gateway": delivery.message.gateway,
+        "orderId": delivery.message.order_id,
+        "state": delivery.state,
+        "fault": delivery.fault,
+        "tries": len(delivery.tries),
+        "lastStatus": last.status if last else None,
+        "nextTryAt": delivery.due_at if delivery.state == "waiting" else None,
+    }
+
+
+def _move(gateway: Gateway, verb: str) -> Move:
+    body = _body("amountPaise", "orderAmountPaise", "method", *(["outcome"] if verb == "dispute" else []))
+    return Move(
+        amount_paise=_integer(body, "amountPaise", 1, MAX_PAISE) if "amountPaise" in body else None,
+        order_amount_paise=_integer(body, "orderAmountPaise", 1, MAX_PAISE)
+        if "orderAmountPaise" in body
+        else None,
+        method=_choice(body, "method", tuple(sorted(gateway.methods))) if "method" in body else None,
+        outcome=_choice(body, "outcome", ("won", "lost")) if "outcome" in body else None,
+    )
+
+
+def _body(*known: str) -> Json:
+    """The JSON body; an absent one is empty, and a field that nobody knows is an error."""
+    if not request.get_data():
+        return {}
+    body = request.get_json(force=True, silent=True)
+    if not isinstance(body, dict):
+        raise BadInputError("body", "must be a JSON object")
+    for field in body:
+        if field not in known:
+            raise BadInputError(field, f"is not known here: {', '.join(known) or 'no field is'}")
+    return body
+
+
+def _integer(body: Mapping[str, Any], field: str, least: int, most: int) -> int:
+    value = body[field]
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise BadInputError(field, f"must be an integer from {least} to {most}")
+    return value
+
+
+def _number(body: Mapping[str, Any], field: str, least: float, most: float) -> float:
+    try:
+        value = float("nan" if isinstance(body.get(field), bool) else body.get(field, "nan"))
+    except (TypeError, ValueError):
+        value = float("nan")
+    if not least <= value <= most:
+        raise BadInputError(field, f"must be a number from {least} to {most}")
+    return value
+
+
+def _choice(body: Mapping[str, Any], field: str, choices: tuple[str, ...]) -> str:
+    value = body.get(field)
+    if value not in choices:
+        raise BadInputError(field, f"must be one of {', '.join(choices)}")
+    return str(value)
+
+
+def _bad_input(error: BadInputError) -> tuple[Response, int]:
+    return jsonify(error=f"{error.field_name}: {error}", field=error.field_name), 400
+
+
+def _impossible_move(error: ImpossibleMoveError) -> tuple[Response, int]:
+    return jsonify(error=str(error)), 409
+
+
+def _http_error(error: HTTPException) -> tuple[Response, int]:
+    return jsonify(error=error.description), error.code or 500

@@ -1,0 +1,222 @@
+"""Sends webhooks the way a gateway does: signed once, in order, again and again until someone says 2xx."""
+
+import http.client
+import itertools
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from payments_service.simulator.faults import Faults
+from payments_service.simulator.world import World
+
+ANSWER_TIMEOUT_SECONDS = 5.0
+# A sender that waits for an answer is left to die with the process.
+STOP_TIMEOUT_SECONDS = 1.0
+MAX_TRIES = 10
+GIVE_UP_AFTER_SECONDS = 24 * 3600
+# A held-back event whose successor never comes is late, not lost.
+REORDER_AT_MOST_SECONDS = 60.0
+KEPT_ANSWER_CHARACTERS = 2000
+
+
+@dataclass(frozen=True)
+class Message:
+    """One event, ready to send: the bytes are made once and are the same on every try."""
+
+    gateway: str
+    event_id: str
+    event: str
+    order_id: str
+    body: bytes
+    headers: Mapping[str, str]
+    corrupt_headers: Mapping[str, str]
+    old_secret_headers: Mapping[str, str]
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Try:
+    number: int
+    sent_at: float
+    url: str
+    headers: Mapping[str, str]
+    status: int | None = None
+    answer: str | None = None
+    error: str | None = None
+
+    @property
+    def delivered(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+
+@dataclass(eq=False)
+class Delivery:
+    """An event on its way. state: waiting → sending → delivered | waiting … | given_up; or dropped."""
+
+    message: Message
+    sequence: int
+    created_at: float
+    due_at: float
+    state: str = "waiting"
+    fault: str | None = None
+    tries: list[Try] = field(default_factory=list)
+
+    def next_headers(self) -> Mapping[str, str]:
+        if self.fault == "old_secret":
+            return self.message.old_secret_headers
+        if self.fault == "corrupt_signature" and not self.tries:
+            return self.message.corrupt_headers
+        return self.message.headers
+
+
+class Deliveries:
+    """One sender per gateway, so first tries arrive in order; a waiting retry holds up nobody."""
+
+    def __init__(self, world: World, faults: Faults, webhooks: str, backoff_seconds: float) -> None:
+        self.webhooks = webhooks.rstrip("/")
+        self._world = world
+        self._faults = faults
+        self._backoff_seconds = backoff_seconds
+        self._changed = threading.Condition(world.lock)
+        self._numbers = itertools.count(1)
+        self._deliveries: list[Delivery] = []
+        # those of them that wait or are being sent: a long history must not slow the senders down
+        self._open: list[Delivery] = []
+        self._held: dict[str, Delivery] = {}
+        self._senders: dict[str, threading.Thread] = {}
+
+    def send(self, message: Message) -> None:
+        """Queue an event; the webhook fault that is due decides what becomes of it."""
+        with self._changed:
+            held = self._held.pop(message.gateway, None)
+            fault = None if held else self._faults.take(message.gateway, "webhook")
+            delivery = self._queue(message, fault.kind if fault else None)
+            if fault and fault.kind == "duplicate":
+                self._queue(message, "duplicate")
+            elif fault and fault.kind == "drop":
+                self._finish(delivery, "dropped")
+            elif fault and fault.kind == "delay":
+                delivery.due_at += fault.seconds or 0.0
+            elif fault and fault.kind == "reorder":
+                self._hold(delivery)
+            if held:
+                self._release(held)
+            self._start_sender(message.gateway)
+            self._changed.notify_all()
+
+    def all(self) -> list[Delivery]:
+        with self._changed:
+            return list(self._deliveries)
+
+    def clock_moved(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def reset(self) -> None:
+        with self._changed:
+            self._deliveries.clear()
+            self._open.clear()
+            self._held.clear()
+            self._changed.notify_all()
+
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Wait in real time until nothing is being sent or due; False when that did not come to pass."""
+        with self._changed:
+            return self._changed.wait_for(self._idle, seconds)
+
+    def stop(self) -> None:
+        """End the senders; call after the world was told to stop."""
+        with self._changed:
+            self._changed.notify_all()
+            senders = list(self._senders.values())
+        for sender in senders:
+            sender.join(STOP_TIMEOUT_SECONDS)
+
+    def _queue(self, message: Message, fault: str | None) -> Delivery:
+        now = self._world.now()
+        delivery = Delivery(message, next(self._numbers), now, now, fault=fault)
+        self._deliveries.append(delivery)
+        self._open.append(delivery)
+        return delivery
+
+    def _finish(self, delivery: Delivery, state: str) -> None:
+        delivery.state = state
+        # After a reset the delivery is nobody's any more.
+        if delivery in self._open:
+            self._open.remove(delivery)
+
+    def _hold(self, delivery: Delivery) -> None:
+        delivery.due_at += REORDER_AT_MOST_SECONDS
+        self._held[delivery.message.gateway] = delivery
+
+    def _release(self, held: Delivery) -> None:
+        held.due_at = self._world.now()
+        held.sequence = next(self._numbers)
+
+    def _idle(self) -> bool:
+        now = self._world.now()
+        return not any(d.state == "sending" or (d.state == "waiting" and d.due_at <= now) for d in self._open)
+
+    def _start_sender(self, gateway: str) -> None:
+        if gateway not in self._senders:
+            sender = threading.Thread(
+                target=self._send_all, args=(gateway,), name=f"{gateway}-webhooks", daemon=True
+            )
+            self._senders[gateway] = sender
+            sender.start()
+
+    def _send_all(self, gateway: str) -> None:
+        while (delivery := self._next_due(gateway)) is not None:
+            outcome = self._post(delivery)
+            with self._changed:
+                self._record(delivery, outcome)
+                self._changed.notify_all()
+
+    def _next_due(self, gateway: str) -> Delivery | None:
+        with self._changed:
+            while not self._world.stopping.is_set():
+                waiting = [d for d in self._open if d.state == "waiting" and d.message.gateway == gateway]
+                first = min(waiting, key=lambda d: (d.due_at, d.sequence), default=None)
+                if first and first.due_at <= self._world.now():
+                    first.state = "sending"
+                    return first
+                self._changed.wait(first.due_at - self._world.now() if first else None)
+        return None
+
+    def _record(self, delivery: Delivery, outcome: Try) -> None:
+        delivery.tries.append(outcome)
+        if outcome.delivered:
+            self._finish(delivery, "delivered")
+            return
+        delivery.due_at = self._world.now() + self._backoff_seconds * 2 ** (outcome.number - 1)
+        too_late = delivery.due_at > delivery.created_at + GIVE_UP_AFTER_SECONDS
+        if outcome.number >= MAX_TRIES or too_late:
+            self._finish(delivery, "given_up")
+        else:
+            delivery.state = "waiting"
+
+    def _post(self, delivery: Delivery) -> Try:
+        message, number, sent_at = delivery.message, len(delivery.tries) + 1, self._world.now()
+        url = message.url or f"{self.webhooks}/{message.gateway}"
+        headers = delivery.next_headers()
+        try:
+            status, answer = post(url, message.body, headers)
+        except (OSError, http.client.HTTPException) as error:
+            return Try(number, sent_at, url, headers, error=f"{type(error).__name__}: {error}")
+        return Try(number, sent_at, url, headers, status=status, answer=answer)
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
+    """One POST without redirects or proxies; raises OSError or HTTPException when no answer came in time."""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=ANSWER_TIMEOUT_SECONDS)
+    try:
+        connection.request(
+            "POST", parts.path + (f"?{parts.query}" if parts.query else ""), body, dict(headers)
+        )
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode("utf-8", "replace")[:KEPT_ANSWER_CHARACTERS]
+    finally:
+        connection.close()

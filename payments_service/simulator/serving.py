@@ -1,0 +1,31 @@
+"""Runs the simulator on a threaded werkzeug server, in the background of a process."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flask import Flask
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from payments_service.simulator import Simulator
+
+
+class QuietRequestHandler(WSGIRequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """The control plane tells better than an access log what happened."""
+
+
+@contextmanager
+def serving(app: Flask, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """Yields the address; port 0 takes a free one. On leaving, hanging requests end and webhooks stop."""
+    server = make_server(host, port, app, threaded=True, request_handler=QuietRequestHandler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://{host}:{server.server_port}"
+    finally:
+        simulator: Simulator = app.extensions["simulator"]
+        simulator.world.stopping.set()
+        server.shutdown()
+        thread.join()
+        simulator.stop()

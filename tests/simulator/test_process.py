@@ -1,0 +1,61 @@
+"""The simulator as its own process, and what it may import."""
+
+import ast
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+import payments_service.simulator as simulator
+
+from .conftest import KEY_ID, KEY_SECRET
+
+PACKAGE = Path(simulator.__file__).parent
+ALLOWED = {*sys.stdlib_module_names, "flask", "werkzeug", "_typeshed"}
+
+
+def test_the_simulator_imports_flask_the_standard_library_and_itself():
+    for file in PACKAGE.rglob("*.py"):
+        depth = len(file.relative_to(PACKAGE).parts)
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                assert {alias.name.split(".")[0] for alias in node.names} <= ALLOWED, file
+            elif isinstance(node, ast.ImportFrom) and node.level:
+                assert node.level <= depth, f"{file} leaves the simulator"
+            elif isinstance(node, ast.ImportFrom):
+                assert (node.module or "").split(".")[0] in ALLOWED, file
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_process_says_where_it_is_and_ends_quietly(number):
+    command = [sys.executable, "-m", "payments_service.simulator", "--port", "0", "--seed", "1"]
+    root = PACKAGE.parent.parent
+    with subprocess.Popen(
+        command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            greeting = [process.stdout.readline() for _ in range(6)]
+            address = next(word for word in greeting[0].split() if word.startswith("http://"))
+            assert f"RAZORPAY_KEY_ID = {KEY_ID}" in "".join(greeting)
+            assert f"RAZORPAY_KEY_SECRET = {KEY_SECRET}" in "".join(greeting)
+            assert f"razorpay: {address}/razorpay" in "".join(greeting)
+            hang_on_purpose(address)
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=5)
+        finally:
+            process.kill()
+    assert (process.returncode, errors) == (0, "")
+
+
+def hang_on_purpose(address: str) -> None:
+    """A call that would hang for 30 s must not delay the end."""
+    fault = {"gateway": "razorpay", "on": "fetch", "kind": "timeout_before"}
+    with requests.Session() as session:
+        session.post(f"{address}/_sim/faults", json=fault)
+        with pytest.raises(requests.Timeout):
+            session.get(f"{address}/razorpay/v1/orders", auth=(KEY_ID, KEY_SECRET), timeout=0.2)
+    time.sleep(0.05)
