@@ -11,7 +11,7 @@ from flask_compress import Compress
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from payments_service import cli, logs
+from payments_service import cli, logs, pages
 from payments_service.api import Services, errors, guards, payments, webhooks
 from payments_service.api.json import DecimalJSONProvider
 from payments_service.ledger.db import Database
@@ -43,6 +43,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(payments.blueprint)
     app.register_blueprint(webhooks.blueprint)
     app.add_url_rule("/health", view_func=health)
+    pages.register(app)
     cli.register(app)
     return app
 
@@ -76,6 +77,10 @@ def _add_manners(app: Flask, settings: Settings) -> None:
         g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
         logs.request_id.set(g.request_id)
         log.info("Request", extra={"data": {"method": request.method, "path": request.path}})
+
+    @app.teardown_request
+    def forget(_error: BaseException | None) -> None:
+        logs.request_id.set(None)
 
     @app.after_request
     def leave(response: Response) -> Response:

@@ -83,6 +83,8 @@ class CustomerSchema(Schema):
     class Meta:
         unknown = EXCLUDE
 
+    error_messages = {"type": "Customer object is required"}  # noqa: RUF012 (marshmallow's own name)
+
     name = Text(
         required=True,
         error_messages={**_required("Customer name"), "invalid": "Customer name must be text"},
@@ -129,7 +131,7 @@ class CreateOrderSchema(Schema):
     customer = fields.Nested(
         CustomerSchema,
         required=True,
-        error_messages={**_required("Customer object"), "type": "Customer object is required"},
+        error_messages=_required("Customer object"),
     )
     description = Text(load_default=None, allow_none=True, validate=validate.Length(max=255))
     currency = Text(load_default=INR, validate=validate.OneOf([INR], error="Only INR is supported"))
@@ -217,4 +219,4 @@ def _flat(messages: Mapping[Any, Any], prefix: str = "") -> Any:
         if isinstance(value, Mapping):
             yield from _flat(value, f"{path}.")
         else:
-            yield path, list(value)
+            yield path.removesuffix("._schema"), list(value)

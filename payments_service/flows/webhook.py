@@ -47,7 +47,7 @@ def _store(
         provider=gateway.provider,
         event_id=event.event_id,
         webhook_type=event.type,
-        order_id=(event.order.gateway_order_id or event.order.wire_id) if event.order else None,
+        order_id=_order_id(event),
         headers=headers,
         payload=raw_body,
     )
@@ -97,5 +97,9 @@ def _about(gateway: Gateway, event: WebhookEvent) -> dict[str, str | None]:
         "type": event.type,
         "kind": event.kind.value,
         "eventId": event.event_id,
-        "orderId": (event.order.gateway_order_id or event.order.wire_id) if event.order else None,
+        "orderId": _order_id(event),
     }
+
+
+def _order_id(event: WebhookEvent) -> str | None:
+    return (event.order.gateway_order_id or event.order.wire_id) if event.order else None

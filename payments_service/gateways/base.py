@@ -81,6 +81,18 @@ class Deadline:
         return min(self.CONNECT_SECONDS, left), min(self.READ_SECONDS, left)
 
 
+# ── text ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _must_be_text(*values: object) -> None:
+    """What a gateway tells us is stored and logged: TypeError or ValueError for what no database takes."""
+    for value in values:
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"must be text, not {type(value).__name__}")
+        if value is not None and "\0" in value.encode().decode():  # a lone surrogate has no encoding
+            raise ValueError("must not contain NUL")
+
+
 # ── values in ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -116,6 +128,9 @@ class OrderRef:
 
     wire_id: str
     gateway_order_id: str | None = None
+
+    def __post_init__(self) -> None:
+        _must_be_text(self.wire_id, self.gateway_order_id)
 
 
 @dataclass(frozen=True)
@@ -154,6 +169,10 @@ class Checkout:
     amount: Money
     fields: Mapping[str, str | int] = dataclasses.field(repr=False)
 
+    def __post_init__(self) -> None:
+        texts = (value for value in self.fields.values() if not isinstance(value, int))
+        _must_be_text(self.order_id, self.gateway_order_id, self.gateway_status, self.amount.currency, *texts)
+
 
 @dataclass(frozen=True)
 class AttemptSnapshot:
@@ -166,6 +185,10 @@ class AttemptSnapshot:
     method: str | None = None
     error_code: str | None = None
 
+    def __post_init__(self) -> None:
+        _must_be_text(self.transaction_id, self.gateway_status, self.amount.currency)
+        _must_be_text(self.method, self.error_code)
+
 
 @dataclass(frozen=True)
 class RefundSnapshot:
@@ -177,6 +200,10 @@ class RefundSnapshot:
     status: RefundStatus | None
     gateway_status: str
     amount: Money
+
+    def __post_init__(self) -> None:
+        _must_be_text(self.gateway_refund_id, self.refund_id, self.transaction_id)
+        _must_be_text(self.gateway_status, self.amount.currency)
 
 
 @dataclass(frozen=True)
@@ -199,6 +226,9 @@ class PaymentSnapshot:
     """True for the answer to a fetch, which decides where an event only hints."""
     checkout: Checkout | None = None
     """How to open the order in a browser, where the gateway tells it a second time."""
+
+    def __post_init__(self) -> None:
+        _must_be_text(self.gateway_status, self.amount.currency)
 
 
 class EventKind(StrEnum):
@@ -228,6 +258,9 @@ class WebhookEvent:
     order: OrderRef | None = None
     snapshot: PaymentSnapshot | None = None
     wake_up: bool = False
+
+    def __post_init__(self) -> None:
+        _must_be_text(self.event_id, self.type)
 
 
 # ── the verbs ───────────────────────────────────────────────────────────────────────────────────────

@@ -4,9 +4,12 @@ Every gateway speaks through a `GatewaySession`; it is a `requests.Session`, so 
 can stand on it too. Reads (GET) are repeated within the deadline; anything else is sent once, ever.
 """
 
+import http.client
+import io
 import json
 import logging
 import random
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +24,10 @@ from urllib.parse import urlsplit
 import certifi
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
+from urllib3.util import Timeout
 
 from payments_service.errors import GatewayError, OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
 from payments_service.gateways.base import Deadline
@@ -31,6 +37,7 @@ log = logging.getLogger(__name__)
 READ_TRIES = 3
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 CHUNK_BYTES = 64 * 1024
+MAX_DESCRIPTION = 200
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,8 @@ class GatewaySession(requests.Session):
     def request(  # type: ignore[override]
         self, method: str, url: str, *, timeout: Deadline, **options: Any
     ) -> requests.Response:
+        if timeout.remaining() <= 0:
+            raise Unavailable(f"No time was left to ask {self.gateway}")
         tries = READ_TRIES if method.upper() == "GET" else 1
         for number in range(1, tries + 1):
             try:
@@ -74,18 +83,20 @@ class GatewaySession(requests.Session):
                 time.sleep(pause)
         raise AssertionError("unreachable")
 
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Nowhere: a redirect is an answer that we do not know, and credentials stay where they belong."""
+
     def _send_once(
         self, method: str, url: str, deadline: Deadline, number: int, **options: Any
     ) -> requests.Response:
         started = time.monotonic()
         outcome = "ok"
         status: int | None = None
-        options["allow_redirects"] = False
         try:
-            response = super().request(method, url, timeout=deadline.timeouts(), **options)
+            response = super().request(method, url, timeout=_timeout(deadline), **options)  # type: ignore[arg-type]
             status = response.status_code
             self._raise_unless_answer(method, response)
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             failure = _classify(method, error)
             outcome = failure.code
             raise failure from error
@@ -121,7 +132,7 @@ class GatewaySession(requests.Session):
             "retry_after_seconds": retry_after,
             "existing_order_id": facts.existing_order_id,
         }
-        sentence = f"{self.gateway} answered {status}: {facts.description}"
+        sentence = f"{self.gateway} answered {status}: {facts.description[:MAX_DESCRIPTION]}"
         if status == 429:
             raise Unavailable(sentence, **about)
         if facts.in_progress or status < 400 or status >= 500 or status == 408:
@@ -149,11 +160,55 @@ def reading_answer(gateway: str, *, of_write: bool) -> Iterator[None]:
     """An answer without the promised members is as good as none: unknown after a write."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         message = f"{gateway} gave an answer that cannot be read ({type(error).__name__})"
         if of_write:
             raise OutcomeUnknown(message) from error
         raise Unavailable(message) from error
+
+
+class _UntilDeadline(io.RawIOBase):
+    """What a socket receives within one timeout for all of it; left alone, each byte has its own."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
+        self._raw, self._sock = raw, sock
+        self._ends = time.monotonic() + (sock.gettimeout() or 0.0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> Any:
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer took too long")
+        self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp = io.BufferedReader(_UntilDeadline(self.fp.detach(), sock))
+
+
+class _Connection(HTTPConnection):
+    response_class = _Answer
+
+
+class _TlsConnection(HTTPSConnection):
+    response_class = _Answer
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
 
 
 class _Adapter(HTTPAdapter):
@@ -164,6 +219,7 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options, ssl_context=_tls_context())
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         # The context holds the roots. Left alone, requests would read its CA file again and again.
@@ -171,8 +227,6 @@ class _Adapter(HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         options.update(stream=True, verify=True)
-        _, read_seconds = options["timeout"]
-        ends = time.monotonic() + read_seconds
         response = super().send(request, *args, **options)
         body = bytearray()
         for chunk in response.iter_content(CHUNK_BYTES):
@@ -180,9 +234,6 @@ class _Adapter(HTTPAdapter):
             if len(body) > MAX_ANSWER_BYTES:
                 response.close()
                 raise requests.exceptions.ContentDecodingError("the answer is too large")
-            if time.monotonic() > ends:
-                response.close()
-                raise requests.ReadTimeout("the answer took too long")
         response._content = bytes(body)
         return response
 
@@ -192,15 +243,22 @@ def _tls_context() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=certifi.where())
 
 
-def _classify(method: str, error: requests.RequestException) -> GatewayError:
+def _timeout(deadline: Deadline) -> Timeout:
+    """Connecting and reading each within its own limit, and both together within the deadline."""
+    connect_seconds, read_seconds = deadline.timeouts()
+    together = max(connect_seconds, read_seconds, deadline.remaining())
+    return Timeout(total=together, connect=connect_seconds, read=read_seconds)
+
+
+def _classify(method: str, error: Exception) -> GatewayError:
     """Did the request leave this machine? `requests.ConnectionError` is raised before and after."""
-    message = f"The gateway could not be reached ({type(error).__name__})"
-    if method == "GET" or not _may_have_left(error):
-        return Unavailable(message)
-    return OutcomeUnknown(message)
+    if not _may_have_left(error):
+        return Unavailable(f"The gateway could not be reached ({type(error).__name__})")
+    message = f"The gateway did not give a whole answer ({type(error).__name__})"
+    return Unavailable(message) if method == "GET" else OutcomeUnknown(message)
 
 
-def _may_have_left(error: requests.RequestException) -> bool:
+def _may_have_left(error: Exception) -> bool:
     if isinstance(error, requests.ConnectTimeout):
         return False
     cause = error.args[0] if error.args else None
@@ -223,10 +281,11 @@ def _json_or_none(response: requests.Response) -> object:
     """The parsed body, None when it is not a JSON object or list."""
     try:
         body = decimal_json(response)
-    except ValueError:
+    except (ValueError, ArithmeticError, RecursionError):  # too large an exponent, too deep a nesting
         return None
     return body if isinstance(body, dict | list) else None
 
 
 def _seconds(retry_after: str | None) -> int | None:
-    return int(retry_after) if retry_after and retry_after.isdigit() and len(retry_after) < 6 else None
+    is_number = retry_after and retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 6
+    return int(retry_after) if retry_after and is_number else None

@@ -9,12 +9,19 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import razorpay
 
-from payments_service.errors import MissingCredentials, Rejected, SignatureInvalid, UnknownAtGateway
+from payments_service.errors import (
+    GatewayError,
+    MissingCredentials,
+    OutcomeUnknown,
+    Rejected,
+    SignatureInvalid,
+    UnknownAtGateway,
+)
 from payments_service.gateways.base import (
     AttemptSnapshot,
     Checkout,
@@ -87,6 +94,7 @@ IGNORED_FAMILIES = (
 OFFICIAL_API = "https://api.razorpay.com"
 PAYMENT_ID = re.compile(r"pay_[A-Za-z0-9]{6,40}")
 UNKNOWN_ID = "The id provided does not exist"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CAPTURE_WINDOW_MINUTES = 7200
 """Five days, the longest allowed: a late authorisation is still captured by Razorpay itself."""
 
@@ -142,10 +150,7 @@ class RazorpayGateway(Gateway):
         try:
             answer = self.client.order.create(body, timeout=deadline)
         except Rejected as error:
-            if error.existing_order_id is None:
-                raise
-            # "Order receipt should be unique": our receipt is used once, so this order is ours.
-            answer = self.client.order.fetch(error.existing_order_id, timeout=deadline)
+            answer = self._order_with_our_receipt(order, error, deadline)
         with reading_answer(self.provider, of_write=True):
             return self._checkout(answer)
 
@@ -181,9 +186,11 @@ class RazorpayGateway(Gateway):
 
     def capture(self, transaction_id: str, amount: Money, deadline: Deadline) -> None:
         # A fresh dict: the SDK writes the amount into a default shared by all threads.
-        self.client.payment.capture(
+        answer = self.client.payment.capture(
             transaction_id, amount.minor, {"currency": amount.currency}, timeout=deadline
         )
+        with reading_answer(self.provider, of_write=True):
+            _attempt(answer)
 
     def read_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> WebhookEvent:
         signature = headers.get("x-razorpay-signature")
@@ -196,18 +203,17 @@ class RazorpayGateway(Gateway):
     def reread_webhook(self, event_id: str, raw_body: bytes) -> WebhookEvent:
         try:
             return _event(event_id, json.loads(raw_body))
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
             return WebhookEvent(event_id, "unreadable", EventKind.UNREADABLE)
 
     def close(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot | None:
         return None  # Razorpay has no call that ends an order
 
     def create_refund(self, refund: NewRefund, deadline: Deadline) -> RefundSnapshot:
-        # The SDK takes (payment, amount, data); its documents show two arguments, which would nest the data.
+        # The SDK defines this method twice; the second, (payment, data), is the one that counts.
         answer = self.client.payment.refund(
             refund.transaction_id,
-            refund.amount.minor,
-            {"speed": "normal", "receipt": refund.refund_id},
+            {"amount": refund.amount.minor, "speed": "normal", "receipt": refund.refund_id},
             headers={"X-Refund-Idempotency": refund.refund_id},
             timeout=deadline,
         )
@@ -229,6 +235,21 @@ class RazorpayGateway(Gateway):
         with reading_answer(self.provider, of_write=False):
             entity = self.client.payment.fetch(payment_id, timeout=deadline)
             return OrderRef("", entity["order_id"]) if entity["order_id"] else None
+
+    def _order_with_our_receipt(
+        self, order: NewOrder, refusal: Rejected, deadline: Deadline
+    ) -> Mapping[str, Any]:
+        """After "Order receipt should be unique": our receipt is used once, so that order is ours."""
+        if refusal.existing_order_id is None:
+            raise refusal
+        try:
+            found = self._fetch_order(OrderRef(order.wire_id, refusal.existing_order_id), deadline)
+        except GatewayError as error:
+            raise OutcomeUnknown("An order with our receipt is there, but could not be read") from error
+        with reading_answer(self.provider, of_write=True):
+            if found["receipt"] == order.wire_id:
+                return found
+        raise refusal
 
     def _fetch_order(self, order: OrderRef, deadline: Deadline) -> Mapping[str, Any]:
         with reading_answer(self.provider, of_write=False):
@@ -260,7 +281,10 @@ class RazorpayGateway(Gateway):
 
     @staticmethod
     def _items(collection: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        return list(collection["items"])
+        items = collection["items"]
+        if not isinstance(items, list):
+            raise TypeError("items must be a list")
+        return items
 
 
 def _order_status(word: str, attempts: tuple[AttemptSnapshot, ...]) -> PaymentStatus | None:
@@ -355,7 +379,7 @@ def _status_by_attempt(attempt: AttemptSnapshot) -> PaymentStatus | None:
 
 
 def _time(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    return EPOCH + timedelta(seconds=seconds)
 
 
 def _read_error(status: int, body: Mapping[str, Any]) -> ErrorFacts:
@@ -366,9 +390,9 @@ def _read_error(status: int, body: Mapping[str, Any]) -> ErrorFacts:
     existing = metadata.get("order_id") if isinstance(metadata, Mapping) else None
     is_receipt = status == 400 and "receipt" in str(error.get("description"))
     return ErrorFacts(
-        code=error.get("code"),
+        code=str(error["code"]) if error.get("code") else None,
         description=str(error.get("description", "")),
-        unknown_id=status == 404 or error.get("description") == UNKNOWN_ID,
+        unknown_id=error.get("description") == UNKNOWN_ID,  # a 404 is a wrong address, not a wrong id
         in_progress=status == 409,
         existing_order_id=str(existing) if existing and is_receipt else None,
     )

@@ -15,7 +15,7 @@ def sha256_hex(message: bytes) -> str:
 
 def same(given: str, expected: str) -> bool:
     """Constant-time equality of two texts; any text is fine, also one that is not ASCII."""
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
 
 
 def any_same(given: str, expected: Iterable[str]) -> bool:

@@ -1,5 +1,6 @@
 """Payments and their orders: find, lock, claim."""
 
+import re
 from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
@@ -10,6 +11,9 @@ from sqlalchemy.orm import Session
 from payments_service.ledger.tables import Payment, PaymentAttempt, PaymentOrder, Refund
 from payments_service.money import Money
 from payments_service.states import RefundStatus
+
+REFERENCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""What an id of ours or of a gateway can look like; anything else is nobody's."""
 
 
 def lock(session: Session, payment_id: UUID) -> Payment:
@@ -56,6 +60,8 @@ def current_order(session: Session, payment_id: UUID) -> PaymentOrder:
 
 def find(session: Session, gateway: str, reference: str) -> Payment | None:
     """A payment by our id, its order id or any payment id of the gateway on it."""
+    if not REFERENCE.fullmatch(reference):
+        return None
     mine = select(Payment).where(Payment.gateway == gateway)
     if (payment_id := _uuid(reference)) is not None:
         return session.scalars(mine.where(Payment.id == payment_id)).one_or_none()

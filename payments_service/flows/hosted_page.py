@@ -1,0 +1,109 @@
+"""What a payer finds on our page, and what happens when the gateway sends them back."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy.exc import NoResultFound
+from sqlalchemy.orm import Session
+
+from payments_service.errors import NotFound, StoreUnavailable
+from payments_service.flows.status import ask_if_open
+from payments_service.flows.sync import Bell
+from payments_service.flows.views import PaymentView, view
+from payments_service.gateways.base import Gateway
+from payments_service.ledger import payments
+from payments_service.ledger.db import Database
+from payments_service.ledger.tables import Payment
+from payments_service.states import PaymentStatus
+
+log = logging.getLogger(__name__)
+
+
+class Stage(StrEnum):
+    """What a payer can do here, or has to wait for."""
+
+    PREPARING = "preparing"
+    """Whether the gateway has an order is not known yet."""
+    PAYABLE = "payable"
+    CONFIRMING = "confirming"
+    """Money is held, or the time is over and the last word is not in."""
+    COMPLETED = "completed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    REVIEW = "review"
+    """A person has to look at it; paying again would be wrong."""
+
+
+STAGE_OF_STATUS = {
+    PaymentStatus.INITIATED: Stage.PREPARING,
+    PaymentStatus.PENDING: Stage.PAYABLE,
+    PaymentStatus.AUTHORIZED: Stage.CONFIRMING,
+    PaymentStatus.COMPLETED: Stage.COMPLETED,
+    PaymentStatus.FAILED: Stage.FAILED,
+    PaymentStatus.EXPIRED: Stage.EXPIRED,
+}
+
+
+@dataclass(frozen=True)
+class Payer:
+    """Who pays, for filling in the gateway's form."""
+
+    name: str = field(repr=False)
+    email: str = field(repr=False)
+    phone: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class HostedPage:
+    payment: PaymentView
+    stage: Stage
+    payer: Payer | None
+    """Only while the payment is payable: afterwards nobody needs it on a page."""
+    time_left: timedelta
+
+
+def hosted_page(db: Database, payment_id: UUID) -> HostedPage:
+    """The payment as its payer may see it, from the database alone; NotFound for an id that is not ours."""
+    now = datetime.now(UTC)
+    with db.read() as session:
+        payment = _find(session, payment_id)
+        known = view(session, payment)
+    stage = _stage(known, now)
+    payer = Payer(payment.customer_name, payment.customer_email, payment.customer_phone)
+    return HostedPage(
+        payment=known,
+        stage=stage,
+        payer=payer if stage is Stage.PAYABLE else None,
+        time_left=max(timedelta(0), known.expires_at - now),
+    )
+
+
+def come_back(db: Database, providers: Sequence[Gateway], payment_id: UUID, request_id: str) -> PaymentView:
+    """The payer is back: ask the gateway once, and know where to send them. Trouble keeps nobody here."""
+    with db.read() as session:
+        payment = view(session, _find(session, payment_id))
+    try:
+        return ask_if_open(db, providers, payment, Bell("return", request_id))
+    except StoreUnavailable as error:
+        log.warning("Return without an answer", extra={"data": {"id": payment_id, "error": error.code}})
+        return payment
+
+
+def _find(session: Session, payment_id: UUID) -> Payment:
+    try:
+        return payments.by_id(session, payment_id)
+    except NoResultFound as error:
+        raise NotFound("Payment not found") from error
+
+
+def _stage(payment: PaymentView, now: datetime) -> Stage:
+    stage = STAGE_OF_STATUS[payment.status]
+    if payment.review and stage is not Stage.COMPLETED:
+        return Stage.REVIEW
+    if stage is Stage.PAYABLE and (payment.checkout is None or payment.expires_at <= now):
+        return Stage.CONFIRMING
+    return stage

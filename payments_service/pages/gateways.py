@@ -1,0 +1,111 @@
+"""What a page must know of a gateway: one row each, keyed by provider, and one small script in static/.
+
+Sources: Razorpay docs payment-gateway/web-integration/standard/integration-steps; what its checkout.js
+loads and calls: razorpay/razorpay-magento etc/csp_whitelist.xml and issues 199, 537 and 542 (2026-06).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from payments_service.gateways.base import Gateway
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the Content-Security-Policy of a page allows beyond our own origin, by directive."""
+
+    script: tuple[str, ...] = ()
+    style: tuple[str, ...] = ()
+    frame: tuple[str, ...] = ()
+    connect: tuple[str, ...] = ()
+    image: tuple[str, ...] = ()
+    form: tuple[str, ...] = ()
+
+    @classmethod
+    def all_from(cls, origin: str) -> "Sources":
+        return cls(script=(origin,), frame=(origin,), connect=(origin,), image=(origin,), form=(origin,))
+
+
+@dataclass(frozen=True)
+class GatewayRow:
+    """The facts of one provider.
+
+    `scripts` are the gateway's own, by mode; `stand_in_script` is the path below an API address that is
+    not the gateway's. `order_fields` are the members of create-order's answer that `opener` needs.
+    """
+
+    label: str
+    domain: str
+    scripts: Mapping[str, str]
+    stand_in_script: str
+    sources: Sources
+    opener: str
+    order_fields: tuple[str, ...]
+    return_names: tuple[str, ...] = ("orderId",)
+    """The query parameters that carry the order id back to the merchant."""
+
+
+RAZORPAY_SCRIPT = "https://checkout.razorpay.com/v1/checkout.js"
+
+ROWS: Mapping[str, GatewayRow] = {
+    "razorpay": GatewayRow(
+        label="Razorpay",
+        domain="razorpay.com",
+        scripts={"test": RAZORPAY_SCRIPT, "live": RAZORPAY_SCRIPT},
+        stand_in_script="/v1/checkout.js",
+        sources=Sources(
+            script=("https://checkout.razorpay.com", "https://cdn.razorpay.com"),
+            style=("'unsafe-inline'",),  # its loader brings a <style> of its own
+            frame=("https://*.razorpay.com",),
+            connect=("https://*.razorpay.com",),
+            image=("https://*.razorpay.com",),
+            form=("https:",),  # posts to Razorpay are redirected to banks, at any address
+        ),
+        opener="razorpay.js",
+        order_fields=("razorpayKey",),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class CheckoutPage:
+    """One row as it is for a gateway with these settings."""
+
+    label: str
+    script: str
+    opener: str
+    sources: Sources
+    order: Mapping[str, Any] = field(repr=False)
+
+
+def checkout_page(gateway: Gateway, checkout: Mapping[str, Any]) -> CheckoutPage | None:
+    """How a browser opens an order of this gateway; None for a gateway without a row."""
+    row = ROWS.get(gateway.provider)
+    if row is None:
+        return None
+    script, sources = row.scripts[gateway.mode], row.sources
+    if not _is_official(row, api_url := _api_url(gateway)):
+        script, sources = api_url.rstrip("/") + row.stand_in_script, Sources.all_from(_origin(api_url))
+    order = {name: checkout[name] for name in row.order_fields}
+    return CheckoutPage(row.label, script, row.opener, sources, order)
+
+
+def return_names(provider: str) -> tuple[str, ...]:
+    row = ROWS.get(provider)
+    return row.return_names if row else GatewayRow.return_names
+
+
+def _api_url(gateway: Gateway) -> str:
+    return cast(str, cast(Any, gateway).config.api_url)
+
+
+def _is_official(row: GatewayRow, api_url: str) -> bool:
+    host = urlsplit(api_url).hostname or row.domain
+    return host == row.domain or host.endswith(f".{row.domain}")
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -1,0 +1,54 @@
+"""What the pages say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from payments_service.flows.hosted_page import Stage
+from payments_service.money import Money
+
+
+@dataclass(frozen=True)
+class Words:
+    heading: str
+    sentence: str
+
+
+STAGES: Mapping[Stage, Words] = {
+    Stage.PREPARING: Words(
+        "Preparing your payment", "This takes a moment longer than usual. Please stay on this page."
+    ),
+    Stage.PAYABLE: Words("Ready to pay", "The payment window opens by itself."),
+    Stage.CONFIRMING: Words(
+        "Confirming your payment", "We are waiting for the last word on it. Please do not pay again."
+    ),
+    Stage.COMPLETED: Words("Paid", "Thank you, your payment has been received."),
+    Stage.FAILED: Words(
+        "Payment failed",
+        "It was not completed. If money left your account all the same, it comes back or the shop is told.",
+    ),
+    Stage.EXPIRED: Words(
+        "Time is up", "This payment can no longer be made here. Please go back and start again."
+    ),
+    Stage.REVIEW: Words(
+        "We are looking into this payment",
+        "Something about it needs a person's eye. Please do not pay again; the shop will be in touch.",
+    ),
+}
+WAITING = frozenset({Stage.PREPARING, Stage.CONFIRMING})
+
+NOT_HERE = Words(
+    "This payment cannot be made at the moment", "Please go back to the shop and choose another way to pay."
+)
+UNKNOWN = Words("There is no such payment", "The link may be incomplete. Please open it again from the shop.")
+TROUBLE = Words(
+    "Something went wrong on our side", "Nothing was charged by opening this page. Please try again shortly."
+)
+
+
+def rupees(amount: Money) -> str:
+    """As it is written in India: ₹1,24,999 and ₹10.50."""
+    whole, _, decimals = str(amount.major).partition(".")
+    head, tail = whole[:-3], whole[-3:]
+    while head:
+        head, tail = head[:-2], f"{head[-2:]},{tail}"
+    return f"₹{tail}" if decimals == "00" else f"₹{tail}.{decimals}"

@@ -1,0 +1,181 @@
+"""What every answer has in common: shapes, headers, limits, log lines."""
+
+import gzip
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from payments_service import create_app
+from payments_service.api import guards
+from payments_service.logs import JsonFormatter, TextFormatter
+from payments_service.settings import Settings
+from tests.support.environment import environment
+
+CREATE = "/api/payment/create-order"
+
+
+def test_health_is_ok(client: FlaskClient) -> None:
+    answer = client.get("/health")
+    assert answer.json is not None
+    assert answer.json["status"] == "ok"
+    assert set(answer.json) == {"status", "message", "timestamp"}
+
+
+def test_an_unknown_path_is_named_in_json(client: FlaskClient) -> None:
+    answer = client.get("/nothing?secret=1")
+    assert answer.status_code == 404
+    assert answer.json == {
+        "success": False,
+        "error": "Not Found",
+        "code": "not_found",
+        "message": "Endpoint GET /nothing does not exist",
+    }
+
+
+def test_a_wrong_method_says_which_are_right(client: FlaskClient) -> None:
+    answer = client.get(CREATE)
+    assert answer.status_code == 405
+    assert "POST" in answer.headers["Allow"]
+    assert answer.json is not None
+    assert answer.json["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize("path", [CREATE, "/api/payment/verify-payment", "/api/webhook/razorpay"])
+def test_a_body_over_ten_megabytes_is_refused(client: FlaskClient, path: str) -> None:
+    answer = client.post(path, data=b"x" * (10 * 1024 * 1024 + 1), content_type="application/json")
+    assert (answer.status_code, answer.json and answer.json["code"]) == (413, "payload_too_large")
+
+
+def test_a_request_id_is_given_or_kept(client: FlaskClient) -> None:
+    assert len(client.get("/health").headers["X-Request-Id"]) == 32
+    assert client.get("/health", headers={"X-Request-Id": "shop-1234"}).headers["X-Request-Id"] == "shop-1234"
+    odd = client.get("/health", headers={"X-Request-Id": "a b<c>"}).headers["X-Request-Id"]
+    assert len(odd) == 32
+    assert client.get("/nothing").headers["X-Request-Id"]
+
+
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:3000", "http://localhost:3000"])
+def test_the_shops_origins_may_call(client: FlaskClient, origin: str) -> None:
+    ask = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    preflight = client.options(CREATE, headers={**ask, "Access-Control-Request-Headers": "Content-Type"})
+    assert preflight.headers["Access-Control-Allow-Origin"] == origin
+    assert preflight.headers["Access-Control-Allow-Credentials"] == "true"
+    assert "content-type" in preflight.headers["Access-Control-Allow-Headers"].lower()
+    answer = client.post(CREATE, json={}, headers={"Origin": origin})
+    assert answer.headers["Access-Control-Allow-Origin"] == origin
+    assert "Origin" in answer.headers["Vary"]
+    assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1:3000.evil.example", "null"])
+def test_other_origins_may_not(client: FlaskClient, origin: str) -> None:
+    assert (
+        "Access-Control-Allow-Origin" not in client.post(CREATE, json={}, headers={"Origin": origin}).headers
+    )
+    preflight = client.options(CREATE, headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
+    assert "Access-Control-Allow-Origin" not in preflight.headers
+
+
+def test_webhooks_are_for_no_browser(client: FlaskClient) -> None:
+    answer = client.post("/api/webhook/razorpay", headers={"Origin": "http://127.0.0.1:3000"})
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_long_answers_are_compressed_where_asked(client: FlaskClient) -> None:
+    answer = client.get("/", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(answer.data) == client.get("/").data
+
+
+def test_a_webhook_of_a_gateway_that_is_off_is_not_found(client: FlaskClient) -> None:
+    answer = client.post("/api/webhook/stripe", data=b"{}")
+    assert (answer.status_code, answer.json and answer.json["code"]) == (404, "gateway_off")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [({}, 400, "signature_missing"), ({"X-Razorpay-Signature": "00"}, 401, "signature_invalid")],
+)
+def test_a_webhook_without_right_credentials_is_refused(
+    client: FlaskClient, headers: dict[str, str], status: int, code: str
+) -> None:
+    answer = client.post("/api/webhook/razorpay", data=b"{}", headers=headers)
+    assert (answer.status_code, answer.json and answer.json["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("body", [{}, {"gateway": "razorpay"}, {"gateway": "razorpay", "orderId": "order_1"}])
+def test_verify_names_what_is_missing(client: FlaskClient, body: dict[str, str]) -> None:
+    answer = client.post("/api/payment/verify-payment", json=body)
+    assert answer.status_code == 400
+    expected = "Missing required fields: orderId, paymentId, signature" if body else "Gateway is required"
+    assert answer.json is not None
+    assert answer.json["error"] == expected
+
+
+@pytest.mark.parametrize("order_id", ["order_unknown", "nul\x00byte", "x" * 5000, "🙂"])
+def test_verify_of_an_unknown_order_is_not_found(client: FlaskClient, order_id: str) -> None:
+    fields = {"gateway": "razorpay", "orderId": order_id, "paymentId": "pay_1", "signature": "00"}
+    assert client.post("/api/payment/verify-payment", json=fields).status_code == 404
+
+
+def test_an_unforeseen_error_says_nothing_of_itself(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    @app.get("/explode")
+    @guards.anybody
+    def explode() -> str:
+        raise RuntimeError("card 4111 1111 1111 1111")
+
+    answer = app.test_client().get("/explode")
+    assert (answer.status_code, answer.json and answer.json["code"]) == (500, "internal_error")
+    lines = "\n".join(formatter.format(record) for formatter in FORMATTERS for record in caplog.records)
+    assert "RuntimeError" in lines
+    assert "4111" not in lines + answer.text
+
+
+FORMATTERS = (TextFormatter(), JsonFormatter())
+
+
+def test_a_log_line_is_one_line_with_its_facts() -> None:
+    record = logging.LogRecord("payments_service", logging.INFO, "x.py", 1, "Creating %s", ("a\nb",), None)
+    record.created = 1704110400.0
+    record.data = {"gateway": "razorpay", "name": "आशा\n[fake]"}
+    text = FORMATTERS[0].format(record)
+    assert text == (
+        '[2024-01-01T12:00:00.000Z] [INFO] Creating a\\nb {"gateway": "razorpay", "name": "आशा\\n[fake]"}'
+    )
+    assert json.loads(FORMATTERS[1].format(record))["gateway"] == "razorpay"
+
+
+@pytest.fixture
+def production(database_url: str) -> Iterator[Flask]:
+    variables = {
+        "APP_ENV": "production",
+        "BACKEND_URL": "https://pay.example.com",
+        "FRONTEND_URL": "https://shop.example.com",
+        "SECRET_KEY": "a-secret-key-of-our-own",
+        "RAZORPAY_KEY_ID": "rzp_test_ours",
+        "RAZORPAY_KEY_SECRET": "ours",
+        "RAZORPAY_WEBHOOK_SECRET": "ours-too",
+    }
+    settings = Settings.from_environment(
+        environment(database_url=database_url, simulator_port=9, **variables)
+    )
+    app = create_app(settings)
+    yield app
+    app.extensions["payments_service"].db.engine.dispose()
+
+
+def test_production_tells_browsers_no_details_and_knows_no_development_origin(production: Flask) -> None:
+    customer = {"name": "A", "email": "a@example.com", "phone": "9876543210"}
+    client = production.test_client()
+    body = {"amount": 499, "gateway": "razorpay", "customer": customer}
+    answer = client.post(CREATE, json=body, headers={"Origin": "http://localhost:3000"})
+    assert answer.status_code == 500
+    assert answer.json is not None
+    assert "details" not in answer.json
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    assert client.get("/").status_code == 404
+    assert client.get("/payment-status").status_code == 404

@@ -1,0 +1,166 @@
+"""A person pays: shop, hosted page, the gateway's checkout, and back, in a real browser over real HTTP."""
+
+import json
+import re
+from typing import Any
+
+from playwright.sync_api import Dialog, FrameLocator, Page, Route, expect
+
+from tests.support.browser import DESKTOP, PHONE
+from tests.support.house import House
+
+CHECKOUT_SCRIPT = "**/v1/checkout.js"
+
+
+def checkout(page: Page) -> FrameLocator:
+    """The gateway's own window in front of our page."""
+    return page.frame_locator(".razorpay-checkout-frame")
+
+
+def open_payment(page: Page, house: House, **order: Any) -> dict[str, Any]:
+    created = house.create_order(returnUrl=f"{house.url}/payment-status", **order)
+    page.goto(created["order"]["paymentUrl"], wait_until="domcontentloaded")
+    return created
+
+
+def expect_paid(page: Page, house: House, amount: str) -> None:
+    """The payer is back at the shop and reads that it is paid; the API says the same."""
+    expect(page.locator("#stage")).to_have_attribute("data-status", "completed")
+    expect(page.locator("#amount")).to_have_text(amount)
+    order_id = re.search(r"orderId=(\w+)", page.url)
+    assert order_id
+    assert house.status(order_id[1])["paymentStatus"] == "completed"
+
+
+def buy(page: Page, house: House, product: str, **customer: str) -> None:
+    page.goto(f"{house.url}/")
+    page.get_by_label(product).check()
+    who = {"Name": "Asha Rao", "E-mail": "asha@example.com", "Phone": "98765 43210", **customer}
+    for label, value in who.items():
+        page.get_by_label(label, exact=True).fill(value)
+    page.get_by_role("button", name="Pay").click()
+
+
+def test_a_purchase_in_the_demo_shop_ends_as_paid(page: Page, house: House) -> None:
+    buy(page, house, "Laptop")
+    expect(page.locator("#amount")).to_have_text("₹1,24,999")
+    expect(page.locator("#description")).to_have_text("Laptop")
+    expect(checkout(page).locator("#amount")).to_have_text("₹124999.00")
+    checkout(page).locator("#pay-upi").click()
+    expect_paid(page, house, "₹1,24,999")
+
+
+def test_paise_survive_the_whole_way(page: Page, house: House) -> None:
+    buy(page, house, "Masala chai")
+    checkout(page).locator("#pay-upi").click()
+    expect_paid(page, house, "₹10.50")
+
+
+def test_after_a_declined_try_the_next_one_succeeds_in_the_same_window(page: Page, house: House) -> None:
+    open_payment(page, house)
+    checkout(page).locator("#upi-id").fill("failure@razorpay")
+    checkout(page).locator("#pay-upi").click()
+    expect(page.locator("#heading")).to_have_text("That did not work")
+    checkout(page).locator("#upi-id").fill("success@razorpay")
+    checkout(page).locator("#pay-upi").click()
+    expect_paid(page, house, "₹499")
+
+
+def test_who_closes_the_checkout_can_open_it_again(page: Page, house: House) -> None:
+    open_payment(page, house)
+    checkout(page).locator("#close-checkout").click()
+    expect(page.locator("#heading")).to_have_text("Payment not finished")
+    page.get_by_role("button", name="Try again").click()
+    checkout(page).locator("#pay-upi").click()
+    expect_paid(page, house, "₹499")
+
+
+def test_a_blocked_script_is_told_in_words_and_can_be_loaded_later(
+    page: Page, house: House, complaints: list[str]
+) -> None:
+    page.route(CHECKOUT_SCRIPT, lambda route: route.abort())
+    open_payment(page, house)
+    expect(page.locator("#heading")).to_have_text("Razorpay could not be opened")
+    assert [text for text in complaints if "ERR_FAILED" not in text] == []
+    complaints.clear()
+    page.unroute(CHECKOUT_SCRIPT)
+    page.get_by_role("button", name="Try again").click()
+    checkout(page).locator("#pay-upi").click()
+    expect_paid(page, house, "₹499")
+
+
+def test_a_script_that_is_something_else_is_told_in_words(page: Page, house: House) -> None:
+    page.route(CHECKOUT_SCRIPT, lambda route: route.fulfill(content_type="text/javascript", body="/**/"))
+    open_payment(page, house)
+    expect(page.locator("#heading")).to_have_text("Razorpay could not be opened")
+    expect(page.get_by_role("button", name="Try again")).to_be_enabled()
+
+
+def test_a_slow_script_is_waited_for_with_words(page: Page, house: House) -> None:
+    held: list[Route] = []
+    page.clock.install()
+    page.route(CHECKOUT_SCRIPT, lambda route: held.append(route))
+    open_payment(page, house)
+    expect(page.locator("#heading")).to_have_text("One moment")
+    page.clock.fast_forward(10_000)
+    expect(page.locator("#heading")).to_have_text("Still opening Razorpay")
+    held[0].continue_()
+    expect(checkout(page).locator("#pay-upi")).to_be_visible()
+
+
+def test_a_payment_that_completes_elsewhere_takes_the_payer_back(page: Page, house: House) -> None:
+    order_id = open_payment(page, house)["order"]["orderId"]
+    expect(checkout(page).locator("#pay-upi")).to_be_visible()
+    house.simulate(f"orders/{order_id}/success")
+    expect_paid(page, house, "₹499")
+
+
+def test_going_back_after_paying_shows_that_it_is_paid(page: Page, house: House) -> None:
+    open_payment(page, house)
+    checkout(page).locator("#pay-upi").click()
+    expect_paid(page, house, "₹499")
+    page.go_back()
+    expect(page.locator("#heading")).to_have_text("Paid")
+    expect(page.get_by_role("button")).to_have_count(0)
+
+
+def test_hostile_words_are_only_words(page: Page, house: House) -> None:
+    alarms: list[str] = []
+
+    def note(dialog: Dialog) -> None:
+        alarms.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", note)
+    words = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
+    customer = {"name": "O'Brien <b>😀</b>\u2028", "email": "o@example.com", "phone": "9876543210"}
+    open_payment(page, house, description=words, customer=customer)
+    expect(checkout(page).locator("#pay-upi")).to_be_visible()
+    expect(page.locator("#description")).to_have_text(words)
+    facts = json.loads(page.locator("#facts").text_content() or "")
+    assert facts["order"]["name"] == customer["name"].strip()
+    assert alarms == []
+
+
+def test_the_shop_shows_errors_where_they_belong(page: Page, house: House, complaints: list[str]) -> None:
+    buy(page, house, "Laptop", Name="", Phone="12345")
+    expect(page.locator("[data-error='customer.name']")).to_have_text("Customer name is required")
+    expect(page.locator("[data-error='customer.phone']")).to_contain_text("Invalid phone number")
+    expect(page.locator("#name")).to_be_focused()
+    assert [text for text in complaints if "400 (BAD REQUEST)" not in text] == []
+    complaints.clear()  # Chromium tells every 400
+    buy(page, house, "Laptop")
+    expect(checkout(page).locator("#pay-upi")).to_be_visible()
+
+
+def test_nothing_is_wider_than_the_screen(page: Page, house: House, complaints: list[str]) -> None:
+    page.route(CHECKOUT_SCRIPT, lambda route: route.fulfill(content_type="text/javascript", body=""))
+    long = house.create_order(description="W" * 255)["id"]
+    for path in ("/", "/payment-status", "/pay/nothing", f"/pay/{long}"):
+        page.goto(house.url + path)
+        for width in (320, PHONE["width"], DESKTOP["width"]):
+            page.set_viewport_size({"width": width, "height": 800})
+            is_fitting = page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+            assert is_fitting, f"{path} at {width}"
+    assert [text for text in complaints if "404 (NOT FOUND)" not in text] == []
+    complaints.clear()  # Chromium tells the 404

@@ -1,0 +1,73 @@
+"""The demo shop and its status page: there in development, not in production, strangers to our insides."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from payments_service import create_app
+from payments_service.pages import assets, shop
+from payments_service.settings import Settings
+from tests.support.environment import environment
+
+PATHS = ("/", "/payment-status", "/payment-status?gateway=razorpay&orderId=order_1")
+
+
+@pytest.fixture
+def production(database_url: str) -> Iterator[Flask]:
+    variables = environment(
+        database_url=database_url,
+        APP_ENV="production",
+        FRONTEND_URL="https://shop.example",
+        BACKEND_URL="https://pay.example",
+        SECRET_KEY="not-the-development-secret",
+        RAZORPAY_API_URL="https://api.razorpay.com",
+        RAZORPAY_KEY_ID="rzp_live_1",
+        RAZORPAY_KEY_SECRET="key secret",
+        RAZORPAY_WEBHOOK_SECRET="webhook secret",
+    )
+    app = create_app(Settings.from_environment(variables))
+    yield app
+    app.extensions["payments_service"].db.engine.dispose()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_development_has_a_shop(client: FlaskClient, path: str) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.mimetype) == (200, "text/html")
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_production_answers_as_if_there_were_none(production: Flask) -> None:
+    client = production.test_client()
+    for path in PATHS:
+        answer, unknown = client.get(path), client.get("/no-such-page")
+        assert answer.status_code == unknown.status_code == 404
+        assert answer.json["code"] == unknown.json["code"] == "not_found"
+        assert answer.json["message"].startswith("Endpoint GET /")
+
+
+def test_three_products_are_for_sale_and_come_back_to_the_status_page(client: FlaskClient) -> None:
+    html = client.get("/").text
+    assert re.findall(r'data-amount="([^"]+)"', html) == ["10.5", "499", "124999"]
+    assert "₹1,24,999" in html
+    assert 'data-return-url="http://127.0.0.1:5000/payment-status"' in html
+    assert 'name="gateway" value="razorpay" checked' in html
+
+
+def test_the_shop_is_made_of_nothing_but_the_public_api() -> None:
+    scripts = [(assets.STATIC / name).read_text() for name in ("shop.js", "status.js")]
+    called = set(re.findall(r'fetch\("([^"]+)"', "".join(scripts)))
+    assert called == {"/api/payment/create-order", "/api/payment/status/"}
+    imports = re.findall(r"from payments_service\.(\w+)", Path(shop.__file__).read_text())
+    assert set(imports) == {"api", "money", "pages"}
+
+
+def test_what_the_address_of_the_status_page_says_is_not_printed_by_us(client: FlaskClient) -> None:
+    hostile = "<script>alert(1)</script>"
+    html = client.get("/payment-status", query_string={"gateway": hostile, "orderId": hostile}).text
+    assert "alert" not in html

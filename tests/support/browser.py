@@ -1,0 +1,73 @@
+"""A real Chromium for tests, as a phone; whatever its console complains about fails the test."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from tests.conftest import count_use
+
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 800}
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ON_MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+FLAGS = [
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+MISSING = (
+    "The browser tests need Chromium. Debian, Ubuntu: sudo apt install chromium · "
+    "macOS: brew install --cask chromium. Or name another one: CHROMIUM=/path/to/chrome"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for a module: two Playwrights in one thread do not get along."""
+    flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else FLAGS
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=find_chromium(), args=flags)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the console said in anger, breaches of the Content-Security-Policy among it."""
+    return []
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    made = browser.new_context(viewport=PHONE, locale="en-IN")  # type: ignore[arg-type]
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, complaints: list[str]) -> Iterator[Page]:
+    """A phone's screen. A test that expects complaints takes them out of the list."""
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(message.text)
+
+    opened = context.new_page()
+    opened.set_default_timeout(10_000)
+    opened.on("console", listen)
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    yield opened
+    count_use("chromium")
+    assert not complaints
+
+
+def find_chromium() -> str:
+    """The browser that CHROMIUM names, else the system's."""
+    if named := os.environ.get("CHROMIUM"):
+        return shutil.which(named) or pytest.fail(f"CHROMIUM={named} is not a program. {MISSING}")
+    return next(filter(None, map(shutil.which, (*NAMES, ON_MACOS))), None) or pytest.fail(MISSING)

@@ -1,0 +1,91 @@
+"""Money and states, for all values: no paisa is lost, nothing leaves completed."""
+
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from payments_service.money import Money, json_number
+from payments_service.states import MOVES, RANK, PaymentStatus, may_move
+
+amounts = st.integers(min_value=-(10**15), max_value=10**15)
+statuses = st.sampled_from(PaymentStatus)
+
+
+@given(amounts)
+def test_rupees_and_paise_are_the_same_money(minor: int) -> None:
+    money = Money(minor)
+    assert Money.from_major(money.major) == money
+    assert Money.from_major(str(money.major)) == money
+    assert json.loads(json.dumps(json_number(money)), parse_float=Decimal) == money.major
+
+
+@given(amounts, amounts)
+def test_sums_are_exact(one: int, other: int) -> None:
+    assert (Money(one) + Money(other)) - Money(other) == Money(one)
+    assert (Money(one) <= Money(other)) is (one <= other)
+
+
+@given(st.decimals(allow_nan=True, allow_infinity=True))
+def test_from_major_is_exact_or_refuses(major: Decimal) -> None:
+    try:
+        money = Money.from_major(major)
+    except ValueError:
+        return
+    assert money.major == major
+
+
+@pytest.mark.parametrize("wrong", [1.0, True, "1", None, Decimal(1)])
+def test_minor_units_are_whole_numbers_and_nothing_else(wrong: object) -> None:
+    with pytest.raises(TypeError):
+        Money(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [1.0, True, None])
+def test_a_float_never_becomes_money(wrong: object) -> None:
+    with pytest.raises(TypeError):
+        Money.from_major(wrong)  # type: ignore[arg-type]
+
+
+def test_currencies_do_not_mix() -> None:
+    for mix in (Money.__add__, Money.__sub__, Money.__lt__, Money.__le__):
+        with pytest.raises(ValueError, match="do not mix"):
+            mix(Money(1), Money(1, "USD"))
+    assert Money(1) != Money(1, "USD")
+
+
+@given(statuses, st.booleans(), st.booleans())
+def test_nothing_leaves_completed(claimed: PaymentStatus, newer: bool, released: bool) -> None:
+    assert may_move(PaymentStatus.COMPLETED, claimed, newer=newer, released=released) is None
+
+
+@given(statuses, statuses)
+def test_older_news_never_lowers_a_payment(current: PaymentStatus, claimed: PaymentStatus) -> None:
+    if may_move(current, claimed, newer=False, released=True):
+        assert RANK[claimed] > RANK[current]
+
+
+@given(st.lists(st.tuples(statuses, st.booleans(), st.booleans()), max_size=20))
+def test_however_news_arrives_a_success_among_it_wins(news: list[tuple[PaymentStatus, bool, bool]]) -> None:
+    current = PaymentStatus.INITIATED
+    for claimed, newer, released in news:
+        if may_move(current, claimed, newer=newer, released=released):
+            assert (current, claimed) in MOVES
+            current = claimed
+    if PaymentStatus.COMPLETED in [claimed for claimed, _, _ in news]:
+        assert current is PaymentStatus.COMPLETED
+
+
+@pytest.mark.parametrize("ended", [PaymentStatus.FAILED, PaymentStatus.EXPIRED])
+def test_failed_and_expired_are_not_final(ended: PaymentStatus) -> None:
+    assert may_move(ended, PaymentStatus.COMPLETED, newer=False)
+    assert may_move(ended, PaymentStatus.PENDING, newer=True) is None
+
+
+def test_a_hold_is_left_only_with_proof_that_it_was_released() -> None:
+    held, failed = PaymentStatus.AUTHORIZED, PaymentStatus.FAILED
+    assert may_move(held, failed, newer=True) is None
+    assert may_move(held, failed, newer=False, released=True) is None
+    assert may_move(held, failed, newer=True, released=True)
