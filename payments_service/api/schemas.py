@@ -70,7 +70,7 @@ class Phone(Text):
         return text
 
 
-def _required(what: str) -> dict[str, str]:
+def _required(what: str) -> dict[str, Any]:
     message = f"{what} is required"
     return {"required": message, "null": message}
 

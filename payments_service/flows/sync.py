@@ -90,10 +90,7 @@ def settle(
         if generation is not None and order.generation != generation:
             log.warning("Answer came after a takeover", extra={"data": {"id": payment_id}})
             return FollowUp.NOTHING
-        is_new = _open_order(payment, order, snapshot)
-        follow_up = apply(session, payment, order, snapshot, bell)
-        if is_new:
-            _apply_waiting(session, gateway, payment, order)
+        follow_up = _learn(session, gateway, payment, order, snapshot, bell)
         if gateway.our_clock_expires:
             expire_if_due(session, payment)
         return follow_up
@@ -126,7 +123,12 @@ def apply(
 
 
 def apply_event(
-    session: Session, payment: Payment, order: PaymentOrder, event: WebhookEvent, row: PaymentWebhook
+    session: Session,
+    gateway: Gateway,
+    payment: Payment,
+    order: PaymentOrder,
+    event: WebhookEvent,
+    row: PaymentWebhook,
 ) -> FollowUp:
     """Apply a stored event of this order and say so in its inbox row.
 
@@ -137,7 +139,8 @@ def apply_event(
     try:
         with session.begin_nested():
             if event.snapshot is not None:
-                follow_up = apply(session, payment, order, event.snapshot, Bell("webhook", event.event_id))
+                bell = Bell("webhook", event.event_id)
+                follow_up = _learn(session, gateway, payment, order, event.snapshot, bell)
                 payment.webhook_data = {"type": event.type, "eventId": event.event_id}
     except OperationalError:
         raise  # the store itself is in trouble: nothing was kept, so nothing may be acknowledged
@@ -214,26 +217,35 @@ def _capture(db: Database, gateway: Gateway, payment_id: UUID, deadline: Deadlin
 # ── an order becomes known ──────────────────────────────────────────────────────────────────────────
 
 
-def _open_order(payment: Payment, order: PaymentOrder, snapshot: PaymentSnapshot) -> bool:
-    """Note the gateway's id of our order, once; whether this was news."""
+def _learn(
+    session: Session,
+    gateway: Gateway,
+    payment: Payment,
+    order: PaymentOrder,
+    snapshot: PaymentSnapshot,
+    bell: Bell,
+) -> FollowUp:
+    """Apply news; when it tells the gateway's id of our order, also what waited for that id."""
+    is_new = _open_order(gateway, payment, order, snapshot)
+    follow_up = apply(session, payment, order, snapshot, bell)
+    if is_new:
+        session.flush()
+        for row in inbox.foreign(session, gateway.provider, [order.wire_id, order.gateway_order_id or ""]):
+            event = gateway.reread_webhook(row.event_id, row.payload)
+            apply_event(session, gateway, payment, order, event, row)
+    return follow_up
+
+
+def _open_order(gateway: Gateway, payment: Payment, order: PaymentOrder, snapshot: PaymentSnapshot) -> bool:
+    """Note how to open our order and the gateway's id of it, once; whether the id was news."""
+    if order.checkout is None and snapshot.checkout is not None:
+        order.checkout = dict(snapshot.checkout.fields)
     if order.gateway_order_id or not snapshot.order.gateway_order_id:
         return False
     order.gateway_order_id, order.status = snapshot.order.gateway_order_id, "open"
     order.updated_at = datetime.now(UTC)
-    payment.order_id = order.wire_id
-    if snapshot.checkout:
-        order.checkout = dict(snapshot.checkout.fields)
-        payment.order_id = snapshot.checkout.order_id
+    payment.order_id = order.wire_id if gateway.browser_knows_wire_id else order.gateway_order_id
     return True
-
-
-def _apply_waiting(session: Session, gateway: Gateway, payment: Payment, order: PaymentOrder) -> None:
-    """Apply what arrived before anybody knew that this order is ours."""
-    session.flush()
-    known_by = [order.wire_id, order.gateway_order_id or order.wire_id]
-    for row in inbox.foreign(session, gateway.provider, known_by):
-        event = gateway.reread_webhook(row.event_id, row.payload)
-        apply_event(session, payment, order, event, row)
 
 
 # ── the questions ───────────────────────────────────────────────────────────────────────────────────

@@ -75,7 +75,7 @@ def _take_effect(
             log.error("An order with our prefix is unknown here", extra={"data": _about(gateway, event)})
         return None, FollowUp.NOTHING
     payment = payments.lock(session, order.payment_id)
-    return payment.id, sync.apply_event(session, payment, order, event, row)
+    return payment.id, sync.apply_event(session, gateway, payment, order, event, row)
 
 
 def _why_left(event: WebhookEvent) -> str:

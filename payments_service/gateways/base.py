@@ -157,13 +157,10 @@ class RefundRef:
 
 @dataclass(frozen=True)
 class Checkout:
-    """A payable order, as the browser needs it.
-
-    `order_id` is what the browser knows it by. `fields` are this gateway's further members of the
+    """A payable order, as the browser needs it. `fields` are this gateway's further members of the
     answer to create-order (camelCase, JSON values); bearer links may be among them.
     """
 
-    order_id: str
     gateway_order_id: str
     gateway_status: str
     amount: Money
@@ -171,7 +168,7 @@ class Checkout:
 
     def __post_init__(self) -> None:
         texts = (value for value in self.fields.values() if not isinstance(value, int))
-        _must_be_text(self.order_id, self.gateway_order_id, self.gateway_status, self.amount.currency, *texts)
+        _must_be_text(self.gateway_order_id, self.gateway_status, self.amount.currency, *texts)
 
 
 @dataclass(frozen=True)
@@ -277,6 +274,8 @@ class Gateway(ABC):
     """A frozen dataclass of `variable(...)` fields."""
     verify_fields: ClassVar[tuple[VerifyField, ...]]
     minimum_amount: ClassVar[Money]
+    browser_knows_wire_id: ClassVar[bool]
+    """Whether the API's `orderId` is our wire id, else the gateway's own order id."""
     our_clock_expires: ClassVar[bool]
     """True where orders never end at the gateway, so that our ORDER_EXPIRY ends them here."""
 

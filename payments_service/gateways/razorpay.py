@@ -118,6 +118,7 @@ class RazorpayGateway(Gateway):
         VerifyField("signature", aliases=("razorpay_signature",)),
     )
     minimum_amount: ClassVar[Money] = Money(100)
+    browser_knows_wire_id: ClassVar[bool] = False
     our_clock_expires: ClassVar[bool] = True
 
     def __init__(self, config: RazorpayConfig) -> None:
@@ -269,7 +270,6 @@ class RazorpayGateway(Gateway):
 
     def _checkout(self, entity: Mapping[str, Any]) -> Checkout:
         return Checkout(
-            order_id=entity["id"],
             gateway_order_id=entity["id"],
             gateway_status=entity["status"],
             amount=Money(entity["amount"], entity["currency"]),

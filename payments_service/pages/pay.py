@@ -60,6 +60,7 @@ def mistyped(_: str) -> ResponseReturnValue:
 
 @blueprint.errorhandler(PaymentsError)
 def refused(error: PaymentsError) -> ResponseReturnValue:
+    log.info("Refused", extra={"data": {"status": error.http_status, "code": error.code}})
     return _message(UNKNOWN if error.http_status == 404 else TROUBLE, error.http_status)
 
 
@@ -67,6 +68,12 @@ def refused(error: PaymentsError) -> ResponseReturnValue:
 def not_served(error: HTTPException) -> ResponseReturnValue:
     status = error.code or 500
     return _message(UNKNOWN if status == 404 else TROUBLE, status)
+
+
+@blueprint.errorhandler(Exception)
+def unforeseen(error: Exception) -> ResponseReturnValue:
+    log.error("Unforeseen error", exc_info=error)
+    return _message(TROUBLE, 500)
 
 
 def _checkout(payment: PaymentView) -> CheckoutPage | None:

@@ -41,7 +41,8 @@ NOT_HERE = Words(
 )
 UNKNOWN = Words("There is no such payment", "The link may be incomplete. Please open it again from the shop.")
 TROUBLE = Words(
-    "Something went wrong on our side", "Nothing was charged by opening this page. Please try again shortly."
+    "Something went wrong on our side",
+    "Please open this page again in a moment. If you have paid already, that is not lost.",
 )
 
 

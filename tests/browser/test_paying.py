@@ -2,14 +2,19 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from playwright.sync_api import Dialog, FrameLocator, Page, Route, expect
+from sqlalchemy import update
 
+from payments_service.ledger.tables import Payment
 from tests.support.browser import DESKTOP, PHONE
 from tests.support.house import House
 
 CHECKOUT_SCRIPT = "**/v1/checkout.js"
+FAR = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def checkout(page: Page) -> FrameLocator:
@@ -30,6 +35,12 @@ def expect_paid(page: Page, house: House, amount: str) -> None:
     order_id = re.search(r"orderId=(\w+)", page.url)
     assert order_id
     assert house.status(order_id[1])["paymentStatus"] == "completed"
+
+
+def change(house: House, payment_id: str, **columns: Any) -> None:
+    """What somebody else has written into the ledger meanwhile."""
+    with house.database() as database, database.begin() as session:
+        session.execute(update(Payment).where(Payment.id == UUID(payment_id)).values(**columns))
 
 
 def buy(page: Page, house: House, product: str, **customer: str) -> None:
@@ -54,6 +65,21 @@ def test_paise_survive_the_whole_way(page: Page, house: House) -> None:
     buy(page, house, "Masala chai")
     checkout(page).locator("#pay-upi").click()
     expect_paid(page, house, "₹10.50")
+
+
+def test_the_end_of_the_checkout_takes_the_payer_back_at_once(page: Page, house: House) -> None:
+    """Not only when the page's own question happens to be answered."""
+
+    def be_silent(route: Route) -> None:
+        if "/pay/" in route.request.headers.get("referer", ""):
+            route.fulfill(json={})
+        else:
+            route.continue_()
+
+    page.route("**/api/payment/status/**", be_silent)
+    open_payment(page, house)
+    checkout(page).locator("#pay-upi").click()
+    expect_paid(page, house, "₹499")
 
 
 def test_after_a_declined_try_the_next_one_succeeds_in_the_same_window(page: Page, house: House) -> None:
@@ -113,6 +139,31 @@ def test_a_payment_that_completes_elsewhere_takes_the_payer_back(page: Page, hou
     expect(checkout(page).locator("#pay-upi")).to_be_visible()
     house.simulate(f"orders/{order_id}/success")
     expect_paid(page, house, "₹499")
+
+
+def test_a_page_that_waits_leaves_when_the_payment_completes(page: Page, house: House) -> None:
+    created = house.create_order(returnUrl=f"{house.url}/payment-status")
+    change(house, created["id"], status="authorized", asked_at=FAR)
+    page.goto(created["order"]["paymentUrl"])
+    expect(page.locator("#heading")).to_have_text("Confirming your payment")
+    change(house, created["id"], status="completed")
+    expect_paid(page, house, "₹499")
+
+
+def test_who_closes_the_checkout_after_the_time_reads_that_it_is_over(page: Page, house: House) -> None:
+    created = open_payment(page, house)
+    expect(checkout(page).locator("#pay-upi")).to_be_visible()
+    change(house, created["id"], expires_at=datetime.now(UTC))
+    checkout(page).locator("#close-checkout").click()
+    expect(page.locator("#heading")).to_have_text("Time is up")
+    expect(page.get_by_role("button")).to_have_count(0)
+
+
+def test_a_page_opened_after_the_time_finds_out_that_it_is_over(page: Page, house: House) -> None:
+    created = house.create_order()
+    change(house, created["id"], expires_at=datetime.now(UTC))
+    page.goto(created["order"]["paymentUrl"])
+    expect(page.locator("#heading")).to_have_text("Time is up")
 
 
 def test_going_back_after_paying_shows_that_it_is_paid(page: Page, house: House) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from payments_service.ledger.tables import Payment, PaymentEvent, PaymentWebhook
-from tests.support.house import House
+from tests.support.house import CUSTOMER, House
 
 
 def sign(order_id: str, payment_id: str, secret: str = "simulator_razorpay_key_secret") -> str:
@@ -372,3 +372,17 @@ def expire_now(house: House, payment_id: str) -> None:
     """Let the payment's time run out."""
     with house.database() as db, db.begin() as session:
         session.get_one(Payment, UUID(payment_id)).expires_at = datetime.now(UTC) - timedelta(seconds=1)
+
+
+def test_the_log_of_all_that_happened_here_holds_no_secret_and_nobodys_data(house: House) -> None:
+    order_id = house.create_order()["order"]["orderId"]
+    house.simulate(f"orders/{order_id}/success")
+    house.wait_for_status(order_id, "completed")
+    fields = proof(order_id, payment_id_of(house, order_id))
+    assert house.post("/api/payment/verify-payment", fields).status_code == 200
+    log = house.log()
+    assert "Creating order" in log
+    assert "a***@example.com" in log
+    private = [*CUSTOMER.values(), *(v for k, v in house.environment.items() if "SECRET" in k)]
+    private += [fields["signature"], "Basic "]
+    assert [value for value in private if value in log] == []

@@ -104,3 +104,24 @@ def test_a_webhook_that_overtakes_our_own_answer_is_kept_and_applied_with_it(
     assert opened.status is PaymentStatus.COMPLETED
     assert ledger.moves(opened.id) == ["initiated", "pending", "completed"]
     assert [(row.outcome, row.payment_id) for row in ledger.inbox()] == [("applied", opened.id)]
+
+
+def test_an_event_that_names_our_wire_id_makes_a_lost_order_ours(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    """Its earlier events, which named only the gateway's id, count then too."""
+    gateway.create_error, gateway.fetch_error = OutcomeUnknown("reset"), UnknownAtGateway("none")
+    with pytest.raises(CreateOrderFailed):
+        buy(db, gateway)
+    [order_id] = gateway.orders
+    wire_id = ledger.only_order().wire_id
+    failed = gateway.event(order=order_id, status="pending", attempt="failed", amount=PRICE.minor)
+    webhook.receive(db, gateway, GENUINE, failed)
+    paid = gateway.event(
+        order=order_id, wire=wire_id, status="completed", payment="pay_2", amount=PRICE.minor
+    )
+    webhook.receive(db, gateway, GENUINE, paid)
+    payment = ledger.only_payment()
+    assert (payment.status, payment.order_id) == ("completed", order_id)
+    assert [row.outcome for row in ledger.inbox()] == ["applied", "applied"]
+    assert len(ledger.trail(payment.id, "attempt")) == 2

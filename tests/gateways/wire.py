@@ -96,6 +96,7 @@ class Wire:
                 self.requests.append(request)
                 if not self._give(line, self.answer(request) if callable(self.answer) else self.answer):
                     return
+            line.recv(1, socket.MSG_PEEK)  # not before something has been sent, which stays unread
             incoming.close()
             _reset(line)
 
@@ -109,7 +110,7 @@ class Wire:
                 line.sendall(answer)
             case Trouble.HANG:
                 self._stopped.wait(30)
-            case Trouble.RESET:
+            case Trouble.RESET | Trouble.RESET_UNREAD:
                 _reset(line)
             case Trouble.HALF:
                 line.sendall(b'HTTP/1.1 200 X\r\nContent-Length: 999\r\n\r\n{"id": "order_')

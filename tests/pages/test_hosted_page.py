@@ -11,7 +11,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from payments_service.flows.hosted_page import Payer, hosted_page
+from payments_service.ledger.db import Database
 from payments_service.money import Money
+from payments_service.pages import pay
 from payments_service.pages.words import rupees
 from payments_service.settings import Settings
 from tests.pages.conftest import EMAIL, NAME, PHONE, MakePayment
@@ -143,6 +146,22 @@ def test_an_unknown_payment_is_told_to_a_person_as_a_page(client: FlaskClient, p
     assert "There is no such payment" in read(client, path, 404)
 
 
+def test_trouble_in_the_database_is_told_to_a_person_as_a_page(app: Flask, client: FlaskClient) -> None:
+    house = app.extensions["payments_service"]
+    nowhere = Database("postgresql://nobody@127.0.0.1:9/none")
+    app.extensions["payments_service"] = replace(house, db=nowhere)
+    assert "on our side" in read(client, f"/pay/{uuid4()}", 503)
+
+
+def test_an_error_of_ours_is_told_without_its_inside(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pay, "hosted_page", lambda *_: 1 / 0)
+    html = read(client, f"/pay/{uuid4()}", 500)
+    assert "on our side" in html
+    assert "division" not in html
+
+
 # ── what is not told ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -154,6 +173,16 @@ def test_personal_data_is_on_the_page_only_while_it_can_be_paid(
     html = read(client, make_payment(status).path)
     for secret in (EMAIL, PHONE, "Dilip", "Brien"):
         assert secret not in html
+
+
+def test_the_flow_itself_hands_out_no_personal_data_afterwards(
+    db: Database, make_payment: MakePayment
+) -> None:
+    payable = hosted_page(db, make_payment().id)
+    assert payable.payer == Payer(NAME, EMAIL, PHONE)
+    assert PHONE not in repr(payable)
+    for status in ("initiated", "authorized", "completed", "failed", "expired"):
+        assert hosted_page(db, make_payment(status).id).payer is None
 
 
 def test_personal_data_is_in_no_address(client: FlaskClient, make_payment: MakePayment) -> None:

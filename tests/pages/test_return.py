@@ -1,6 +1,5 @@
 """GET|POST /pay/{id}/return: asks the gateway, believes nobody else, and sends the payer to the shop."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,7 +16,7 @@ from tests.support.fake_gateway import FakeGateway
 
 
 @pytest.fixture
-def gateway(app: Flask) -> Iterator[FakeGateway]:
+def gateway(app: Flask) -> FakeGateway:
     """The only gateway of the service; it serves what `make_payment` writes for it."""
     fake = FakeGateway()
     fake.amount = Money(49900)

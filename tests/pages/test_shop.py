@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from payments_service import create_app
 from payments_service.pages import assets, shop
@@ -47,8 +49,8 @@ def test_production_answers_as_if_there_were_none(production: Flask) -> None:
     for path in PATHS:
         answer, unknown = client.get(path), client.get("/no-such-page")
         assert answer.status_code == unknown.status_code == 404
-        assert answer.json["code"] == unknown.json["code"] == "not_found"
-        assert answer.json["message"].startswith("Endpoint GET /")
+        assert _told(answer)["code"] == _told(unknown)["code"] == "not_found"
+        assert _told(answer)["message"].startswith("Endpoint GET /")
 
 
 def test_three_products_are_for_sale_and_come_back_to_the_status_page(client: FlaskClient) -> None:
@@ -71,3 +73,7 @@ def test_what_the_address_of_the_status_page_says_is_not_printed_by_us(client: F
     hostile = "<script>alert(1)</script>"
     html = client.get("/payment-status", query_string={"gateway": hostile, "orderId": hostile}).text
     assert "alert" not in html
+
+
+def _told(answer: TestResponse) -> Any:
+    return answer.get_json()

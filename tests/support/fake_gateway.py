@@ -32,6 +32,7 @@ class FakeGateway(Gateway):
     config_type = object
     verify_fields = (VerifyField("orderId"), VerifyField("proof"))
     minimum_amount = Money(100)
+    browser_knows_wire_id = False
     our_clock_expires = True
 
     def __init__(self, config: Any = None) -> None:
@@ -59,9 +60,7 @@ class FakeGateway(Gateway):
             self.during_create(gateway_order_id, order)
         if self.create_error:
             raise self.create_error
-        return Checkout(
-            gateway_order_id, gateway_order_id, "created", self.amount or order.amount, {"key": "k"}
-        )
+        return Checkout(gateway_order_id, "created", self.amount or order.amount, {"key": "k"})
 
     def check_return(self, order: OrderRef, fields: Mapping[str, str]) -> None:
         if fields["proof"] != f"proof of {order.gateway_order_id}":
@@ -82,7 +81,7 @@ class FakeGateway(Gateway):
             observed_at=observed_at,
             attempts=self.attempts,
             fetched=True,
-            checkout=Checkout(gateway_order_id, gateway_order_id, "created", amount, {"key": "k"}),
+            checkout=Checkout(gateway_order_id, "created", amount, {"key": "k"}),
         )
 
     def capture(self, transaction_id: str, amount: Money, deadline: Deadline) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 
@@ -30,6 +31,9 @@ class House:
     simulator_url: str
     database_url: str
     log_file: Path
+    environment: dict[str, str] = field(repr=False)
+    service: "subprocess.Popen[bytes] | None" = None
+    simulator: "subprocess.Popen[bytes] | None" = None
     http: requests.Session = field(default_factory=requests.Session)
 
     def post(self, path: str, body: Any = None, **options: Any) -> requests.Response:
@@ -74,6 +78,35 @@ class House:
     def clear_faults(self) -> None:
         self.http.delete(f"{self.simulator_url}/_sim/faults", timeout=40).raise_for_status()
 
+    def start_simulator(self) -> None:
+        port = urlsplit(self.simulator_url).port or 0
+        module = ["payments_service.simulator", "--port", str(port)]
+        module += ["--webhooks", f"{self.url}/api/webhook"]
+        self.simulator = _start(module, self.environment, subprocess.DEVNULL)
+        wait_for_port(port, self.simulator)
+
+    def start_service(self) -> None:
+        address = urlsplit(self.url)
+        module = ["gunicorn", "--no-control-socket", "--workers", "2", "--threads", "8"]
+        module += ["--bind", address.netloc, "wsgi:app"]
+        with self.log_file.open("ab") as log:
+            self.service = _start(module, self.environment, log)
+        wait_for_port(address.port or 0, self.service)
+
+    def kill_service(self) -> None:
+        """kill -9, the workers too: nobody gets to say goodbye."""
+        if self.service:
+            _kill(self.service, signal.SIGKILL)
+
+    def kill_simulator(self) -> None:
+        if self.simulator:
+            _kill(self.simulator, signal.SIGKILL)
+
+    def stop(self) -> None:
+        for process in (self.service, self.simulator):
+            if process:
+                _kill(process, signal.SIGTERM)
+
     def log(self) -> str:
         return self.log_file.read_text()
 
@@ -95,49 +128,43 @@ class House:
 
 
 @contextmanager
-def running_house(
-    database_url: str, folder: Path, *, simulator_port: int | None = None, **variables: str
-) -> Iterator[House]:
+def running_house(database_url: str, folder: Path, **variables: str) -> Iterator[House]:
     """Migrate, start simulator and service, hand them over, stop them."""
-    port, simulator_port = free_port(), simulator_port or free_port()
+    port, simulator_port = free_port(), free_port()
     variables = {"BACKEND_URL": f"http://127.0.0.1:{port}", **variables}
     settings = environment(database_url=database_url, port=port, simulator_port=simulator_port, **variables)
-    process_environment = {**_inherited(), **settings}
+    house = House(
+        url=f"http://127.0.0.1:{port}",
+        simulator_url=f"http://127.0.0.1:{simulator_port}",
+        database_url=database_url,
+        log_file=folder / f"service-{port}.log",
+        environment={**_inherited(), **settings},
+    )
     flask = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
-    subprocess.run(flask, cwd=ROOT, env=process_environment, check=True, capture_output=True)
-    log_file = folder / f"service-{port}.log"
-    service = ["gunicorn", "--no-control-socket", "--workers", "2", "--threads", "8"]
-    service += ["--bind", f"127.0.0.1:{port}", "wsgi:app"]
-    simulator = ["payments_service.simulator", "--port", str(simulator_port)]
-    simulator += ["--webhooks", f"http://127.0.0.1:{port}/api/webhook"]
-    with (
-        log_file.open("wb") as log,
-        _process(simulator, process_environment, simulator_port, subprocess.DEVNULL),
-        _process(service, process_environment, port, log),
-    ):
-        house = House(
-            f"http://127.0.0.1:{port}", f"http://127.0.0.1:{simulator_port}", database_url, log_file
-        )
-        with house.http:
-            yield house
-
-
-@contextmanager
-def _process(
-    module: list[str], env: dict[str, str], port: int, output: Any
-) -> Iterator["subprocess.Popen[bytes]"]:
-    command = [sys.executable, "-m", *module]
-    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output)
+    subprocess.run(flask, cwd=ROOT, env=house.environment, check=True, capture_output=True)
     try:
-        wait_for_port(port, process)
-        yield process
+        with house.http:
+            house.start_simulator()
+            house.start_service()
+            yield house
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        house.stop()
+
+
+def _start(module: list[str], env: dict[str, str], output: IO[bytes] | int) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", *module]
+    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output, start_new_session=True)
+
+
+def _kill(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    """End a process and all it started: gunicorn's workers are in its session."""
+    if process.poll() is None:
+        os.killpg(process.pid, number)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _inherited() -> dict[str, str]:

@@ -38,8 +38,10 @@
     if (isLeaving) {
       return;
     }
-    if (questions === MOST_QUESTIONS) {
-      say("This takes longer than usual", "You may close this page; the shop will hear of your payment. Please do not pay again.");
+    if (questions >= MOST_QUESTIONS) {
+      if (!facts.order) {
+        say("This takes longer than usual", "You may close this page; the shop will hear of your payment. Please do not pay again.");
+      }
       return;
     }
     timer = setTimeout(ask, pause);
@@ -96,6 +98,7 @@
       isOpen = false;
       offerAgain("Payment not finished", "You closed the payment window. You can try again.");
       pause = FIRST_PAUSE;
+      questions = 0;
       ask(); // perhaps it was paid all the same, or the time is up
     },
     failed: function (reason) {
