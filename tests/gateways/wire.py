@@ -150,7 +150,10 @@ def wire(answer: Answer | Callable[[Request], Answer], tls: ssl.SSLContext | Non
         def talk(line: socket.socket) -> None:
             line.settimeout(30)
             with contextlib.suppress(OSError):
-                made.serve(tls.wrap_socket(line, server_side=True) if tls else line)
+                if tls:
+                    line = tls.wrap_socket(line, server_side=True)
+                    lines.append(line)  # the socket beneath has been given up
+                made.serve(line)
             line.close()
 
         accepting = threading.Thread(target=accept, daemon=True)
