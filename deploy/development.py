@@ -40,7 +40,8 @@ def main() -> int:
     ]
     # A session of their own each: Ctrl-C reaches us alone, and we end them in order.
     processes = [subprocess.Popen(command, start_new_session=True) for command in commands]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         if wait_until_ready(port, processes):
             print(welcome(port, simulator_port), flush=True)
