@@ -26,12 +26,12 @@ def main() -> int:
     os.environ["APP_ENV"] = "development"
     port, simulator_port = os.environ["PORT"], os.environ["SIMULATOR_PORT"]
     os.environ.setdefault("RETURN_URL", f"http://127.0.0.1:{port}/payment-status")
-    for name, number in (("PORT", port), ("SIMULATOR_PORT", simulator_port)):
-        if is_taken(int(number)):
-            print(f"Port {number} is in use. Choose another one: {name}={int(number) + 1} make run")
-            return 1
     if subprocess.run(python("flask", "--app", "wsgi", "db", "upgrade"), check=False).returncode:
         return 1
+    for name in ("PORT", "SIMULATOR_PORT"):
+        if not os.environ[name].isdigit() or is_taken(int(os.environ[name])):
+            print(f"Port {os.environ[name]} cannot be used. Choose another one: {name}=5055 make run")
+            return 1
     webhooks = f"http://127.0.0.1:{port}/api/webhook"
     service = "gunicorn --no-control-socket --workers 2 --threads 8 --log-level warning --bind"
     commands = [

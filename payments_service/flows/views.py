@@ -18,6 +18,7 @@ class PaymentView:
     id: UUID
     gateway: str
     provider: str
+    mode: str
     order_id: str | None
     payment_id: str | None
     status: PaymentStatus
@@ -40,6 +41,7 @@ def view(session: Session, payment: Payment) -> PaymentView:
         id=payment.id,
         gateway=payment.gateway,
         provider=payment.provider,
+        mode=payment.mode,
         order_id=payment.order_id,
         payment_id=payment.transaction_id,
         status=PaymentStatus(payment.status),

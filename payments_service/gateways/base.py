@@ -278,6 +278,8 @@ class Gateway(ABC):
     """Whether the API's `orderId` is our wire id, else the gateway's own order id."""
     our_clock_expires: ClassVar[bool]
     """True where orders never end at the gateway, so that our ORDER_EXPIRY ends them here."""
+    config: Any
+    """Its `config_type`, which always has an `api_url`."""
 
     @abstractmethod
     def __init__(self, config: Any) -> None:

@@ -6,7 +6,7 @@ loads and calls: razorpay/razorpay-magento etc/csp_whitelist.xml and issues 199,
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from payments_service.gateways.base import Gateway
@@ -80,13 +80,14 @@ class CheckoutPage:
     order: Mapping[str, Any] = field(repr=False)
 
 
-def checkout_page(gateway: Gateway, checkout: Mapping[str, Any]) -> CheckoutPage | None:
-    """How a browser opens an order of this gateway; None for a gateway without a row."""
+def checkout_page(gateway: Gateway, mode: str, checkout: Mapping[str, Any]) -> CheckoutPage | None:
+    """How a browser opens an order that was made in this mode; None for a gateway without a row."""
     row = ROWS.get(gateway.provider)
     if row is None:
         return None
-    script, sources = row.scripts[gateway.mode], row.sources
-    if not _is_official(row, api_url := _api_url(gateway)):
+    script, sources = row.scripts[mode], row.sources
+    api_url: str = gateway.config.api_url
+    if not _is_official(row, api_url):
         script, sources = api_url.rstrip("/") + row.stand_in_script, Sources.all_from(_origin(api_url))
     order = {name: checkout[name] for name in row.order_fields}
     return CheckoutPage(row.label, script, row.opener, sources, order)
@@ -95,10 +96,6 @@ def checkout_page(gateway: Gateway, checkout: Mapping[str, Any]) -> CheckoutPage
 def return_names(provider: str) -> tuple[str, ...]:
     row = ROWS.get(provider)
     return row.return_names if row else GatewayRow.return_names
-
-
-def _api_url(gateway: Gateway) -> str:
-    return cast(str, cast(Any, gateway).config.api_url)
 
 
 def _is_official(row: GatewayRow, api_url: str) -> bool:

@@ -78,7 +78,7 @@ def unforeseen(error: Exception) -> ResponseReturnValue:
 
 def _checkout(payment: PaymentView) -> CheckoutPage | None:
     gateway = next((g for g in services().gateways if g.provider == payment.provider), None)
-    return checkout_page(gateway, payment.checkout or {}) if gateway else None
+    return checkout_page(gateway, payment.mode, payment.checkout or {}) if gateway else None
 
 
 def _render(found: HostedPage, words: Words, checkout: CheckoutPage | None) -> Response:

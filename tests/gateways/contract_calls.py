@@ -25,7 +25,6 @@ LINE_TROUBLES: dict[str, Answer] = {
     "resets": Trouble.RESET,
     "resets unread": Trouble.RESET_UNREAD,
     "breaks off": Trouble.HALF,
-    "never ends its head": Trouble.SLOW_HEAD,
     "never ends its body": Trouble.SLOW_BODY,
     "speaks no HTTP": b"220 mail.example.com ESMTP\r\n",
 }

@@ -5,7 +5,7 @@ import razorpay
 import requests
 from razorpay.errors import BadRequestError
 
-from .conftest import KEY_ID, KEY_SECRET
+from tests.simulator.conftest import KEY_ID, KEY_SECRET
 
 DISPUTE_FIELDS = {
     *("id", "entity", "payment_id", "amount", "currency", "amount_deducted", "reason_code", "respond_by"),

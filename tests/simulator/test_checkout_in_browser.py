@@ -1,18 +1,16 @@
 """The stand-in for checkout.js in a real browser, on a shop of another origin."""
 
 import json
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
 import pytest
-from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwright
+from playwright.sync_api import FrameLocator, Page, expect
 
-from .conftest import KEY_ID
+from tests.simulator.conftest import KEY_ID
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # What a shop page does; the test's options come in by window.open_checkout.
 SHOP = """<!doctype html><title>Shop</title><script src="%s/razorpay/v1/checkout.js"></script>
 <script>
@@ -25,16 +23,6 @@ SHOP = """<!doctype html><title>Shop</title><script src="%s/razorpay/v1/checkout
     window.checkout.open();
   };
 </script>"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 class Shop:
@@ -78,13 +66,9 @@ def shop(base: str) -> Iterator[Shop]:
 
 
 @pytest.fixture
-def page(browser: Browser, shop: Shop) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 390, "height": 844})
-    opened = context.new_page()
-    opened.set_default_timeout(5000)
-    opened.goto(shop.url)
-    yield opened
-    context.close()
+def page(screen: Page, shop: Shop) -> Page:
+    screen.goto(shop.url)
+    return screen
 
 
 @pytest.fixture
@@ -197,11 +181,13 @@ def test_with_redirect_a_failure_is_posted_too(page, checkout, shop):
         ({"name": None}, "The name option is required."),
     ],
 )
-def test_wrong_options_are_complained_about_in_the_overlay(page, checkout, changes, sentence):
+def test_wrong_options_are_complained_about_in_the_overlay(page, checkout, complaints, changes, sentence):
     frame = checkout(**changes)
     expect(frame.locator("#checkout-error")).to_contain_text(sentence)
     frame.locator("#close-checkout").click()
     assert seen(page, 1) == [{"dismissed": True}]
+    assert all("status of 40" in complaint for complaint in complaints)
+    complaints.clear()
 
 
 def test_a_missing_key_throws(page):

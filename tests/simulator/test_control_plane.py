@@ -5,7 +5,7 @@ import json
 import pytest
 import requests
 
-from .conftest import MANUAL
+from tests.simulator.conftest import MANUAL
 
 PAID_EVENTS = ["payment.authorized", "payment.captured", "order.paid"]
 

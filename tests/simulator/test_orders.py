@@ -4,7 +4,7 @@ import pytest
 import razorpay
 from razorpay.errors import BadRequestError
 
-from .conftest import MANUAL
+from tests.simulator.conftest import MANUAL
 
 ORDER_FIELDS = [
     "id",

@@ -6,7 +6,7 @@ import hmac
 import pytest
 import requests
 
-from .conftest import KEY_ID, MANUAL, session
+from tests.simulator.conftest import KEY_ID, MANUAL, session
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 from razorpay.errors import BadRequestError
 
-from .conftest import MANUAL
+from tests.simulator.conftest import MANUAL
 
 ALWAYS_PRESENT = {
     *("id", "entity", "amount", "currency", "status", "order_id", "invoice_id", "international", "method"),

@@ -10,8 +10,7 @@ import pytest
 import requests
 
 import payments_service.simulator as simulator
-
-from .conftest import KEY_ID, KEY_SECRET
+from tests.simulator.conftest import KEY_ID, KEY_SECRET
 
 PACKAGE = Path(simulator.__file__).parent
 

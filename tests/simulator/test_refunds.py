@@ -5,7 +5,7 @@ import threading
 import pytest
 from razorpay.errors import BadRequestError
 
-from .conftest import MANUAL
+from tests.simulator.conftest import MANUAL
 
 REFUND_FIELDS = {
     *("id", "entity", "amount", "currency", "payment_id", "notes", "receipt", "acquirer_data", "created_at"),

@@ -6,7 +6,7 @@ import time
 import pytest
 from razorpay.errors import SignatureVerificationError
 
-from .conftest import OLD_WEBHOOK_SECRET, WEBHOOK_SECRET, Receiver
+from tests.simulator.conftest import OLD_WEBHOOK_SECRET, WEBHOOK_SECRET, Receiver
 
 ENVELOPE = ["entity", "account_id", "event", "contains", "payload", "created_at"]
 PAID = ["payment.authorized", "payment.captured", "order.paid"]

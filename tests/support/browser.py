@@ -63,7 +63,8 @@ def page(context: BrowserContext, complaints: list[str]) -> Iterator[Page]:
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     yield opened
     count_use("chromium")
-    assert not complaints
+    if complaints:
+        pytest.fail(f"The browser's console: {complaints}")
 
 
 def find_chromium() -> str:
