@@ -164,7 +164,7 @@ def _configured_gateways(given: Mapping[str, str], errors: Errors) -> Iterator[t
     for gateway in GATEWAYS:
         declared = dict(variables_of(gateway.config_type))
         credentials = [v.name for v in declared.values() if v.default is None]
-        if not any(v.name in given for v in declared.values()):
+        if not any(v.name in given for v in declared.values() if not v.shared):
             continue  # switched off
         missing = [name for name in credentials if name not in given]
         for name in missing:

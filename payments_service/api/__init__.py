@@ -37,6 +37,10 @@ class Services:
             raise InvalidInput(message, details={"gateway": [message]})
         return found
 
+    def order_id_names(self, provider: str) -> tuple[str, ...]:
+        """The names under which pages of this provider read the order id."""
+        return next((g.order_id_names for g in self.gateways if g.provider == provider), ("orderId",))
+
 
 def services() -> Services:
     return cast(Services, current_app.extensions["payments_service"])

@@ -111,7 +111,7 @@ def _summary(payment: PaymentView) -> dict[str, Any]:
         "success": True,
         "gateway": payment.gateway,
         "id": str(payment.id),
-        "orderId": payment.order_id,
+        **dict.fromkeys(services().order_id_names(payment.provider), payment.order_id),
         "paymentId": payment.payment_id,
         "status": payment.gateway_status,
         "paymentStatus": payment.status.value,

@@ -19,5 +19,6 @@ def receive(gateway: str) -> ResponseReturnValue:
     except InvalidInput as error:
         raise NotFound("This gateway is switched off", code="gateway_off") from error
     headers = {name.lower(): value for name, value in request.headers.items()}
-    webhook.receive(services().db, providers[0], headers, raw_body)
+    provider = next((p for p in providers if p.recognises_webhook(headers, raw_body)), providers[0])
+    webhook.receive(services().db, provider, headers, raw_body)
     return {"success": True, "message": "Webhook received"}

@@ -25,7 +25,7 @@ from payments_service.gateways.base import (
 )
 from payments_service.ledger import events, payments
 from payments_service.ledger.db import Database
-from payments_service.ledger.tables import Payment, PaymentOrder
+from payments_service.ledger.tables import LOST, Payment, PaymentOrder
 from payments_service.logs import masked_email
 from payments_service.money import Money
 from payments_service.states import PaymentStatus
@@ -91,12 +91,11 @@ def create_order(db: Database, gateway: Gateway, new: NewPayment, urls: Urls, re
     log.info("Creating order", extra={"data": about})
     payment_id, order = _write_intent(db, gateway, new, bell)
     deadline = Deadline(BUDGET_SECONDS)
-    started = datetime.now(UTC)
     try:
-        checkout = gateway.create_order(_for_the_wire(new, order, urls, gateway), deadline)
-        snapshot = _as_snapshot(order, checkout, started)
-    except OutcomeUnknown as error:
-        snapshot = _ask(gateway, order, deadline, error)
+        snapshot = _open(gateway, _for_the_wire(new, order, urls, gateway), payment_id, deadline)
+        if snapshot.checkout is None:
+            order = _write_another_order(db, gateway, payment_id, bell)
+            snapshot = _open(gateway, _for_the_wire(new, order, urls, gateway), payment_id, deadline)
     except GatewayError as error:
         _write_refusal(db, payment_id, order.id, error, bell)
         raise CreateOrderFailed(error, payment_id) from error
@@ -129,14 +128,7 @@ def _write_intent(db: Database, gateway: Gateway, new: NewPayment, bell: Bell) -
         return_url=new.return_url,
         expires_at=now + new.lifetime,
     )
-    order = PaymentOrder(
-        payment_id=payment.id,
-        provider=gateway.provider,
-        wire_id=new_wire_id(),
-        status="creating",
-        generation=1,
-        leased_until=now + LEASE,
-    )
+    order = _new_order(gateway, payment)
     with db.begin() as session:
         session.add(payment)
         session.flush()
@@ -152,6 +144,20 @@ def _write_intent(db: Database, gateway: Gateway, new: NewPayment, bell: Bell) -
             to_status=payment.status,
         )
     return payment.id, order
+
+
+def _new_order(gateway: Gateway, payment: Payment) -> PaymentOrder:
+    order = PaymentOrder(
+        payment_id=payment.id,
+        provider=gateway.provider,
+        wire_id=new_wire_id(),
+        status="creating",
+        generation=1,
+        leased_until=datetime.now(UTC) + LEASE,
+    )
+    if gateway.browser_knows_wire_id:
+        payment.order_id = order.wire_id
+    return order
 
 
 def _for_the_wire(new: NewPayment, order: PaymentOrder, urls: Urls, gateway: Gateway) -> NewOrder:
@@ -171,10 +177,27 @@ def _for_the_wire(new: NewPayment, order: PaymentOrder, urls: Urls, gateway: Gat
     )
 
 
-def _as_snapshot(order: PaymentOrder, checkout: Checkout, started: datetime) -> PaymentSnapshot:
+def _open(gateway: Gateway, new: NewOrder, payment_id: UUID, deadline: Deadline) -> PaymentSnapshot:
+    """Make the order. After an unknown outcome look for it by our id, once: absent now is still unknown.
+
+    A snapshot without a checkout is an order that exists and that nobody can be sent to.
+    """
+    started = datetime.now(UTC)
+    try:
+        return _as_snapshot(new, gateway.create_order(new, deadline), started)
+    except OutcomeUnknown as error:
+        try:
+            return gateway.fetch_payment(OrderRef(new.wire_id), deadline)
+        except GatewayError as second:
+            about = {"wireId": new.wire_id, "asking": second.code}
+            log.warning("Order creation not confirmed", extra={"data": about})
+            raise CreateOrderFailed(error, payment_id) from error
+
+
+def _as_snapshot(new: NewOrder, checkout: Checkout, started: datetime) -> PaymentSnapshot:
     """The answer to create-order is news like any other: it ends in the same door."""
     return PaymentSnapshot(
-        order=OrderRef(order.wire_id, checkout.gateway_order_id),
+        order=OrderRef(new.wire_id, checkout.gateway_order_id),
         status=PaymentStatus.PENDING,
         gateway_status=checkout.gateway_status,
         amount=checkout.amount,
@@ -184,15 +207,25 @@ def _as_snapshot(order: PaymentOrder, checkout: Checkout, started: datetime) -> 
     )
 
 
-def _ask(gateway: Gateway, order: PaymentOrder, deadline: Deadline, error: OutcomeUnknown) -> PaymentSnapshot:
-    """After an unknown outcome: look for the order by our id, once. Absent now is still unknown."""
-    try:
-        return gateway.fetch_payment(OrderRef(order.wire_id), deadline)
-    except GatewayError as second:
-        log.warning(
-            "Order creation not confirmed", extra={"data": {"wireId": order.wire_id, "asking": second.code}}
+def _write_another_order(db: Database, gateway: Gateway, payment_id: UUID, bell: Bell) -> PaymentOrder:
+    """The first order is there, but its address is lost for ever: another one under the same payment."""
+    with db.begin() as session:
+        payment = payments.lock(session, payment_id)
+        lost = payments.current_order(session, payment_id)
+        lost.status = LOST
+        order = _new_order(gateway, payment)
+        session.add(order)
+        evidence = {"lostWireId": lost.wire_id, "wireId": order.wire_id}
+        events.append(
+            session,
+            payment,
+            "note",
+            source=bell.source,
+            actor=bell.actor,
+            reason="the gateway does not tell an order's address twice",
+            evidence=evidence,
         )
-        raise CreateOrderFailed(error, order.payment_id) from error
+    return order
 
 
 def _write_refusal(db: Database, payment_id: UUID, order_id: UUID, error: GatewayError, bell: Bell) -> None:

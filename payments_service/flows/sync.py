@@ -28,9 +28,17 @@ from payments_service.gateways.base import (
 )
 from payments_service.ledger import events, inbox, payments
 from payments_service.ledger.db import Database
-from payments_service.ledger.tables import Payment, PaymentAttempt, PaymentOrder, PaymentWebhook, Refund
+from payments_service.ledger.tables import (
+    LOST,
+    Payment,
+    PaymentAttempt,
+    PaymentOrder,
+    PaymentWebhook,
+    Refund,
+)
 from payments_service.states import (
     ATTEMPT_RANK,
+    RANK,
     REFUND_RANK,
     AttemptStatus,
     PaymentStatus,
@@ -39,6 +47,8 @@ from payments_service.states import (
 )
 
 log = logging.getLogger(__name__)
+
+PAID_FOR = (PaymentStatus.AUTHORIZED, PaymentStatus.COMPLETED)
 
 
 @dataclass(frozen=True)
@@ -114,6 +124,8 @@ def apply(
             return FollowUp.FETCH
         quarantine(session, payment, "amount_mismatch", bell, _amount_evidence(payment, snapshot))
         return FollowUp.NOTHING
+    if order.status == LOST and snapshot.status not in PAID_FOR:
+        return FollowUp.NOTHING  # the payer was never sent there: how it ends says nothing of the payment
     _move_on(session, payment, snapshot, bell, newer=newer)
     if newer:
         payment.observed_at = snapshot.observed_at
@@ -135,7 +147,10 @@ def apply_event(
     An event that cannot be applied is undone, kept with its error, and does not disturb the others.
     """
     row.payment_id = payment.id
-    follow_up = FollowUp.FETCH if event.wake_up else FollowUp.NOTHING
+    if event.wake_up:
+        row.outcome = "waiting"
+        return FollowUp.FETCH
+    follow_up = FollowUp.NOTHING
     try:
         with session.begin_nested():
             if event.snapshot is not None:
@@ -150,6 +165,12 @@ def apply_event(
         return FollowUp.FETCH
     row.processed, row.outcome = True, "applied" if event.snapshot else "stored"
     return follow_up
+
+
+def has_reached(payment: Payment, claim: PaymentStatus | None) -> bool:
+    """Whether the payment is where an event claimed it to be, or further."""
+    current = PaymentStatus(payment.status)
+    return claim is None or claim is current or RANK[current] > RANK[claim]
 
 
 def move(
@@ -197,9 +218,17 @@ def expire_if_due(session: Session, payment: Payment) -> None:
 
 def _ask(db: Database, gateway: Gateway, payment_id: UUID, bell: Bell, deadline: Deadline) -> FollowUp:
     with db.read() as session:
-        order = payments.current_order(session, payment_id)
+        order, *lost = payments.watched_orders(session, payment_id)
     snapshot = gateway.fetch_payment(OrderRef(order.wire_id, order.gateway_order_id), deadline)
-    return settle(db, gateway, payment_id, order.id, snapshot, bell)
+    follow_up = settle(db, gateway, payment_id, order.id, snapshot, bell)
+    for other in lost:
+        try:
+            snapshot = gateway.fetch_payment(OrderRef(other.wire_id, other.gateway_order_id), deadline)
+        except GatewayError as error:
+            log.info("Lost order not asked", extra={"data": {"wireId": other.wire_id, "error": error.code}})
+        else:
+            settle(db, gateway, payment_id, other.id, snapshot, bell)
+    return follow_up
 
 
 def _capture(db: Database, gateway: Gateway, payment_id: UUID, deadline: Deadline) -> None:
@@ -242,9 +271,10 @@ def _open_order(gateway: Gateway, payment: Payment, order: PaymentOrder, snapsho
         order.checkout = dict(snapshot.checkout.fields)
     if order.gateway_order_id or not snapshot.order.gateway_order_id:
         return False
-    order.gateway_order_id, order.status = snapshot.order.gateway_order_id, "open"
-    order.updated_at = datetime.now(UTC)
-    payment.order_id = order.wire_id if gateway.browser_knows_wire_id else order.gateway_order_id
+    order.gateway_order_id, order.updated_at = snapshot.order.gateway_order_id, datetime.now(UTC)
+    if order.status != LOST:
+        order.status = "open"
+        payment.order_id = order.wire_id if gateway.browser_knows_wire_id else order.gateway_order_id
     return True
 
 

@@ -34,8 +34,9 @@ def receive(db: Database, gateway: Gateway, headers: Mapping[str, str], raw_body
             return
         payment_id, follow_up = _take_effect(session, gateway, event, row)
         log.info("Webhook", extra={"data": {**_about(gateway, event), "outcome": row.outcome}})
+        row_id = row.id
     if payment_id and follow_up is not FollowUp.NOTHING:
-        _follow_up(db, gateway, payment_id, event)
+        _follow_up(db, gateway, payment_id, row_id, event)
 
 
 def _store(
@@ -83,12 +84,25 @@ def _why_left(event: WebhookEvent) -> str:
     return "stored" if known else event.kind.value
 
 
-def _follow_up(db: Database, gateway: Gateway, payment_id: UUID, event: WebhookEvent) -> None:
+def _follow_up(db: Database, gateway: Gateway, payment_id: UUID, row_id: UUID, event: WebhookEvent) -> None:
     """What the event makes necessary at the gateway. The answer is 200 whatever comes of it."""
     try:
         sync.refresh(db, gateway, payment_id, Bell("webhook", event.event_id), Deadline(FOLLOW_UP_SECONDS))
+        if event.wake_up:
+            _confirm(db, payment_id, row_id, event)
     except PaymentsError as error:
         log.warning("Webhook follow-up left open", extra={"data": {"id": payment_id, "error": error.code}})
+
+
+def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) -> None:
+    """A wake-up is done with when the gateway itself has told what the event claimed."""
+    with db.begin() as session:
+        payment = payments.lock(session, payment_id)
+        if sync.has_reached(payment, event.claims):
+            row = session.get_one(PaymentWebhook, row_id)
+            row.processed, row.outcome = True, "applied"
+        else:
+            log.warning("Webhook not confirmed by the gateway", extra={"data": {"id": payment_id}})
 
 
 def _about(gateway: Gateway, event: WebhookEvent) -> dict[str, str | None]:

@@ -22,13 +22,18 @@ from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 
 @dataclass(frozen=True)
 class Variable:
-    """One environment variable of a gateway. Without `default` it is one of its credentials."""
+    """One environment variable of a gateway. Without `default` it is needed once the gateway is on.
+
+    A gateway is on when any variable of its own is set; one that is `shared` with another provider of
+    the same gateway does not switch it on.
+    """
 
     name: str
     default: str | None = None
     choices: tuple[str, ...] = ()
     is_list: bool = False
     is_url: bool = False
+    shared: bool = False
 
 
 def variable(
@@ -39,9 +44,10 @@ def variable(
     choices: tuple[str, ...] = (),
     is_list: bool = False,
     is_url: bool = False,
+    shared: bool = False,
 ) -> Any:
     """A field of a gateway's frozen `Config`; a secret never shows in a repr."""
-    declared = Variable(name, default, choices, is_list, is_url)
+    declared = Variable(name, default, choices, is_list, is_url, shared)
     return dataclasses.field(repr=not secret, metadata={"variable": declared})
 
 
@@ -246,7 +252,8 @@ class WebhookEvent:
 
     `event_id` tells deliveries of one event from other events: the gateway's id header, else a digest
     of the raw body. `order` is None when the event names no order. `snapshot` is there when the body
-    is signed and says enough; `wake_up` asks the caller to fetch instead.
+    is signed and says enough; `wake_up` asks the caller to fetch instead, and the event counts as
+    processed once the payment has reached what it `claims`.
     """
 
     event_id: str
@@ -255,6 +262,7 @@ class WebhookEvent:
     order: OrderRef | None = None
     snapshot: PaymentSnapshot | None = None
     wake_up: bool = False
+    claims: PaymentStatus | None = None
 
     def __post_init__(self) -> None:
         _must_be_text(self.event_id, self.type)
@@ -276,6 +284,8 @@ class Gateway(ABC):
     minimum_amount: ClassVar[Money]
     browser_knows_wire_id: ClassVar[bool]
     """Whether the API's `orderId` is our wire id, else the gateway's own order id."""
+    order_id_names: ClassVar[tuple[str, ...]]
+    """The names under which pages of this gateway read the order id: orderId, and for some another."""
     our_clock_expires: ClassVar[bool]
     """True where orders never end at the gateway, so that our ORDER_EXPIRY ends them here."""
     config: Any
@@ -308,6 +318,13 @@ class Gateway(ABC):
     @abstractmethod
     def capture(self, transaction_id: str, amount: Money, deadline: Deadline) -> None:
         """Take money that is held. Whatever happens, the caller fetches afterwards."""
+
+    @abstractmethod
+    def recognises_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> bool:
+        """Whether this provider is the one to read it, told by its shape alone; believes nothing yet.
+
+        Two generations of one gateway share one address.
+        """
 
     @abstractmethod
     def read_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> WebhookEvent:

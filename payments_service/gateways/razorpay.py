@@ -119,6 +119,7 @@ class RazorpayGateway(Gateway):
     )
     minimum_amount: ClassVar[Money] = Money(100)
     browser_knows_wire_id: ClassVar[bool] = False
+    order_id_names: ClassVar[tuple[str, ...]] = ("orderId",)
     our_clock_expires: ClassVar[bool] = True
 
     def __init__(self, config: RazorpayConfig) -> None:
@@ -192,6 +193,9 @@ class RazorpayGateway(Gateway):
         )
         with reading_answer(self.provider, of_write=True):
             _attempt(answer)
+
+    def recognises_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> bool:
+        return True
 
     def read_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> WebhookEvent:
         signature = headers.get("x-razorpay-signature")

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import CursorResult, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from payments_service.ledger.tables import Payment, PaymentAttempt, PaymentOrder, Refund
+from payments_service.ledger.tables import LOST, Payment, PaymentAttempt, PaymentOrder, Refund
 from payments_service.money import Money
 from payments_service.states import RefundStatus
 
@@ -50,12 +50,16 @@ def order_by_reference(
     return found
 
 
-def current_order(session: Session, payment_id: UUID) -> PaymentOrder:
-    """The order that the payer is sent to: the newest of the payment."""
+def watched_orders(session: Session, payment_id: UUID) -> list[PaymentOrder]:
+    """The order that the payer is sent to, the newest, and after it those that were lost on the way."""
     query = select(PaymentOrder).where(PaymentOrder.payment_id == payment_id)
-    return session.scalars(
-        query.order_by(PaymentOrder.created_at.desc(), PaymentOrder.id.desc()).limit(1)
-    ).one()
+    orders = list(session.scalars(query.order_by(PaymentOrder.created_at.desc(), PaymentOrder.id.desc())))
+    return [order for order in orders if order is orders[0] or order.status == LOST]
+
+
+def current_order(session: Session, payment_id: UUID) -> PaymentOrder:
+    """The order that the payer is sent to."""
+    return watched_orders(session, payment_id)[0]
 
 
 def find(session: Session, gateway: str, reference: str) -> Payment | None:

@@ -91,6 +91,9 @@ class Payment(Base):
         return Money(self.amount, self.currency)
 
 
+LOST = "lost"
+
+
 class PaymentOrder(Base):
     """One order at a gateway, by our wire id. A payment has several when one was lost."""
 
@@ -103,7 +106,8 @@ class PaymentOrder(Base):
     wire_id: Mapped[str] = mapped_column(unique=True)
     gateway_order_id: Mapped[str | None]
     status: Mapped[str]
-    """creating: the call may be under way or lost · open: known at the gateway · refused: never made."""
+    """creating: the call may be under way, or its answer lost · open: known at the gateway ·
+    refused: never made · lost: made, but nobody can be sent there; another took its place."""
     generation: Mapped[int] = mapped_column(default=1)
     """Who answers for the call: whoever takes it over raises this, and older answers are not written."""
     leased_until: Mapped[datetime]
@@ -158,7 +162,7 @@ class PaymentWebhook(Base):
     payload: Mapped[bytes] = mapped_column(LargeBinary)
     processed: Mapped[bool] = mapped_column(index=True)
     outcome: Mapped[str]
-    """applied · stored · ignored · unknown · unreadable · foreign · failed."""
+    """applied · stored · waiting · ignored · unknown · unreadable · foreign · failed."""
     attempts: Mapped[int] = mapped_column(default=1)
     error: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=_now)

@@ -43,8 +43,6 @@ class GatewayRow:
     sources: Sources
     opener: str
     order_fields: tuple[str, ...]
-    return_names: tuple[str, ...] = ("orderId",)
-    """The query parameters that carry the order id back to the merchant."""
 
 
 RAZORPAY_SCRIPT = "https://checkout.razorpay.com/v1/checkout.js"
@@ -91,11 +89,6 @@ def checkout_page(gateway: Gateway, mode: str, checkout: Mapping[str, Any]) -> C
         script, sources = api_url.rstrip("/") + row.stand_in_script, Sources.all_from(_origin(api_url))
     order = {name: checkout[name] for name in row.order_fields}
     return CheckoutPage(row.label, script, row.opener, sources, order)
-
-
-def return_names(provider: str) -> tuple[str, ...]:
-    row = ROWS.get(provider)
-    return row.return_names if row else GatewayRow.return_names
 
 
 def _is_official(row: GatewayRow, api_url: str) -> bool:

@@ -14,7 +14,7 @@ from payments_service.errors import PaymentsError
 from payments_service.flows.hosted_page import HostedPage, Stage, come_back, hosted_page
 from payments_service.flows.views import PaymentView
 from payments_service.pages import assets
-from payments_service.pages.gateways import CheckoutPage, checkout_page, return_names
+from payments_service.pages.gateways import CheckoutPage, checkout_page
 from payments_service.pages.security import add_headers, content_security_policy
 from payments_service.pages.words import NOT_HERE, STAGES, TROUBLE, UNKNOWN, WAITING, Words
 
@@ -133,7 +133,7 @@ def _return_address(payment: PaymentView) -> str:
     parts = urlsplit(payment.return_url)
     ours = {"gateway": payment.gateway}
     if payment.order_id:
-        ours |= dict.fromkeys(return_names(payment.provider), payment.order_id)
+        ours |= dict.fromkeys(services().order_id_names(payment.provider), payment.order_id)
     kept = [pair for pair in parts.query.split("&") if pair and _name(pair) not in ours]
     added = [f"{name}={quote_plus(value)}" for name, value in ours.items()]
     return parts._replace(query="&".join([*kept, *added])).geturl()

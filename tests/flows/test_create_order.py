@@ -3,11 +3,13 @@
 import pytest
 
 from payments_service.errors import OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
-from payments_service.flows import webhook
+from payments_service.flows import sync, webhook
 from payments_service.flows.create_order import CreateOrderFailed
 from payments_service.flows.status import status
-from payments_service.gateways.base import NewOrder
+from payments_service.gateways.base import Deadline, NewOrder, OrderRef
+from payments_service.ledger import payments
 from payments_service.ledger.db import Database
+from payments_service.ledger.tables import PaymentOrder
 from payments_service.money import Money
 from payments_service.states import PaymentStatus
 from tests.flows.conftest import PRICE, Ledger, buy
@@ -125,3 +127,51 @@ def test_an_event_that_names_our_wire_id_makes_a_lost_order_ours(
     assert (payment.status, payment.order_id) == ("completed", order_id)
     assert [row.outcome for row in ledger.inbox()] == ["applied", "applied"]
     assert len(ledger.trail(payment.id, "attempt")) == 2
+
+
+def test_an_order_whose_address_is_lost_is_replaced_once_and_watched_to_its_end(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    """Some gateways confirm that an order exists and never tell again how to open it."""
+    gateway.tells_checkout_again = False
+    gateway.create_error = OutcomeUnknown("read timeout")
+
+    def recover(_gateway_order_id: str, _order: NewOrder) -> None:
+        if len(gateway.orders) == 2:
+            gateway.create_error = None
+
+    gateway.during_create = recover
+    opened = buy(db, gateway)
+    _, second = gateway.orders
+    assert (opened.status, opened.order_id) == (PaymentStatus.PENDING, second)
+    with db.read() as session:
+        current, lost = payments.watched_orders(session, opened.id)
+    assert (current.gateway_order_id, current.status, lost.status) == (second, "open", "lost")
+    gateway.status = PaymentStatus.EXPIRED
+    sync.settle(db, gateway, opened.id, lost.id, gateway.fetch_payment(wire(lost), Deadline(5)), BELL)
+    assert ledger.payment(opened.id).status == "pending"
+    gateway.paid("pay_1", PRICE)
+    sync.settle(db, gateway, opened.id, lost.id, gateway.fetch_payment(wire(lost), Deadline(5)), BELL)
+    payment = ledger.payment(opened.id)
+    assert (payment.status, payment.order_id) == ("completed", second)
+
+
+def test_the_lost_order_is_asked_about_together_with_the_current_one(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    gateway.tells_checkout_again = False
+    gateway.create_error = OutcomeUnknown("read timeout")
+    gateway.during_create = lambda *_: setattr(
+        gateway, "create_error", None if len(gateway.orders) == 2 else gateway.create_error
+    )
+    opened = buy(db, gateway)
+    gateway.calls.clear()
+    sync.refresh(db, gateway, opened.id, BELL, Deadline(5))
+    assert gateway.calls == ["fetch_payment", "fetch_payment"]
+
+
+BELL = sync.Bell("verify", "request-3")
+
+
+def wire(order: PaymentOrder) -> OrderRef:
+    return OrderRef(order.wire_id, order.gateway_order_id)

@@ -310,9 +310,11 @@ def test_a_wake_up_sets_nothing_by_itself(db: Database, gateway: FakeGateway, le
     event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor, wake_up=True)
     webhook.receive(db, gateway, GENUINE, event)
     assert ledger.payment(opened.id).status == "pending"
+    assert [(row.outcome, row.processed) for row in ledger.inbox()] == [("waiting", False)]
     gateway.paid("pay_1", PRICE)
     webhook.receive(db, gateway, GENUINE, event + b" ")
     assert ledger.payment(opened.id).status == "completed"
+    assert [(row.outcome, row.processed) for row in ledger.inbox()] == [("waiting", False), ("applied", True)]
 
 
 def test_secrets_among_the_headers_are_not_kept(db: Database, gateway: FakeGateway, ledger: Ledger) -> None:

@@ -106,6 +106,12 @@ def test_the_api_secret_signs_no_webhook_and_the_webhook_secret_no_return() -> N
         contract.gateway().check_return(OrderRef(WIRE_ID, ORDER), {"paymentId": PAYMENT, "signature": signed})
 
 
+def test_the_event_id_of_the_header_tells_events_apart_and_not_their_bytes() -> None:
+    raw = contract.event("payment.captured", PAID)
+    ids = [contract.read(raw, number=number).event_id for number in (1, 2)]
+    assert ids == ["event000000001", "event000000002"]
+
+
 def test_without_an_event_id_the_digest_of_the_bytes_tells_events_apart() -> None:
     raw = contract.event("payment.captured", PAID)
     headers = {"x-razorpay-signature": signature(contract.webhook_secrets[1], raw)}

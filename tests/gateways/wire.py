@@ -14,6 +14,8 @@ from enum import Enum, auto
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+PATIENCE_SECONDS = 15
+"""How long trouble lasts at most, so that a test which waits for its end fails instead of hanging."""
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 
 
@@ -27,7 +29,7 @@ class Trouble(Enum):
     """Fewer bytes than promised, then the end."""
     SLOW_HEAD = auto()
     SLOW_BODY = auto()
-    """A byte every twentieth of a second, for ever."""
+    """A byte every twentieth of a second, on and on."""
     TOO_LARGE = auto()
 
 
@@ -109,7 +111,7 @@ class Wire:
             case bytes():
                 line.sendall(answer)
             case Trouble.HANG:
-                self._stopped.wait(30)
+                self._stopped.wait(PATIENCE_SECONDS)
             case Trouble.RESET | Trouble.RESET_UNREAD:
                 _reset(line)
             case Trouble.HALF:
@@ -120,13 +122,14 @@ class Wire:
                 self._drip(line, b"HTTP/1.1 200 X\r\nContent-Length: 100000\r\n\r\n")
             case Trouble.TOO_LARGE:
                 line.sendall(b"HTTP/1.1 200 X\r\nConnection: close\r\n\r\n[")
-                while not self._stopped.is_set():
+                for _ in range(1000):  # 100 MB
                     line.sendall(b"0," * 50_000)
         return False
 
     def _drip(self, line: socket.socket, first: bytes) -> None:
         line.sendall(first)
-        while not self._stopped.wait(0.05):
+        ends = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < ends and not self._stopped.wait(0.05):
             line.sendall(b"x")
 
 
@@ -148,7 +151,7 @@ def wire(answer: Answer | Callable[[Request], Answer], tls: ssl.SSLContext | Non
                 threads[-1].start()
 
         def talk(line: socket.socket) -> None:
-            line.settimeout(30)
+            line.settimeout(2 * PATIENCE_SECONDS)
             with contextlib.suppress(OSError):
                 if tls:
                     line = tls.wrap_socket(line, server_side=True)

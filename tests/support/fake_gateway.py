@@ -33,6 +33,7 @@ class FakeGateway(Gateway):
     verify_fields = (VerifyField("orderId"), VerifyField("proof"))
     minimum_amount = Money(100)
     browser_knows_wire_id = False
+    order_id_names = ("orderId",)
     our_clock_expires = True
 
     def __init__(self, config: Any = None) -> None:
@@ -45,6 +46,7 @@ class FakeGateway(Gateway):
         self.status: PaymentStatus | None = PaymentStatus.PENDING
         self.attempts: tuple[AttemptSnapshot, ...] = ()
         self.amount: Money | None = None
+        self.tells_checkout_again = True
         self.owner_of_payment_id: OrderRef | None = None
 
     @property
@@ -81,7 +83,9 @@ class FakeGateway(Gateway):
             observed_at=observed_at,
             attempts=self.attempts,
             fetched=True,
-            checkout=Checkout(gateway_order_id, "created", amount, {"key": "k"}),
+            checkout=Checkout(gateway_order_id, "created", amount, {"key": "k"})
+            if self.tells_checkout_again
+            else None,
         )
 
     def capture(self, transaction_id: str, amount: Money, deadline: Deadline) -> None:
@@ -89,6 +93,9 @@ class FakeGateway(Gateway):
         self.paid(transaction_id, amount)
         if self.capture_error:
             raise self.capture_error
+
+    def recognises_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> bool:
+        return True
 
     def read_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> WebhookEvent:
         if "x-fake" not in headers:
@@ -116,7 +123,8 @@ class FakeGateway(Gateway):
             attempts=(attempt,) if body.get("attempt", "succeeded") != "none" else (),
         )
         if body.get("wake_up"):
-            return WebhookEvent(event_id, "fake.wake", EventKind.PAYMENT, order, wake_up=True)
+            claims = PaymentStatus(body["status"])
+            return WebhookEvent(event_id, "fake.wake", EventKind.PAYMENT, order, wake_up=True, claims=claims)
         return WebhookEvent(event_id, "fake.event", EventKind.PAYMENT, order, snapshot)
 
     def close(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot | None:
