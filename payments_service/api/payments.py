@@ -11,6 +11,7 @@ from payments_service.flows.create_order import NewPayment, create_order
 from payments_service.flows.status import status
 from payments_service.flows.verify import verify
 from payments_service.flows.views import PaymentView
+from payments_service.gateways.base import Gateway
 from payments_service.money import json_number
 
 blueprint = Blueprint("payments", __name__, url_prefix="/api/payment")
@@ -43,7 +44,7 @@ def create_order_() -> ResponseReturnValue:
         return_url=return_url,
         lifetime=house.settings.order_expiry,
     )
-    return _created(create_order(house.db, gateway, new, house.urls, request_id()))
+    return _created(create_order(house.db, gateway, new, house.urls, request_id()), gateway)
 
 
 @blueprint.post("/verify-payment")
@@ -93,14 +94,14 @@ def _refuse_unsupported(body: object) -> None:
         raise InvalidInput(message, code="not_supported", details={name: [message] for name in asked})
 
 
-def _created(payment: PaymentView) -> dict[str, Any]:
+def _created(payment: PaymentView, gateway: Gateway) -> dict[str, Any]:
     payment_url = f"{services().settings.backend_url}/pay/{payment.id}"
     order = {
-        "orderId": payment.order_id,
+        **dict.fromkeys(gateway.order_id_names, payment.order_id),
         "amount": payment.amount.minor,
         "currency": payment.amount.currency,
         "status": payment.gateway_status,
-        "paymentUrl": payment_url,
+        **dict.fromkeys(gateway.payment_url_names, payment_url),
         **(payment.checkout or {}),
     }
     return {"success": True, "gateway": payment.gateway, "id": str(payment.id), "order": order}

@@ -286,6 +286,8 @@ class Gateway(ABC):
     """Whether the API's `orderId` is our wire id, else the gateway's own order id."""
     order_id_names: ClassVar[tuple[str, ...]]
     """The names under which pages of this gateway read the order id: orderId, and for some another."""
+    payment_url_names: ClassVar[tuple[str, ...]]
+    """The names under which they read the address of our hosted page: paymentUrl, and for some another."""
     our_clock_expires: ClassVar[bool]
     """True where orders never end at the gateway, so that our ORDER_EXPIRY ends them here."""
     config: Any

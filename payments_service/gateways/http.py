@@ -68,14 +68,19 @@ class GatewaySession(requests.Session):
         self.mount("http://", _Adapter())
 
     def request(  # type: ignore[override]
-        self, method: str, url: str, *, timeout: Deadline, **options: Any
+        self, method: str, url: str, *, timeout: Deadline, harmless: bool = False, **options: Any
     ) -> requests.Response:
+        """Send, and return a 2xx answer that is JSON; raise a GatewayError for anything else.
+
+        `harmless` says of a POST that it changes nothing (asking for a token), so that it counts as a read.
+        """
         if timeout.remaining() <= 0:
             raise Unavailable(f"No time was left to ask {self.gateway}")
-        tries = READ_TRIES if method.upper() == "GET" else 1
+        is_read = harmless or method.upper() == "GET"
+        tries = READ_TRIES if is_read else 1
         for number in range(1, tries + 1):
             try:
-                return self._send_once(method.upper(), url, timeout, number, **options)
+                return self._send_once(method.upper(), url, timeout, number, is_read, **options)
             except Unavailable as error:
                 pause = random.uniform(0.1, 0.3) * 2**number  # noqa: S311 (jitter, not a secret)
                 if number == tries or error.gateway_status == 429 or pause >= timeout.remaining():
@@ -87,7 +92,7 @@ class GatewaySession(requests.Session):
         """Nowhere: a redirect is an answer that we do not know, and credentials stay where they belong."""
 
     def _send_once(
-        self, method: str, url: str, deadline: Deadline, number: int, **options: Any
+        self, method: str, url: str, deadline: Deadline, number: int, is_read: bool, **options: Any
     ) -> requests.Response:
         started = time.monotonic()
         outcome = "ok"
@@ -95,9 +100,9 @@ class GatewaySession(requests.Session):
         try:
             response = super().request(method, url, timeout=_timeout(deadline), **options)  # type: ignore[arg-type]
             status = response.status_code
-            self._raise_unless_answer(method, response)
+            self._raise_unless_answer(is_read, response)
         except (requests.RequestException, HTTPError) as error:
-            failure = _classify(method, error)
+            failure = _classify(is_read, error)
             outcome = failure.code
             raise failure from error
         except GatewayError as error:
@@ -118,7 +123,7 @@ class GatewaySession(requests.Session):
             )
         return response
 
-    def _raise_unless_answer(self, method: str, response: requests.Response) -> None:
+    def _raise_unless_answer(self, is_read: bool, response: requests.Response) -> None:
         """Return for a 2xx that carries JSON; raise what it means otherwise."""
         status = response.status_code
         body = _json_or_none(response)
@@ -136,7 +141,7 @@ class GatewaySession(requests.Session):
         if status == 429:
             raise Unavailable(sentence, **about)
         if facts.in_progress or status < 400 or status >= 500 or status == 408:
-            _raise_unknown(method, sentence, **about)
+            _raise_unknown(is_read, sentence, **about)
         if facts.unknown_id:
             raise UnknownAtGateway(sentence, **about)
         raise Rejected(sentence, **about)
@@ -250,12 +255,12 @@ def _timeout(deadline: Deadline) -> Timeout:
     return Timeout(total=together, connect=connect_seconds, read=read_seconds)
 
 
-def _classify(method: str, error: Exception) -> GatewayError:
+def _classify(is_read: bool, error: Exception) -> GatewayError:
     """Did the request leave this machine? `requests.ConnectionError` is raised before and after."""
     if not _may_have_left(error):
         return Unavailable(f"The gateway could not be reached ({type(error).__name__})")
     message = f"The gateway did not give a whole answer ({type(error).__name__})"
-    return Unavailable(message) if method == "GET" else OutcomeUnknown(message)
+    return Unavailable(message) if is_read else OutcomeUnknown(message)
 
 
 def _may_have_left(error: Exception) -> bool:
@@ -271,8 +276,8 @@ def _may_have_left(error: Exception) -> bool:
     return not any(isinstance(part, ssl.SSLCertVerificationError) for part in inner)
 
 
-def _raise_unknown(method: str, sentence: str, **about: Any) -> NoReturn:
-    if method == "GET":
+def _raise_unknown(is_read: bool, sentence: str, **about: Any) -> NoReturn:
+    if is_read:
         raise Unavailable(sentence, **about)
     raise OutcomeUnknown(sentence, **about)
 

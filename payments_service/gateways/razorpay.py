@@ -120,6 +120,7 @@ class RazorpayGateway(Gateway):
     minimum_amount: ClassVar[Money] = Money(100)
     browser_knows_wire_id: ClassVar[bool] = False
     order_id_names: ClassVar[tuple[str, ...]] = ("orderId",)
+    payment_url_names: ClassVar[tuple[str, ...]] = ("paymentUrl",)
     our_clock_expires: ClassVar[bool] = True
 
     def __init__(self, config: RazorpayConfig) -> None:

@@ -60,7 +60,7 @@ class GatewayHooks:
     attempt_words: ClassVar[Mapping[str, AttemptStatus]]
     refund_words: ClassVar[Mapping[str, RefundStatus]]
     event_names: ClassVar[Mapping[str, EventKind]]
-    """Every documented word and event, with what it means."""
+    """Every documented word and event, with what it means; the first two events tell of a payment."""
     quiet: ClassVar[Mapping[str, str]] = {}
     """Words of a world in which the order's own word decides."""
     refusal: ClassVar[Reply]
@@ -108,12 +108,9 @@ class GatewayHooks:
 
     def rewritten(self, raw: bytes) -> list[bytes]:
         """The same event as other JSON text: what a parser and a printer make of it."""
-        with_float = raw[:-1] + b',"zz":170.00}'
-        return [
-            json.dumps(json.loads(raw)).encode(),
-            json.dumps(json.loads(raw), indent=1).encode(),
-            with_float,
-        ]
+        value = json.loads(raw)
+        texts = (json.dumps(value), json.dumps(value, indent=1), json.dumps(value, sort_keys=True))
+        return [*(text.encode() for text in texts), raw + b"\n", b" " + raw]
 
     def genuine_return(self, order: OrderRef, transaction_id: str) -> dict[str, str] | None:
         """What a browser brings back, by verify field; None where the gateway signs nothing of it."""

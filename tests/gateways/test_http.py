@@ -198,6 +198,15 @@ def test_a_limit_says_when_to_come_back_and_is_not_tried_again(
     assert caught.value.retry_after_seconds == seconds
 
 
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("trouble", [Trouble.RESET, Reply(HTML, 502), Reply(b"null")])
+def test_a_post_that_changes_nothing_counts_as_a_read(session: GatewaySession, trouble: Answer) -> None:
+    with wire(trouble) as line:
+        with pytest.raises(Unavailable):
+            session.post(line.url, timeout=Deadline(5), harmless=True)
+        assert len(line.requests) == http.READ_TRIES
+
+
 def test_a_read_that_fails_is_tried_again_after_a_pause(session: GatewaySession) -> None:
     moments: list[float] = []
 

@@ -207,6 +207,12 @@ def test_the_attempt_that_paid_is_found_behind_those_that_failed(talk: Talk) -> 
         assert {a.transaction_id for a in snapshot.attempts if a.status is A.FAILED} >= {FAILED_PAYMENT}
 
 
+@pytest.mark.parametrize("items", [{}, "", None, 0, {"0": {}}])
+def test_what_is_no_list_of_attempts_is_not_an_empty_one(talk: Talk, items: Any) -> None:
+    with pytest.raises(Unavailable):
+        fetch(talk, "paid", **{f"orders__{ORDER}__payments": Reply.of({"items": items})})
+
+
 def test_a_failed_attempt_leaves_its_order_payable(talk: Talk) -> None:
     snapshot = fetch(talk, "attempted", **payments(fixture("api/payment.fetch.failed.response")))
     assert (snapshot.status, snapshot.attempts[0].status) == (PaymentStatus.PENDING, A.FAILED)

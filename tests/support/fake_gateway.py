@@ -34,6 +34,7 @@ class FakeGateway(Gateway):
     minimum_amount = Money(100)
     browser_knows_wire_id = False
     order_id_names = ("orderId",)
+    payment_url_names = ("paymentUrl",)
     our_clock_expires = True
 
     def __init__(self, config: Any = None) -> None:
