@@ -89,8 +89,12 @@ class Settings:
         return _settings(values, gateways)
 
 
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def _origin_list(text: str) -> tuple[str, ...]:
-    return tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    return tuple(part.rstrip("/") for part in _list(text))
 
 
 def _is_web_address(text: str) -> None:
@@ -183,7 +187,7 @@ def _variable_value(declared: Variable, given: Mapping[str, str], errors: Errors
             _is_web_address(text)
     except ValidationError as error:
         errors.setdefault(declared.name, []).extend(cast(list[str], error.messages))
-    return _origin_list(text) if declared.is_list else text
+    return _list(text) if declared.is_list else text
 
 
 # ── what must fit together ──────────────────────────────────────────────────────────────────────────

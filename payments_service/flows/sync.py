@@ -113,7 +113,9 @@ def apply(
     if not _is_about(order, snapshot):
         log.error("News of another order", extra={"data": _ids(payment, snapshot)})
         return FollowUp.NOTHING
-    newer = payment.observed_at is None or snapshot.observed_at > payment.observed_at
+    # A gateway whose clock runs ahead must not make every later answer look old.
+    observed_at = min(snapshot.observed_at, datetime.now(UTC))
+    newer = payment.observed_at is None or observed_at > payment.observed_at
     _record_attempts(session, payment, order, snapshot, bell)
     _record_refunds(session, payment, snapshot, bell)
     if snapshot.status is None:
@@ -128,7 +130,7 @@ def apply(
         return FollowUp.NOTHING  # the payer was never sent there: how it ends says nothing of the payment
     _move_on(session, payment, snapshot, bell, newer=newer)
     if newer:
-        payment.observed_at = snapshot.observed_at
+        payment.observed_at = observed_at
     if payment.status == PaymentStatus.AUTHORIZED and not payment.review:
         return FollowUp.CAPTURE
     return FollowUp.NOTHING

@@ -253,8 +253,9 @@ def test_a_hold_that_was_released_uncaptured_fails_the_payment_and_a_later_succe
 
     opened = buy(db, gateway)
     gateway.held("pay_1", PRICE)
+    ahead = (datetime.now(UTC) + timedelta(hours=1)).isoformat()  # their clock, which proves nothing
     event = gateway.event(
-        order=opened.order_id, status="authorized", attempt="authorized", amount=PRICE.minor
+        order=opened.order_id, status="authorized", attempt="authorized", amount=PRICE.minor, at=ahead
     )
     gateway.fetch_error = Unavailable("away")
     webhook.receive(db, gateway, GENUINE, event)

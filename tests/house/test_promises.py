@@ -1,6 +1,9 @@
 """Promises of the house that no single flow keeps: guards, settings, secrets, the trail."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,6 +65,25 @@ def test_every_wrong_variable_is_named_in_one_message() -> None:
     expected = set(wrong) - {"RAZORPAY_KEY_ID"} | {"RAZORPAY_KEY_SECRET", "RAZORPAY_WEBHOOK_SECRET"}
     assert expected <= set(raised.value.errors)
     assert all(name in str(raised.value) for name in expected)
+
+
+def test_a_wrong_setting_stops_the_start_with_one_message(tmp_path: Path) -> None:
+    wrong = {**environment(database_url=f"sqlite:///{tmp_path / 'x.db'}"), "ORDER_EXPIRY": "5"}
+    for command in (
+        ["flask", "--app", "wsgi", "db", "upgrade"],
+        ["gunicorn", "--bind", "127.0.0.1:0", "wsgi:app"],
+    ):
+        ended = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], **wrong},
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert ended.returncode == 3
+        assert "The settings are not usable:\n  ORDER_EXPIRY: " in ended.stderr
+        assert "Traceback" not in ended.stderr
 
 
 def test_production_needs_its_settings_and_refuses_the_simulators() -> None:
