@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -87,6 +87,17 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
+@pytest.fixture(scope="session")
+def postgres_database(postgres_server: str) -> Callable[[str], str]:
+    """The URL of a new, empty database of this name."""
+
+    def make(name: str) -> str:
+        _create_database(postgres_server, name)
+        return postgres_server.replace("/postgres", f"/{name}")
+
+    return make
+
+
 @pytest.fixture(scope="session", params=KINDS)
 def _house(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -96,9 +107,7 @@ def _house(
     if kind == "sqlite":
         url = f"sqlite:///{folder / 'payments.db'}"
     else:
-        server: str = request.getfixturevalue("postgres_server")
-        _create_database(server, "house")
-        url = server.replace("/postgres", "/house")
+        url = request.getfixturevalue("postgres_database")("house")
     with running_house(url, folder) as house:
         yield kind, house
 

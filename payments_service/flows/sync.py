@@ -289,10 +289,12 @@ def _is_about(order: PaymentOrder, snapshot: PaymentSnapshot) -> bool:
 
 
 def _amounts_differ(payment: Payment, snapshot: PaymentSnapshot) -> bool:
-    """The order's amount must be ours; and no attempt may have taken another sum without paying it."""
+    """The order's amount must be ours; and another sum of an attempt counts only if the gateway, asked, says
+    that the order is paid all the same (offers, fees)."""
     if snapshot.amount != payment.money:
         return True
-    return snapshot.status is not PaymentStatus.COMPLETED and any(
+    is_paid_for_sure = snapshot.fetched and snapshot.status is PaymentStatus.COMPLETED
+    return not is_paid_for_sure and any(
         attempt.status is AttemptStatus.SUCCEEDED and attempt.amount != payment.money
         for attempt in snapshot.attempts
     )

@@ -200,6 +200,17 @@ def test_a_wrong_amount_in_an_event_is_checked_at_the_gateway_first(
     assert gateway.calls[-1] == "fetch_payment"
 
 
+def test_an_event_whose_attempt_moved_another_sum_is_not_believed_unasked(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    """The order's amount is right, the payer's is not: only the gateway, asked, may call that paid."""
+    opened = buy(db, gateway)
+    event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor, paid=100)
+    webhook.receive(db, gateway, GENUINE, event)
+    assert ledger.payment(opened.id).status == "pending"
+    assert gateway.calls[-1] == "fetch_payment"
+
+
 def test_a_wrong_amount_that_the_gateway_confirms_is_quarantined_and_never_completed(
     db: Database, gateway: FakeGateway, ledger: Ledger
 ) -> None:

@@ -112,7 +112,7 @@ class FakeGateway(Gateway):
             body.get("payment", "pay_1"),
             AttemptStatus(body.get("attempt", "succeeded")),
             body.get("attempt", "succeeded"),
-            Money(body["amount"]),
+            Money(body.get("paid", body["amount"])),
             "upi",
         )
         snapshot = PaymentSnapshot(
