@@ -1,5 +1,6 @@
 """Money: whole minor units (paise) and a currency, and the one place where rupees become paise."""
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
@@ -58,7 +59,12 @@ class Money:
         return self.minor <= self._same(other)
 
     def __str__(self) -> str:
-        return f"₹{self.major:,}" if self.currency == INR else f"{self.major:,} {self.currency}"
+        """As it is written in India: ₹1,24,999 or ₹10.50."""
+        whole, _, decimals = str(self.major).partition(".")
+        sign, whole = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
+        grouped = re.sub(r"(?<=[0-9])(?=([0-9]{2})*[0-9]{3}$)", ",", whole)
+        mark = "₹" if self.currency == INR else f"{self.currency} "
+        return f"{sign}{mark}{grouped}" + (f".{decimals}" if int(decimals) else "")
 
     def _same(self, other: "Money") -> int:
         if self.currency != other.currency:

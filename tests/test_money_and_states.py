@@ -89,3 +89,18 @@ def test_a_hold_is_left_only_with_proof_that_it_was_released() -> None:
     assert may_move(held, failed, newer=True) is None
     assert may_move(held, failed, newer=False, released=True) is None
     assert may_move(held, failed, newer=True, released=True)
+
+
+@pytest.mark.parametrize(
+    ("paise", "text"),
+    [
+        (100, "₹1"),
+        (1050, "₹10.50"),
+        (99999, "₹999.99"),
+        (1_000_00, "₹1,000"),
+        (1_00_000_00, "₹1,00,000"),
+        (12_34_56_789_05, "₹12,34,56,789.05"),
+    ],
+)
+def test_amounts_are_written_as_in_india(paise: int, text: str) -> None:
+    assert str(Money(paise)) == text

@@ -151,9 +151,9 @@ class CreateOrderSchema(Schema):
 def check_range(amount: Money, minimum: Money, maximum: Money) -> None:
     """Raise InvalidInput outside what this merchant, or this gateway, takes."""
     if amount < minimum:
-        raise _invalid("amount", f"Minimum amount is {_rupees(minimum)}")
+        raise _invalid("amount", f"Minimum amount is {minimum}")
     if maximum < amount:
-        raise _invalid("amount", f"Maximum amount is {_rupees(maximum)}")
+        raise _invalid("amount", f"Maximum amount is {maximum}")
 
 
 def check_return_url(url: str, origins: frozenset[str]) -> None:
@@ -201,11 +201,6 @@ def _decimal(value: object) -> Decimal | None:
     if isinstance(value, str) and not re.fullmatch(r"\s*[+-]?[0-9]{1,30}(\.[0-9]{1,30})?\s*", value):
         return None  # Decimal itself would also take "1_0", "Infinity" and digits of other scripts
     return Decimal(value)
-
-
-def _rupees(amount: Money) -> str:
-    text = str(amount)
-    return text.removesuffix(".00")
 
 
 def _invalid(name: str, message: str) -> InvalidInput:

@@ -4,11 +4,9 @@ from flask import Flask
 
 from payments_service.pages import pay, shop
 from payments_service.pages.assets import asset_url
-from payments_service.pages.words import rupees
 
 
 def register(app: Flask) -> None:
     app.register_blueprint(pay.blueprint)
     app.register_blueprint(shop.blueprint)
-    app.add_template_filter(rupees, "rupees")
     app.add_template_global(asset_url, "asset_url")

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from payments_service.flows.hosted_page import Stage
-from payments_service.money import Money
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,3 @@ TROUBLE = Words(
     "Something went wrong on our side",
     "Please open this page again in a moment. If you have paid already, that is not lost.",
 )
-
-
-def rupees(amount: Money) -> str:
-    """As it is written in India: ₹1,24,999 and ₹10.50."""
-    whole, _, decimals = str(amount.major).partition(".")
-    head, tail = whole[:-3], whole[-3:]
-    while head:
-        head, tail = head[:-2], f"{head[-2:]},{tail}"
-    return f"₹{tail}" if decimals == "00" else f"₹{tail}.{decimals}"

@@ -13,9 +13,7 @@ from flask.testing import FlaskClient
 
 from payments_service.flows.hosted_page import Payer, hosted_page
 from payments_service.ledger.db import Database
-from payments_service.money import Money
 from payments_service.pages import pay
-from payments_service.pages.words import rupees
 from payments_service.settings import Settings
 from tests.pages.conftest import EMAIL, NAME, PHONE, MakePayment
 from tests.support.environment import environment
@@ -302,21 +300,6 @@ def test_a_file_is_kept_for_good_only_under_the_address_of_its_version(client: F
 @pytest.mark.parametrize("name", ["none.js", "..%2fpay.py", "%2e%2e/__init__.py", ".."])
 def test_only_the_pages_own_files_are_served(client: FlaskClient, name: str) -> None:
     assert client.get(f"/pay/static/{name}").status_code == 404
-
-
-@pytest.mark.parametrize(
-    ("paise", "text"),
-    [
-        (100, "₹1"),
-        (1050, "₹10.50"),
-        (99999, "₹999.99"),
-        (1_000_00, "₹1,000"),
-        (1_00_000_00, "₹1,00,000"),
-        (12_34_56_789_05, "₹12,34,56,789.05"),
-    ],
-)
-def test_amounts_are_written_as_in_india(paise: int, text: str) -> None:
-    assert rupees(Money(paise)) == text
 
 
 def _use_api(app: Flask, address: str) -> None:
