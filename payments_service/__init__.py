@@ -68,6 +68,7 @@ def _add_manners(app: Flask, settings: Settings) -> None:
         allow_headers=["Content-Type", "Authorization", "Idempotency-Key"],
         expose_headers=["X-Request-Id", "Retry-After", "Idempotency-Replayed"],
         max_age=600,
+        always_send=False,
         vary_header=True,
     )
 

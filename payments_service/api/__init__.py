@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from flask import current_app, g
+from flask import current_app, g, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from payments_service.errors import InvalidInput
 from payments_service.flows.create_order import Urls
@@ -48,3 +49,11 @@ def services() -> Services:
 
 def request_id() -> str:
     return cast(str, g.request_id)
+
+
+def raw_body() -> bytes:
+    """The body as it came. A chunked one is only cut off at the limit by Werkzeug, not refused."""
+    body = request.get_data()
+    if request.content_length is None and len(body) >= (request.max_content_length or 0):
+        raise RequestEntityTooLarge
+    return body

@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, current_app, request
 from flask.typing import ResponseReturnValue
 
-from payments_service.api import guards, request_id, schemas, services
+from payments_service.api import guards, raw_body, request_id, schemas, services
 from payments_service.errors import InvalidInput
 from payments_service.flows.create_order import NewPayment, create_order
 from payments_service.flows.status import status
@@ -79,7 +79,7 @@ def payment_status(gateway: str, reference: str) -> ResponseReturnValue:
 
 def _json_body() -> object:
     try:
-        return current_app.json.loads(request.get_data())
+        return current_app.json.loads(raw_body())
     except ValueError as error:
         raise InvalidInput("The body is not valid JSON", code="invalid_json") from error
 

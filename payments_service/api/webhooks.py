@@ -3,7 +3,7 @@
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
-from payments_service.api import guards, services
+from payments_service.api import guards, raw_body, services
 from payments_service.errors import InvalidInput, NotFound
 from payments_service.flows import webhook
 
@@ -13,12 +13,12 @@ blueprint = Blueprint("webhooks", __name__, url_prefix="/api/webhook")
 @blueprint.post("/<gateway>")
 @guards.gateway_credentials
 def receive(gateway: str) -> ResponseReturnValue:
-    raw_body = request.get_data()
+    body = raw_body()
     try:
         providers = services().providers(gateway)
     except InvalidInput as error:
         raise NotFound("This gateway is switched off", code="gateway_off") from error
     headers = {name.lower(): value for name, value in request.headers.items()}
-    provider = next((p for p in providers if p.recognises_webhook(headers, raw_body)), providers[0])
-    webhook.receive(services().db, provider, headers, raw_body)
+    provider = next((p for p in providers if p.recognises_webhook(headers, body)), providers[0])
+    webhook.receive(services().db, provider, headers, body)
     return {"success": True, "message": "Webhook received"}

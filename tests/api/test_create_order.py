@@ -8,9 +8,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from payments_service.gateways import GATEWAYS
 from payments_service.ledger.db import Database
 from payments_service.ledger.tables import Payment
 
+GATEWAY_NAMES = ", ".join(dict.fromkeys(gateway.name for gateway in GATEWAYS))
 CUSTOMER = {"name": "Asha Rao", "email": "asha@example.com", "phone": "9876543210"}
 GOOD = {"amount": 499, "gateway": "razorpay", "customer": CUSTOMER}
 PHONE = "Invalid phone number (must be 10 digits starting with 6-9)"
@@ -54,7 +56,7 @@ BAD = [
     ("{%s}", "amount", "Amount is required"),
     ('{"amount": true, %s}', "amount", "Amount must be a positive number"),
     ('{"amount": [499], %s}', "amount", "Amount must be a positive number"),
-    (body(gateway="stripe"), "gateway", "Invalid gateway. Supported: razorpay"),
+    (body(gateway="stripe"), "gateway", f"Invalid gateway. Supported: {GATEWAY_NAMES}"),
     (body(gateway=""), "gateway", "Gateway is required"),
     (body(gateway=None), "gateway", "Gateway is required"),
     (body(gateway=["razorpay"]), "gateway", "Gateway must be text"),
