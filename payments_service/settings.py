@@ -183,7 +183,7 @@ def _variable_value(declared: Variable, given: Mapping[str, str], errors: Errors
     try:
         if declared.choices and text not in declared.choices:
             raise ValidationError(f"must be one of: {', '.join(declared.choices)}")
-        if declared.is_url:
+        if declared.is_url and text:
             _is_web_address(text)
     except ValidationError as error:
         errors.setdefault(declared.name, []).extend(cast(list[str], error.messages))
@@ -230,7 +230,7 @@ def _check_production_gateway(gateway: type[Gateway], config: Any, errors: Error
         texts = value if isinstance(value, tuple) else (value,)
         if any(text.startswith(SIMULATOR_PREFIX) for text in texts):
             errors[declared.name] = ["is the simulator's well-known value; use your own in production"]
-        if declared.is_url and urlsplit(value).scheme != "https" and not _is_loopback(value):
+        if declared.is_url and value and urlsplit(value).scheme != "https" and not _is_loopback(value):
             errors[declared.name] = ["must begin with https:// in production"]
 
 

@@ -1,7 +1,8 @@
 """The registry: one line a gateway. What settings, API and command line know of gateways comes from here."""
 
 from payments_service.gateways.base import Gateway
+from payments_service.gateways.cashfree import CashfreeGateway
 from payments_service.gateways.razorpay import RazorpayGateway
 
-GATEWAYS: tuple[type[Gateway], ...] = (RazorpayGateway,)
+GATEWAYS: tuple[type[Gateway], ...] = (RazorpayGateway, CashfreeGateway)
 """Where two providers serve one gateway, the first that is configured takes new orders."""

@@ -55,12 +55,16 @@ ErrorReader = Callable[[int, Mapping[str, Any]], ErrorFacts]
 
 
 class GatewaySession(requests.Session):
-    """A session for one gateway. `timeout` of each request must be a `Deadline`."""
+    """A session for one gateway. `timeout` of each request must be a `Deadline`.
 
-    def __init__(self, gateway: str, read_error: ErrorReader) -> None:
+    `wait_header` is where a 429 says how many seconds to wait, if it is not Retry-After.
+    """
+
+    def __init__(self, gateway: str, read_error: ErrorReader, wait_header: str = "Retry-After") -> None:
         super().__init__()
         self.gateway = gateway
         self.read_error = read_error
+        self.wait_headers = (wait_header, "Retry-After")
         # Sessions are shared by threads; a cookie jar is the part that is not safe, and no API needs it.
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.trust_env = False
@@ -130,7 +134,8 @@ class GatewaySession(requests.Session):
         if 200 <= status < 300 and body is not None:
             return
         facts = self._facts(status, body)
-        retry_after = _seconds(response.headers.get("Retry-After"))
+        told = (response.headers.get(name) for name in self.wait_headers)
+        retry_after = next((seconds for seconds in map(_seconds, told) if seconds is not None), None)
         about: dict[str, Any] = {
             "gateway_code": facts.code,
             "gateway_status": status,

@@ -1,5 +1,6 @@
 """Digests as the gateways use them, compared in constant time only."""
 
+import base64
 import hashlib
 import hmac
 from collections.abc import Iterable
@@ -7,6 +8,11 @@ from collections.abc import Iterable
 
 def hmac_sha256_hex(secret: str, message: bytes) -> str:
     return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
+
+
+def hmac_sha256_base64(secret: str, message: bytes) -> str:
+    digest = hmac.new(secret.encode(), message, hashlib.sha256).digest()
+    return base64.b64encode(digest).decode()
 
 
 def sha256_hex(message: bytes) -> str:

@@ -45,6 +45,7 @@ class GatewayRow:
     order_fields: tuple[str, ...]
 
 
+CASHFREE_SCRIPT = "https://sdk.cashfree.com/js/v3/cashfree.js"
 RAZORPAY_SCRIPT = "https://checkout.razorpay.com/v1/checkout.js"
 
 ROWS: Mapping[str, GatewayRow] = {
@@ -63,6 +64,22 @@ ROWS: Mapping[str, GatewayRow] = {
         ),
         opener="razorpay.js",
         order_fields=("razorpayKey",),
+    ),
+    "cashfree": GatewayRow(
+        label="Cashfree",
+        domain="cashfree.com",
+        scripts={"test": CASHFREE_SCRIPT, "live": CASHFREE_SCRIPT},
+        stand_in_script="/cashfree.js",
+        sources=Sources(
+            script=("https://sdk.cashfree.com",),
+            style=("'unsafe-inline'",),
+            frame=("https://*.cashfree.com",),
+            connect=("https://*.cashfree.com",),
+            image=("https://*.cashfree.com",),
+            form=("https://*.cashfree.com",),  # leaving is a form posted to …/pg/view/sessions/checkout
+        ),
+        opener="cashfree.js",
+        order_fields=("paymentSessionId",),
     ),
 }
 

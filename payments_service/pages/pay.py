@@ -115,6 +115,7 @@ def _facts(found: HostedPage, checkout: CheckoutPage | None, return_url: str) ->
         "script": checkout.script,
         "order": {
             **checkout.order,
+            "mode": payment.mode,
             "orderId": payment.order_id,
             "amount": payment.amount.minor,
             "currency": payment.amount.currency,

@@ -69,6 +69,8 @@ class GatewayHooks:
     api_secrets: ClassVar[tuple[str, ...]]
     webhook_secrets: ClassVar[tuple[str, str]]
     body_is_signed: ClassVar[bool] = True
+    wakes: ClassVar[frozenset[str]] = frozenset()
+    """Events that say too little for a snapshot and only wake, although their body is signed."""
     credential_headers: ClassVar[tuple[str, ...]]
 
     # ── hooks ───────────────────────────────────────────────────────────────────────────────────────

@@ -14,5 +14,8 @@ def environment(
         "RAZORPAY_KEY_SECRET": "simulator_razorpay_key_secret",
         "RAZORPAY_WEBHOOK_SECRET": "simulator_razorpay_webhook_secret",
         "RAZORPAY_API_URL": f"http://127.0.0.1:{simulator_port}/razorpay",
+        "CASHFREE_APP_ID": "TEST_simulator_app",
+        "CASHFREE_APP_SECRET": "simulator_cashfree_app_secret",
+        "CASHFREE_API_URL": f"http://127.0.0.1:{simulator_port}/cashfree/pg",
         **more,
     }
