@@ -12,7 +12,6 @@ from uuid6 import uuid7
 
 from payments_service.errors import GatewayError, OutcomeUnknown, PaymentsError
 from payments_service.flows import sync
-from payments_service.flows.sync import Bell
 from payments_service.flows.views import PaymentView, view
 from payments_service.gateways.base import (
     Checkout,
@@ -25,6 +24,7 @@ from payments_service.gateways.base import (
 )
 from payments_service.ledger import events, payments
 from payments_service.ledger.db import Database
+from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import LOST, Payment, PaymentOrder
 from payments_service.logs import masked_email
 from payments_service.money import Money
@@ -133,15 +133,9 @@ def _write_intent(db: Database, gateway: Gateway, new: NewPayment, bell: Bell) -
         session.add(payment)
         session.flush()
         session.add(order)
+        evidence = {"amountPaise": payment.amount, "wireId": order.wire_id}
         events.append(
-            session,
-            payment,
-            "status",
-            source=bell.source,
-            actor=bell.actor,
-            reason="a buyer wants to pay",
-            evidence={"amountPaise": payment.amount, "wireId": order.wire_id},
-            to_status=payment.status,
+            session, payment, "status", bell, "a buyer wants to pay", evidence, after=payment.status
         )
     return payment.id, order
 
@@ -216,15 +210,7 @@ def _write_another_order(db: Database, gateway: Gateway, payment_id: UUID, bell:
         order = _new_order(gateway, payment)
         session.add(order)
         evidence = {"lostWireId": lost.wire_id, "wireId": order.wire_id}
-        events.append(
-            session,
-            payment,
-            "note",
-            source=bell.source,
-            actor=bell.actor,
-            reason="the gateway does not tell an order's address twice",
-            evidence=evidence,
-        )
+        events.append(session, payment, "note", bell, "the order's address was lost", evidence)
     return order
 
 

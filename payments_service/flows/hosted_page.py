@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session
 
 from payments_service.errors import NotFound, StoreUnavailable
 from payments_service.flows.status import ask_if_open
-from payments_service.flows.sync import Bell
 from payments_service.flows.views import PaymentView, view
 from payments_service.gateways.base import Gateway
 from payments_service.ledger import payments
 from payments_service.ledger.db import Database
+from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import Payment
 from payments_service.states import PaymentStatus
 

@@ -10,11 +10,11 @@ from cachetools import TTLCache
 
 from payments_service.errors import GatewayError, NotFound, UnknownAtGateway
 from payments_service.flows import sync
-from payments_service.flows.sync import Bell
 from payments_service.flows.views import PaymentView, view
 from payments_service.gateways.base import Deadline, Gateway
 from payments_service.ledger import payments
 from payments_service.ledger.db import Database
+from payments_service.ledger.events import Bell
 from payments_service.states import OPEN
 
 log = logging.getLogger(__name__)

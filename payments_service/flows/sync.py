@@ -7,7 +7,6 @@ the audit trail. Older or doubled news does no harm.
 """
 
 import logging
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
@@ -17,46 +16,17 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from payments_service.errors import GatewayError
-from payments_service.gateways.base import (
-    AttemptSnapshot,
-    Deadline,
-    Gateway,
-    OrderRef,
-    PaymentSnapshot,
-    RefundSnapshot,
-    WebhookEvent,
-)
+from payments_service.flows import record
+from payments_service.gateways.base import Deadline, Gateway, OrderRef, PaymentSnapshot, WebhookEvent
 from payments_service.ledger import events, inbox, payments
 from payments_service.ledger.db import Database
-from payments_service.ledger.tables import (
-    LOST,
-    Payment,
-    PaymentAttempt,
-    PaymentOrder,
-    PaymentWebhook,
-    Refund,
-)
-from payments_service.states import (
-    ATTEMPT_RANK,
-    RANK,
-    REFUND_RANK,
-    AttemptStatus,
-    PaymentStatus,
-    RefundStatus,
-    may_move,
-)
+from payments_service.ledger.events import Bell
+from payments_service.ledger.tables import LOST, Payment, PaymentAttempt, PaymentOrder, PaymentWebhook
+from payments_service.states import RANK, AttemptStatus, PaymentStatus, may_move
 
 log = logging.getLogger(__name__)
 
 PAID_FOR = (PaymentStatus.AUTHORIZED, PaymentStatus.COMPLETED)
-
-
-@dataclass(frozen=True)
-class Bell:
-    """Who rang (webhook, verify, status, return, create-order, clock) and by which id."""
-
-    source: str
-    actor: str
 
 
 class FollowUp(Enum):
@@ -116,8 +86,8 @@ def apply(
     # A gateway whose clock runs ahead must not make every later answer look old.
     observed_at = min(snapshot.observed_at, datetime.now(UTC))
     newer = payment.observed_at is None or observed_at > payment.observed_at
-    _record_attempts(session, payment, order, snapshot, bell)
-    _record_refunds(session, payment, snapshot, bell)
+    record.attempts(session, payment, order, snapshot, bell)
+    record.refunds(session, payment, snapshot, bell)
     if snapshot.status is None:
         log.error("Unknown status from gateway", extra={"data": _ids(payment, snapshot)})
         return FollowUp.NOTHING
@@ -181,17 +151,7 @@ def move(
     """Change the status: the only place that does, and never without its row in the trail."""
     before = payment.status
     payment.status, payment.updated_at = to, datetime.now(UTC)
-    events.append(
-        session,
-        payment,
-        "status",
-        source=bell.source,
-        actor=bell.actor,
-        reason=reason,
-        evidence=evidence,
-        from_status=before,
-        to_status=to,
-    )
+    events.append(session, payment, "status", bell, reason, evidence, before=before, after=to)
     fields = {"id": payment.id, "from": before, "to": to, "source": bell.source, "reason": reason}
     log.info("Payment status", extra={"data": {**fields, **evidence}})
 
@@ -201,9 +161,7 @@ def quarantine(session: Session, payment: Payment, why: str, bell: Bell, evidenc
     if payment.review == why:
         return
     payment.review, payment.updated_at = why, datetime.now(UTC)
-    events.append(
-        session, payment, "review", source=bell.source, actor=bell.actor, reason=why, evidence=evidence
-    )
+    events.append(session, payment, "review", bell, why, evidence)
     log.error("Payment needs review", extra={"data": {"id": payment.id, "why": why, **evidence}})
 
 
@@ -339,105 +297,6 @@ def _deciding(rows: list[PaymentAttempt]) -> PaymentAttempt | None:
             if row.status == status:
                 return row
     return None
-
-
-# ── what is written beside the status ───────────────────────────────────────────────────────────────
-
-
-def _record_attempts(
-    session: Session, payment: Payment, order: PaymentOrder, snapshot: PaymentSnapshot, bell: Bell
-) -> None:
-    for attempt in snapshot.attempts:
-        if attempt.status is None:
-            log.error(
-                "Unknown status from gateway",
-                extra={"data": {**_ids(payment, snapshot), "paymentId": attempt.transaction_id}},
-            )
-        _record_attempt(session, payment, order, attempt, bell)
-    session.flush()
-
-
-def _record_attempt(
-    session: Session, payment: Payment, order: PaymentOrder, attempt: AttemptSnapshot, bell: Bell
-) -> None:
-    status = attempt.status or AttemptStatus.PENDING
-    row = payments.attempt(session, order.provider, attempt.transaction_id)
-    before = row.status if row else None
-    if row is None:
-        row = PaymentAttempt(
-            order_id=order.id,
-            provider=order.provider,
-            transaction_id=attempt.transaction_id,
-            amount=attempt.amount.minor,
-            currency=attempt.amount.currency,
-        )
-        session.add(row)
-    elif row.order_id != order.id:
-        log.error("Attempt of another order", extra={"data": {"paymentId": attempt.transaction_id}})
-        return
-    elif ATTEMPT_RANK[status] <= ATTEMPT_RANK[AttemptStatus(row.status)]:
-        return
-    row.status, row.gateway_status = status, attempt.gateway_status
-    row.method, row.error_code = attempt.method, attempt.error_code
-    evidence = {
-        "paymentId": attempt.transaction_id,
-        "gatewayStatus": attempt.gateway_status,
-        "amountPaise": attempt.amount.minor,
-    }
-    _trail(session, payment, "attempt", bell, before, status, evidence)
-
-
-def _record_refunds(session: Session, payment: Payment, snapshot: PaymentSnapshot, bell: Bell) -> None:
-    for refund in snapshot.refunds or ():
-        _record_refund(session, payment, refund, bell)
-    session.flush()
-
-
-def _record_refund(session: Session, payment: Payment, refund: RefundSnapshot, bell: Bell) -> None:
-    attempt = payments.attempt(session, payment.provider, refund.transaction_id)
-    if attempt is None:
-        log.error("Refund of an unknown attempt", extra={"data": {"refundId": refund.gateway_refund_id}})
-        return
-    status = refund.status or RefundStatus.PENDING
-    row = payments.refund(session, payment.provider, refund.gateway_refund_id)
-    before = row.status if row else None
-    if row is None:
-        row = Refund(
-            payment_id=payment.id,
-            attempt_id=attempt.id,
-            provider=payment.provider,
-            gateway_refund_id=refund.gateway_refund_id,
-            amount=refund.amount.minor,
-            currency=refund.amount.currency,
-        )
-        session.add(row)
-    elif REFUND_RANK[status] <= REFUND_RANK[RefundStatus(row.status)]:
-        return
-    row.status, row.gateway_status = status, refund.gateway_status
-    evidence = {"refundId": refund.gateway_refund_id, "amountPaise": refund.amount.minor}
-    _trail(session, payment, "refund", bell, before, status, evidence)
-
-
-def _trail(
-    session: Session,
-    payment: Payment,
-    kind: str,
-    bell: Bell,
-    before: str | None,
-    after: str,
-    evidence: dict[str, Any],
-) -> None:
-    events.append(
-        session,
-        payment,
-        kind,
-        source=bell.source,
-        actor=bell.actor,
-        reason="the gateway says so",
-        evidence=evidence,
-        from_status=before,
-        to_status=after,
-    )
 
 
 def _ids(payment: Payment, snapshot: PaymentSnapshot) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 
 from payments_service.errors import GatewayError, NotFound, PaymentsError, SignatureInvalid
 from payments_service.flows import status, sync
-from payments_service.flows.sync import Bell
 from payments_service.flows.views import PaymentView, view
 from payments_service.gateways.base import Deadline, Gateway, OrderRef
 from payments_service.ledger import payments
 from payments_service.ledger.db import Database
+from payments_service.ledger.events import Bell
 from payments_service.states import PaymentStatus
 
 log = logging.getLogger(__name__)

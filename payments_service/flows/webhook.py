@@ -9,10 +9,11 @@ from sqlalchemy.orm import Session
 from payments_service.errors import PaymentsError
 from payments_service.flows import sync
 from payments_service.flows.create_order import WIRE_PREFIX
-from payments_service.flows.sync import Bell, FollowUp
+from payments_service.flows.sync import FollowUp
 from payments_service.gateways.base import Deadline, EventKind, Gateway, WebhookEvent
 from payments_service.ledger import inbox, payments
 from payments_service.ledger.db import Database
+from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import PaymentWebhook
 
 log = logging.getLogger(__name__)

@@ -1,5 +1,6 @@
 """The audit trail: append, never change."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
@@ -8,17 +9,24 @@ from sqlalchemy.orm import Session
 from payments_service.ledger.tables import Payment, PaymentEvent
 
 
+@dataclass(frozen=True)
+class Bell:
+    """Who rang (webhook, verify, status, return, create-order, clock) and by which id."""
+
+    source: str
+    actor: str
+
+
 def append(
     session: Session,
     payment: Payment,
     kind: str,
-    *,
-    source: str,
-    actor: str,
+    bell: Bell,
     reason: str,
     evidence: dict[str, Any],
-    from_status: str | None = None,
-    to_status: str | None = None,
+    *,
+    before: str | None = None,
+    after: str | None = None,
 ) -> None:
     """One row of the trail. The caller holds the payment's lock, which numbers the rows."""
     session.flush()
@@ -30,10 +38,10 @@ def append(
             payment_id=payment.id,
             sequence=last + 1,
             kind=kind,
-            from_status=from_status,
-            to_status=to_status,
-            source=source,
-            actor=actor,
+            from_status=before,
+            to_status=after,
+            source=bell.source,
+            actor=bell.actor,
             reason=reason,
             evidence=evidence,
         )

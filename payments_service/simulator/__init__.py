@@ -9,6 +9,7 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from payments_service.simulator.base import Gateway
+from payments_service.simulator.cashfree import CashfreeSimulator
 from payments_service.simulator.control import Control
 from payments_service.simulator.deliveries import Deliveries
 from payments_service.simulator.faults import DropConnections, Faults, FaultyViews
@@ -17,7 +18,7 @@ from payments_service.simulator.world import World
 
 DEFAULT_WEBHOOKS = "http://127.0.0.1:5000/api/webhook"
 # A further gateway is one more line here.
-GATEWAYS = (RazorpaySimulator,)
+GATEWAYS = (RazorpaySimulator, CashfreeSimulator)
 
 
 @dataclass(frozen=True)

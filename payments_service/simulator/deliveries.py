@@ -3,7 +3,7 @@
 import http.client
 import itertools
 import threading
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -33,6 +33,10 @@ class Message:
     corrupt_headers: Mapping[str, str]
     old_secret_headers: Mapping[str, str]
     url: str | None = None
+    # where the gateway has its own: the waits between tries, what it takes for success, a header that counts
+    retry_seconds: tuple[float, ...] | None = None
+    successes: Container[int] = range(200, 300)
+    attempt_header: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,6 @@ class Try:
     status: int | None = None
     answer: str | None = None
     error: str | None = None
-
-    @property
-    def delivered(self) -> bool:
-        return self.status is not None and 200 <= self.status < 300
 
 
 @dataclass(eq=False)
@@ -63,6 +63,12 @@ class Delivery:
     tries: list[Try] = field(default_factory=list)
 
     def next_headers(self) -> Mapping[str, str]:
+        headers = self._signed_headers()
+        if self.message.attempt_header is None:
+            return headers
+        return {**headers, self.message.attempt_header: str(len(self.tries) + 1)}
+
+    def _signed_headers(self) -> Mapping[str, str]:
         if self.fault == "old_secret":
             return self.message.old_secret_headers
         if self.fault == "corrupt_signature" and not self.tries:
@@ -77,7 +83,7 @@ class Deliveries:
         self.webhooks = webhooks.rstrip("/")
         self._world = world
         self._faults = faults
-        self._backoff_seconds = backoff_seconds
+        self._usual_waits = tuple(backoff_seconds * 2**n for n in range(MAX_TRIES - 1))
         self._changed = threading.Condition(world.lock)
         self._numbers = itertools.count(1)
         self._deliveries: list[Delivery] = []
@@ -186,12 +192,13 @@ class Deliveries:
 
     def _record(self, delivery: Delivery, outcome: Try) -> None:
         delivery.tries.append(outcome)
-        if outcome.delivered:
+        if outcome.status in delivery.message.successes:
             self._finish(delivery, "delivered")
             return
-        delivery.due_at = self._world.now() + self._backoff_seconds * 2 ** (outcome.number - 1)
-        too_late = delivery.due_at > delivery.created_at + GIVE_UP_AFTER_SECONDS
-        if outcome.number >= MAX_TRIES or too_late:
+        waits = delivery.message.retry_seconds or self._usual_waits
+        wait = waits[outcome.number - 1] if outcome.number <= len(waits) else GIVE_UP_AFTER_SECONDS
+        delivery.due_at = self._world.now() + wait
+        if delivery.due_at >= delivery.created_at + GIVE_UP_AFTER_SECONDS:
             self._finish(delivery, "given_up")
         else:
             delivery.state = "waiting"

@@ -9,6 +9,7 @@ from payments_service.flows.status import status
 from payments_service.gateways.base import Deadline, NewOrder, OrderRef
 from payments_service.ledger import payments
 from payments_service.ledger.db import Database
+from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import PaymentOrder
 from payments_service.money import Money
 from payments_service.states import PaymentStatus
@@ -170,7 +171,7 @@ def test_the_lost_order_is_asked_about_together_with_the_current_one(
     assert gateway.calls == ["fetch_payment", "fetch_payment"]
 
 
-BELL = sync.Bell("verify", "request-3")
+BELL = Bell("verify", "request-3")
 
 
 def wire(order: PaymentOrder) -> OrderRef:

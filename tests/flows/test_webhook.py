@@ -14,10 +14,11 @@ from payments_service.errors import (
     StoreUnavailable,
     Unavailable,
 )
-from payments_service.flows import sync, webhook
+from payments_service.flows import record, sync, webhook
 from payments_service.gateways.base import NewOrder, OrderRef
 from payments_service.ledger import payments
 from payments_service.ledger.db import Database
+from payments_service.ledger.events import Bell
 from payments_service.money import Money
 from payments_service.states import AttemptStatus, PaymentStatus
 from tests.flows.conftest import PRICE, Ledger, buy
@@ -59,7 +60,7 @@ def test_twenty_deliveries_at_once_have_one_effect(
 def test_different_events_of_one_fact_at_once_complete_the_payment_once(
     db: Database, gateway: FakeGateway, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sync, "_record_refunds", lambda *_: time.sleep(0.03))  # widen the window for a race
+    monkeypatch.setattr(record, "refunds", lambda *_: time.sleep(0.03))  # widen the window for a race
     opened = buy(db, gateway)
     wire_id = ledger.only_order().wire_id
     gateway.paid("pay_1", PRICE)
@@ -68,7 +69,7 @@ def test_different_events_of_one_fact_at_once_complete_the_payment_once(
     def ring(number: int) -> None:
         start.wait()
         if number % 2:
-            sync.refresh(db, gateway, opened.id, sync.Bell("verify", f"r{number}"), sync.Deadline(5))
+            sync.refresh(db, gateway, opened.id, Bell("verify", f"r{number}"), sync.Deadline(5))
         else:
             event = gateway.event(wire=wire_id, status="completed", amount=PRICE.minor, n=number)
             webhook.receive(db, gateway, GENUINE, event)
@@ -168,7 +169,7 @@ def test_a_fetch_that_is_answered_with_another_order_changes_nothing(
     theirs = gateway.fetch_payment(OrderRef("", other.order_id), sync.Deadline(5))
     with db.read() as session:
         order = payments.current_order(session, opened.id)
-    sync.settle(db, gateway, opened.id, order.id, theirs, sync.Bell("verify", "r"))
+    sync.settle(db, gateway, opened.id, order.id, theirs, Bell("verify", "r"))
     assert ledger.payment(opened.id).status == "pending"
     assert ledger.trail(opened.id, "attempt") == []
 
@@ -220,7 +221,7 @@ def test_a_wrong_amount_that_the_gateway_confirms_is_quarantined_and_never_compl
     for _ in range(2):
         event = gateway.event(order=opened.order_id, status="completed", amount=100)
         webhook.receive(db, gateway, GENUINE, event)
-        sync.refresh(db, gateway, opened.id, sync.Bell("verify", "r"), sync.Deadline(5))
+        sync.refresh(db, gateway, opened.id, Bell("verify", "r"), sync.Deadline(5))
     payment = ledger.payment(opened.id)
     assert (payment.status, payment.review) == ("pending", "amount_mismatch")
     assert [event.reason for event in ledger.trail(opened.id, "review")] == ["amount_mismatch"]
@@ -230,7 +231,7 @@ def test_another_currency_is_quarantined(db: Database, gateway: FakeGateway, led
     opened = buy(db, gateway)
     gateway.paid("pay_1", PRICE)
     gateway.amount = Money(PRICE.minor, "USD")
-    sync.refresh(db, gateway, opened.id, sync.Bell("verify", "r"), sync.Deadline(5))
+    sync.refresh(db, gateway, opened.id, Bell("verify", "r"), sync.Deadline(5))
     payment = ledger.payment(opened.id)
     assert (payment.status, payment.review) == ("pending", "amount_mismatch")
 
@@ -253,7 +254,7 @@ def test_a_capture_error_is_settled_by_asking(db: Database, gateway: FakeGateway
     opened = buy(db, gateway)
     gateway.held("pay_1", PRICE)
     gateway.capture_error = OutcomeUnknown("timeout")
-    sync.refresh(db, gateway, opened.id, sync.Bell("verify", "r"), sync.Deadline(5))
+    sync.refresh(db, gateway, opened.id, Bell("verify", "r"), sync.Deadline(5))
     assert ledger.payment(opened.id).status == "completed"
     assert gateway.calls.count("capture pay_1") == 1
 
@@ -274,10 +275,10 @@ def test_a_hold_that_was_released_uncaptured_fails_the_payment_and_a_later_succe
     gateway.fetch_error = None
     gateway.status = PaymentStatus.PENDING
     gateway.attempts = (gateway.attempt("pay_1", AttemptStatus.VOIDED, PRICE),)
-    sync.refresh(db, gateway, opened.id, sync.Bell("status", "r"), sync.Deadline(5))
+    sync.refresh(db, gateway, opened.id, Bell("status", "r"), sync.Deadline(5))
     assert ledger.payment(opened.id).status == "failed"
     gateway.paid("pay_2", PRICE)
-    sync.refresh(db, gateway, opened.id, sync.Bell("status", "r"), sync.Deadline(5))
+    sync.refresh(db, gateway, opened.id, Bell("status", "r"), sync.Deadline(5))
     assert ledger.payment(opened.id).status == "completed"
 
 
@@ -304,7 +305,7 @@ def test_one_poisonous_event_is_kept_with_its_error_and_the_next_one_goes_throug
 ) -> None:
     opened = buy(db, gateway)
     with monkeypatch.context() as patch:
-        patch.setattr(sync, "_record_refunds", _explode)
+        patch.setattr(record, "refunds", _explode)
         event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor)
         gateway.fetch_error = Unavailable("away")
         webhook.receive(db, gateway, GENUINE, event)
