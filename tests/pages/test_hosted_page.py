@@ -16,7 +16,7 @@ from payments_service.ledger.db import Database
 from payments_service.pages import pay
 from payments_service.settings import Settings
 from tests.pages.conftest import EMAIL, NAME, PHONE, MakePayment
-from tests.support.environment import environment
+from tests.support.environment import environment, only
 
 PAST = timedelta(seconds=-1)
 
@@ -65,6 +65,8 @@ def test_the_script_learns_what_the_checkout_needs(client: FlaskClient, make_pay
         "script": "http://127.0.0.1:9/razorpay/v1/checkout.js",
         "order": {
             "razorpayKey": "rzp_test_simulator",
+            "mode": "test",
+            "mode": "test",
             "orderId": payment.order_id,
             "amount": 49900,
             "currency": "INR",
@@ -305,6 +307,8 @@ def test_only_the_pages_own_files_are_served(client: FlaskClient, name: str) -> 
 def _use_api(app: Flask, address: str) -> None:
     """The gateway as configured with this address; nothing is sent to it."""
     house = app.extensions["payments_service"]
-    variables = environment(database_url=house.settings.database_url, RAZORPAY_API_URL=address)
+    variables = environment(
+        database_url=house.settings.database_url, RAZORPAY_API_URL=address, **only("razorpay")
+    )
     [(gateway, config)] = Settings.from_environment(variables).gateways
     app.extensions["payments_service"] = replace(house, gateways=(gateway(config),))

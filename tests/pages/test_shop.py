@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from payments_service import create_app
 from payments_service.pages import assets, shop
 from payments_service.settings import Settings
-from tests.support.environment import environment
+from tests.support.environment import environment, only
 
 PATHS = ("/", "/payment-status", "/payment-status?gateway=razorpay&orderId=order_1")
 
@@ -30,6 +30,7 @@ def production(database_url: str) -> Iterator[Flask]:
         RAZORPAY_KEY_ID="rzp_live_1",
         RAZORPAY_KEY_SECRET="key secret",
         RAZORPAY_WEBHOOK_SECRET="webhook secret",
+        **only("razorpay"),
     )
     app = create_app(Settings.from_environment(variables))
     yield app

@@ -1,5 +1,8 @@
 """The environment of a development service beside a simulator."""
 
+from payments_service.gateways import GATEWAYS
+from payments_service.gateways.base import variables_of
+
 
 def environment(
     *, database_url: str, port: int = 5000, simulator_port: int = 8090, **more: str
@@ -18,4 +21,14 @@ def environment(
         "CASHFREE_APP_SECRET": "simulator_cashfree_app_secret",
         "CASHFREE_API_URL": f"http://127.0.0.1:{simulator_port}/cashfree/pg",
         **more,
+    }
+
+
+def only(gateway_name: str) -> dict[str, str]:
+    """Variables that switch every other gateway off."""
+    return {
+        declared.name: ""
+        for gateway in GATEWAYS
+        if gateway.name != gateway_name
+        for _, declared in variables_of(gateway.config_type)
     }
