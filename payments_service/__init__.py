@@ -62,7 +62,9 @@ def _add_manners(app: Flask, settings: Settings) -> None:
     Compress(app)
     CORS(
         app,
-        resources={r"/api/payment/.*": {"origins": list(settings.frontend_urls)}},
+        resources={
+            r"/api/payment/.*": {"origins": [re.escape(url) + r"\Z" for url in settings.frontend_urls]}
+        },
         supports_credentials=True,
         methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
         allow_headers=["Content-Type", "Authorization", "Idempotency-Key"],

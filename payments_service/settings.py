@@ -1,6 +1,7 @@
 """The environment, checked once, as one frozen `Settings`; a wrong start names every wrong variable."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from payments_service.gateways import GATEWAYS
-from payments_service.gateways.base import Gateway, Variable, variables_of
+from payments_service.gateways.base import Gateway, Variable, WrongVariable, variables_of
 from payments_service.money import Money
 
 DEVELOPMENT, PRODUCTION = "development", "production"
@@ -36,6 +37,9 @@ NOT_BUILT_YET = (
 """Promised settings whose parts do not exist yet: set, they would only look as if they worked."""
 
 MAX_URL = 180
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
+"""No path, no default port, no pattern: an origin is compared, not matched."""
+DEVELOPMENT_SECRET = "development-only-secret"  # noqa: S105 (refused in production)
 Errors = dict[str, list[str]]
 
 
@@ -98,16 +102,20 @@ def _origin_list(text: str) -> tuple[str, ...]:
 
 
 def _is_web_address(text: str) -> None:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         raise ValidationError("must be an address that begins with https:// (or http://)")
 
 
 def _is_origins(text: str) -> None:
     for part in _origin_list(text):
-        _is_web_address(part)
-        if _origin(part) != part:
-            raise ValidationError(f"{part!r} must be an origin: scheme, host and port, no path")
+        if not ORIGIN.fullmatch(part) or part.endswith((":80", ":443")):
+            raise ValidationError(
+                f"{part!r} must be an origin as browsers send it, like https://shop.example.com"
+            )
 
 
 def _is_database(text: str) -> None:
@@ -174,8 +182,12 @@ def _configured_gateways(given: Mapping[str, str], errors: Errors) -> Iterator[t
         for name in missing:
             errors.setdefault(name, []).append(f"is missing, {gateway.provider} is only partly configured")
         values = {f: _variable_value(v, given, errors) for f, v in declared.items() if v.name not in missing}
-        if not missing:
+        if missing:
+            continue
+        try:
             yield gateway, gateway.config_type(**values)
+        except WrongVariable as error:
+            errors.setdefault(error.variable_name, []).append(str(error))
 
 
 def _variable_value(declared: Variable, given: Mapping[str, str], errors: Errors) -> str | tuple[str, ...]:
@@ -187,6 +199,8 @@ def _variable_value(declared: Variable, given: Mapping[str, str], errors: Errors
             _is_web_address(text)
     except ValidationError as error:
         errors.setdefault(declared.name, []).extend(cast(list[str], error.messages))
+    if declared.is_list and text and not _list(text):
+        errors.setdefault(declared.name, []).append("names nothing")
     return _list(text) if declared.is_list else text
 
 
@@ -218,6 +232,12 @@ def _check_together(
             errors[name] = ["is required in production"]
     if not values.get("BACKEND_URL") and not values.get("RENDER_EXTERNAL_URL"):
         errors.setdefault("BACKEND_URL", ["is required in production (or RENDER_EXTERNAL_URL)"])
+    if values.get("SECRET_KEY") == DEVELOPMENT_SECRET:
+        errors["SECRET_KEY"] = ["is the well-known one of the example; make your own"]
+    for name in ("BACKEND_URL", "RENDER_EXTERNAL_URL", "FRONTEND_URL", "RETURN_URL"):
+        for url in _list(values.get(name) or ""):
+            if not url.startswith("https://") and not _is_loopback(url):
+                errors[name] = ["must begin with https:// in production"]
     if not gateways and not errors:
         errors["gateways"] = ["no gateway is configured; set the variables of at least one"]
     for gateway, config in gateways:
@@ -230,8 +250,11 @@ def _check_production_gateway(gateway: type[Gateway], config: Any, errors: Error
         texts = value if isinstance(value, tuple) else (value,)
         if any(text.startswith(SIMULATOR_PREFIX) for text in texts):
             errors[declared.name] = ["is the simulator's well-known value; use your own in production"]
-        if declared.is_url and value and urlsplit(value).scheme != "https" and not _is_loopback(value):
-            errors[declared.name] = ["must begin with https:// in production"]
+        if declared.is_url and value and not value.startswith("https://"):
+            if gateway(config).mode == "live":
+                errors[declared.name] = ["must begin with https:// where money is real"]
+            elif not _is_loopback(value):
+                errors[declared.name] = ["must begin with https:// in production"]
 
 
 def _settings(values: dict[str, Any], gateways: tuple[tuple[type[Gateway], Any], ...]) -> Settings:
@@ -250,7 +273,7 @@ def _settings(values: dict[str, Any], gateways: tuple[tuple[type[Gateway], Any],
         return_url=values.get("RETURN_URL") or f"{frontend_urls[0]}/payment-status",
         merchant_name=values.get("MERCHANT_NAME", "Demo shop"),
         database_url=values.get("DATABASE_URL", "sqlite:///payments.db"),
-        secret_key=values.get("SECRET_KEY", "development-only-secret"),
+        secret_key=values.get("SECRET_KEY", DEVELOPMENT_SECRET),
         trusted_proxy_hops=values["TRUSTED_PROXY_HOPS"],
         log_level=values["LOG_LEVEL"],
         log_format=values["LOG_FORMAT"],

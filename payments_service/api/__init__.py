@@ -9,6 +9,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from payments_service.errors import InvalidInput
 from payments_service.flows.create_order import Urls
+from payments_service.gateways import GATEWAYS
 from payments_service.gateways.base import Gateway
 from payments_service.ledger.db import Database
 from payments_service.settings import Settings
@@ -37,6 +38,13 @@ class Services:
             message = f"Invalid gateway. Supported: {', '.join(self.gateway_names())}"
             raise InvalidInput(message, details={"gateway": [message]})
         return found
+
+    def known_gateway(self, gateway_name: str) -> tuple[str, Sequence[Gateway]]:
+        """Its name and the providers that are on, if any: a payment is known also when its gateway is off."""
+        name = gateway_name.strip().lower()
+        if name in {gateway.name for gateway in GATEWAYS}:
+            return name, [gateway for gateway in self.gateways if gateway.name == name]
+        return name, self.providers(name)
 
     def order_id_names(self, provider: str) -> tuple[str, ...]:
         """The names under which pages of this provider read the order id."""

@@ -16,5 +16,5 @@ class DecimalJSONProvider(DefaultJSONProvider):
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         try:
             return json.loads(s, parse_float=Decimal, parse_constant=Decimal, **kwargs)
-        except RecursionError as error:
-            raise ValueError("nested too deeply") from error
+        except (RecursionError, ArithmeticError) as error:
+            raise ValueError("nested too deeply, or a number beyond all measure") from error

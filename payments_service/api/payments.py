@@ -67,8 +67,8 @@ def verify_payment() -> ResponseReturnValue:
 @guards.anybody
 def payment_status(gateway: str, reference: str) -> ResponseReturnValue:
     house = services()
-    providers = house.providers(gateway)
-    payment = status(house.db, providers[0].name, providers, reference, request_id())
+    name, providers = house.known_gateway(gateway)
+    payment = status(house.db, name, providers, reference, request_id())
     return {
         **_summary(payment),
         "amountRefunded": json_number(payment.amount_refunded),

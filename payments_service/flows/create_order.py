@@ -12,6 +12,7 @@ from uuid6 import uuid7
 
 from payments_service.errors import GatewayError, OutcomeUnknown, PaymentsError
 from payments_service.flows import sync
+from payments_service.flows.sync import FollowUp
 from payments_service.flows.views import PaymentView, view
 from payments_service.gateways.base import (
     Checkout,
@@ -33,6 +34,7 @@ from payments_service.states import PaymentStatus
 log = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 15.0
+FOLLOW_UP_SECONDS = 2.0
 LEASE = timedelta(seconds=BUDGET_SECONDS + 60)
 """Longer than the whole budget, so that nobody takes over a call that is still alive."""
 
@@ -99,7 +101,9 @@ def create_order(db: Database, gateway: Gateway, new: NewPayment, urls: Urls, re
     except GatewayError as error:
         _write_refusal(db, payment_id, order.id, error, bell)
         raise CreateOrderFailed(error, payment_id) from error
-    sync.settle(db, gateway, payment_id, order.id, snapshot, bell, generation=order.generation)
+    follow_up = sync.settle(db, gateway, payment_id, order.id, snapshot, bell, generation=order.generation)
+    if follow_up is not FollowUp.NOTHING:
+        _follow_up(db, gateway, payment_id, bell)
     return _opened(db, payment_id)
 
 
@@ -214,6 +218,14 @@ def _write_another_order(db: Database, gateway: Gateway, payment_id: UUID, bell:
     return order
 
 
+def _follow_up(db: Database, gateway: Gateway, payment_id: UUID, bell: Bell) -> None:
+    """Events overtook our own answer and need the gateway's word; if it is not to be had now, it is later."""
+    try:
+        sync.refresh(db, gateway, payment_id, bell, Deadline(FOLLOW_UP_SECONDS))
+    except GatewayError as error:
+        log.warning("Follow-up left open", extra={"data": {"id": payment_id, "error": error.code}})
+
+
 def _write_refusal(db: Database, payment_id: UUID, order_id: UUID, error: GatewayError, bell: Bell) -> None:
     """No order came to be: say so, unless somebody has learnt otherwise meanwhile."""
     with db.begin() as session:
@@ -232,6 +244,7 @@ def _opened(db: Database, payment_id: UUID) -> PaymentView:
     with db.read() as session:
         opened = view(session, payments.by_id(session, payment_id))
     if opened.review:
-        failed = GatewayError("the gateway's order is not the one we asked for")
-        raise CreateOrderFailed(failed, payment_id)
+        raise CreateOrderFailed(GatewayError("the gateway's order is not the one we asked for"), payment_id)
+    if opened.checkout is None:
+        raise CreateOrderFailed(OutcomeUnknown("the order's address was lost, twice"), payment_id)
     return opened

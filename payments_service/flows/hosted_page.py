@@ -1,6 +1,5 @@
 """What a payer finds on our page, and what happens when the gateway sends them back."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
-from payments_service.errors import NotFound, StoreUnavailable
+from payments_service.errors import NotFound
 from payments_service.flows.status import ask_if_open
 from payments_service.flows.views import PaymentView, view
 from payments_service.gateways.base import Gateway
@@ -19,8 +18,6 @@ from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import Payment
 from payments_service.states import PaymentStatus
-
-log = logging.getLogger(__name__)
 
 
 class Stage(StrEnum):
@@ -49,20 +46,11 @@ STAGE_OF_STATUS = {
 
 
 @dataclass(frozen=True)
-class Payer:
-    """Who pays, for filling in the gateway's form."""
-
-    name: str = field(repr=False)
-    email: str = field(repr=False)
-    phone: str = field(repr=False)
-
-
-@dataclass(frozen=True)
 class HostedPage:
     payment: PaymentView
     stage: Stage
-    payer: Payer | None
-    """Only while the payment is payable: afterwards nobody needs it on a page."""
+    payer_name: str | None = field(repr=False)
+    """Only while the payment is payable; e-mail and phone never, for whoever learns an order id may look."""
     time_left: timedelta
 
 
@@ -73,11 +61,10 @@ def hosted_page(db: Database, payment_id: UUID) -> HostedPage:
         payment = _find(session, payment_id)
         known = view(session, payment)
     stage = _stage(known, now)
-    payer = Payer(payment.customer_name, payment.customer_email, payment.customer_phone)
     return HostedPage(
         payment=known,
         stage=stage,
-        payer=payer if stage is Stage.PAYABLE else None,
+        payer_name=payment.customer_name if stage is Stage.PAYABLE else None,
         time_left=max(timedelta(0), known.expires_at - now),
     )
 
@@ -86,11 +73,7 @@ def come_back(db: Database, providers: Sequence[Gateway], payment_id: UUID, requ
     """The payer is back: ask the gateway once, and know where to send them. Trouble keeps nobody here."""
     with db.read() as session:
         payment = view(session, _find(session, payment_id))
-    try:
-        return ask_if_open(db, providers, payment, Bell("return", request_id))
-    except StoreUnavailable as error:
-        log.warning("Return without an answer", extra={"data": {"id": payment_id, "error": error.code}})
-        return payment
+    return ask_if_open(db, providers, payment, Bell("return", request_id))
 
 
 def _find(session: Session, payment_id: UUID) -> Payment:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from cachetools import TTLCache
 
-from payments_service.errors import GatewayError, NotFound, UnknownAtGateway
+from payments_service.errors import GatewayError, NotFound, StoreUnavailable, UnknownAtGateway
 from payments_service.flows import sync
 from payments_service.flows.views import PaymentView, view
 from payments_service.gateways.base import Deadline, Gateway
@@ -23,9 +23,9 @@ BUDGET_SECONDS = 6.0
 ASK_EVERY = timedelta(seconds=3)
 """However many pages poll one payment, the gateway is asked this often at most."""
 
-_MISSES: TTLCache[tuple[str, str], bool] = TTLCache(maxsize=10_000, ttl=300)
-"""Payment ids that belong to no order of ours, so that guessing costs no calls."""
-_MISSES_LOCK = Lock()
+_LOOKED_UP: TTLCache[tuple[str, str], UUID | None] = TTLCache(maxsize=10_000, ttl=300)
+"""Whose a payment id of a gateway is, ours or nobody's, so that guessing and polling cost no calls."""
+_LOOKED_UP_LOCK = Lock()
 
 
 def status(
@@ -35,7 +35,9 @@ def status(
 
     Always answers for a known payment: when the gateway cannot be asked, with what is stored.
     """
-    found = _find(db, gateway_name, reference) or _find_through_gateway(db, providers, reference)
+    found = _find(db, gateway_name, reference)
+    if found is None and payments.REFERENCE.fullmatch(reference):
+        found = _find_through_gateway(db, providers, reference)
     if found is None:
         raise NotFound("Payment not found")
     return ask_if_open(db, providers, found, Bell("status", request_id))
@@ -48,7 +50,7 @@ def ask_if_open(db: Database, providers: Sequence[Gateway], payment: PaymentView
         return payment
     try:
         sync.refresh(db, gateway, payment.id, bell, Deadline(BUDGET_SECONDS))
-    except GatewayError as error:
+    except (GatewayError, StoreUnavailable) as error:
         log.warning("Status not refreshed", extra={"data": {"id": payment.id, "error": error.code}})
     return by_id(db, payment.id)
 
@@ -65,30 +67,37 @@ def _find(db: Database, gateway_name: str, reference: str) -> PaymentView | None
 
 
 def _may_ask(db: Database, payment_id: UUID) -> bool:
-    with db.begin() as session:
-        return payments.claim_asking(session, payment_id, datetime.now(UTC), ASK_EVERY)
+    """Whether it is for us to ask now. While the store takes no writes, nobody asks."""
+    try:
+        with db.begin() as session:
+            return payments.claim_asking(session, payment_id, datetime.now(UTC), ASK_EVERY)
+    except StoreUnavailable:
+        return False
 
 
 def _find_through_gateway(db: Database, providers: Sequence[Gateway], payment_id: str) -> PaymentView | None:
     """A payment id that nobody told us about yet: the gateway knows its order."""
     for gateway in providers:
-        if _is_missed(gateway, payment_id):
-            continue
-        try:
-            order = gateway.find_by_payment_id(payment_id, Deadline(BUDGET_SECONDS))
-        except UnknownAtGateway:
-            order = None
-        except GatewayError as error:
-            log.warning("Payment id not looked up", extra={"data": {"error": error.code}})
-            continue
-        found = _find(db, gateway.name, order.gateway_order_id) if order and order.gateway_order_id else None
-        if found:
-            return found
-        with _MISSES_LOCK:
-            _MISSES[gateway.provider, payment_id] = True
+        key = (gateway.provider, payment_id)
+        with _LOOKED_UP_LOCK:
+            is_known, known = key in _LOOKED_UP, _LOOKED_UP.get(key)
+        if not is_known:
+            try:
+                found = _look_up(db, gateway, payment_id)
+            except GatewayError as error:
+                log.warning("Payment id not looked up", extra={"data": {"error": error.code}})
+                continue
+            known = found.id if found else None
+            with _LOOKED_UP_LOCK:
+                _LOOKED_UP[key] = known
+        if known:
+            return by_id(db, known)
     return None
 
 
-def _is_missed(gateway: Gateway, payment_id: str) -> bool:
-    with _MISSES_LOCK:
-        return (gateway.provider, payment_id) in _MISSES
+def _look_up(db: Database, gateway: Gateway, payment_id: str) -> PaymentView | None:
+    try:
+        order = gateway.find_by_payment_id(payment_id, Deadline(BUDGET_SECONDS))
+    except UnknownAtGateway:
+        return None
+    return _find(db, gateway.name, order.gateway_order_id) if order and order.gateway_order_id else None

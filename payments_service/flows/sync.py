@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from payments_service.errors import GatewayError
+from payments_service.errors import GatewayError, UnknownAtGateway
 from payments_service.flows import record
 from payments_service.gateways.base import Deadline, Gateway, OrderRef, PaymentSnapshot, WebhookEvent
 from payments_service.ledger import events, inbox, payments
@@ -41,11 +41,15 @@ def refresh(db: Database, gateway: Gateway, payment_id: UUID, bell: Bell, deadli
     """Ask the gateway about the payment's current order and apply the answer.
 
     Money that is held is captured on the way, and whatever the capture answers is settled by asking
-    again. Raises GatewayError when the gateway could not be asked; nothing has changed then.
+    again. Raises GatewayError when the gateway could not be asked; only our clock has spoken then.
     """
-    if _ask(db, gateway, payment_id, bell, deadline) is FollowUp.CAPTURE:
-        _capture(db, gateway, payment_id, deadline)
-        _ask(db, gateway, payment_id, bell, deadline)
+    try:
+        if _ask(db, gateway, payment_id, bell, deadline) is FollowUp.CAPTURE:
+            _capture(db, gateway, payment_id, deadline)
+            _ask(db, gateway, payment_id, bell, deadline)
+    except GatewayError as error:
+        _let_time_speak(db, gateway, payment_id, error)
+        raise
 
 
 def settle(
@@ -135,14 +139,16 @@ def apply_event(
         row.outcome, row.error = "failed", type(error).__name__
         log.exception("Webhook could not be applied", extra={"data": {"eventId": event.event_id}})
         return FollowUp.FETCH
-    row.processed, row.outcome = True, "applied" if event.snapshot else "stored"
+    row.processed = follow_up is not FollowUp.FETCH
+    row.outcome = "waiting" if not row.processed else "applied" if event.snapshot else "stored"
     return follow_up
 
 
-def has_reached(payment: Payment, claim: PaymentStatus | None) -> bool:
-    """Whether the payment is where an event claimed it to be, or further."""
+def has_reached(payment: Payment, event: WebhookEvent) -> bool:
+    """Whether the payment is where an event claimed it to be, or further, or with a person."""
     current = PaymentStatus(payment.status)
-    return claim is None or claim is current or RANK[current] > RANK[claim]
+    claim = event.snapshot.status if event.snapshot else event.claims
+    return claim is None or RANK[current] >= RANK[claim] or bool(payment.review)
 
 
 def move(
@@ -178,17 +184,34 @@ def expire_if_due(session: Session, payment: Payment) -> None:
 
 def _ask(db: Database, gateway: Gateway, payment_id: UUID, bell: Bell, deadline: Deadline) -> FollowUp:
     with db.read() as session:
-        order, *lost = payments.watched_orders(session, payment_id)
-    snapshot = gateway.fetch_payment(OrderRef(order.wire_id, order.gateway_order_id), deadline)
-    follow_up = settle(db, gateway, payment_id, order.id, snapshot, bell)
-    for other in lost:
+        current, *lost = payments.watched_orders(session, payment_id)
+    for order in lost:
         try:
-            snapshot = gateway.fetch_payment(OrderRef(other.wire_id, other.gateway_order_id), deadline)
+            _ask_about(db, gateway, order, bell, deadline)
         except GatewayError as error:
-            log.info("Lost order not asked", extra={"data": {"wireId": other.wire_id, "error": error.code}})
-        else:
-            settle(db, gateway, payment_id, other.id, snapshot, bell)
-    return follow_up
+            log.info("Lost order not asked", extra={"data": {"wireId": order.wire_id, "error": error.code}})
+    return _ask_about(db, gateway, current, bell, deadline)
+
+
+def _ask_about(
+    db: Database, gateway: Gateway, order: PaymentOrder, bell: Bell, deadline: Deadline
+) -> FollowUp:
+    snapshot = gateway.fetch_payment(OrderRef(order.wire_id, order.gateway_order_id), deadline)
+    return settle(db, gateway, order.payment_id, order.id, snapshot, bell)
+
+
+def _let_time_speak(db: Database, gateway: Gateway, payment_id: UUID, error: GatewayError) -> None:
+    """Nobody could say more: end what our own clock ends, and what the gateway denies after its time."""
+    with db.begin() as session:
+        payment = payments.lock(session, payment_id)
+        if gateway.our_clock_expires:
+            expire_if_due(session, payment)
+        order = payments.current_order(session, payment_id)
+        overdue = datetime.now(UTC) >= max(payment.expires_at, order.leased_until)
+        denied = isinstance(error, UnknownAtGateway) and payment.status == PaymentStatus.INITIATED
+        if denied and overdue:
+            bell = Bell("clock", "order-expiry")
+            move(session, payment, PaymentStatus.FAILED, bell, "no order came to be", {"error": error.code})
 
 
 def _capture(db: Database, gateway: Gateway, payment_id: UUID, deadline: Deadline) -> None:
@@ -221,7 +244,8 @@ def _learn(
         session.flush()
         for row in inbox.foreign(session, gateway.provider, [order.wire_id, order.gateway_order_id or ""]):
             event = gateway.reread_webhook(row.event_id, row.payload)
-            apply_event(session, gateway, payment, order, event, row)
+            waiting = apply_event(session, gateway, payment, order, event, row)
+            follow_up = follow_up if waiting is FollowUp.NOTHING else waiting
     return follow_up
 
 

@@ -66,7 +66,8 @@ def verify(
         sync.refresh(db, gateway, payment.id, Bell("verify", request_id), Deadline(BUDGET_SECONDS))
     except GatewayError as error:
         log.warning("Verification without an answer", extra={"data": {"id": payment.id, "error": error.code}})
-    return _completed(status.by_id(db, payment.id))
+        return _completed(status.by_id(db, payment.id), is_asked=False)
+    return _completed(status.by_id(db, payment.id), is_asked=True)
 
 
 def _check_proof(gateway: Gateway, order: OrderRef, fields: Mapping[str, str]) -> None:
@@ -77,12 +78,13 @@ def _check_proof(gateway: Gateway, order: OrderRef, fields: Mapping[str, str]) -
         raise VerificationFailed("Payment signature verification failed", code="signature_invalid") from error
 
 
-def _completed(payment: PaymentView) -> PaymentView:
+def _completed(payment: PaymentView, *, is_asked: bool) -> PaymentView:
+    """Failed and expired are not final: only the gateway, asked just now, may have them called a failure."""
     if payment.status is PaymentStatus.COMPLETED:
         return payment
     if payment.review:
         raise UnderReview("Payment is under review", paymentStatus=payment.status.value)
-    if payment.status in (PaymentStatus.FAILED, PaymentStatus.EXPIRED):
+    if is_asked and payment.status in (PaymentStatus.FAILED, PaymentStatus.EXPIRED):
         raise VerificationFailed(
             "Payment verification failed",
             status=payment.gateway_status,

@@ -77,6 +77,7 @@ def _take_effect(
             log.error("An order with our prefix is unknown here", extra={"data": _about(gateway, event)})
         return None, FollowUp.NOTHING
     payment = payments.lock(session, order.payment_id)
+    session.refresh(order)  # it was read before the lock was ours
     return payment.id, sync.apply_event(session, gateway, payment, order, event, row)
 
 
@@ -89,18 +90,21 @@ def _follow_up(db: Database, gateway: Gateway, payment_id: UUID, row_id: UUID, e
     """What the event makes necessary at the gateway. The answer is 200 whatever comes of it."""
     try:
         sync.refresh(db, gateway, payment_id, Bell("webhook", event.event_id), Deadline(FOLLOW_UP_SECONDS))
-        if event.wake_up:
-            _confirm(db, payment_id, row_id, event)
+        _confirm(db, payment_id, row_id, event)
     except PaymentsError as error:
         log.warning("Webhook follow-up left open", extra={"data": {"id": payment_id, "error": error.code}})
+    except Exception:
+        log.exception("Webhook follow-up failed", extra={"data": {"id": payment_id}})
 
 
 def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) -> None:
-    """A wake-up is done with when the gateway itself has told what the event claimed."""
+    """What had to wait for the gateway's own word is done with when that word was as claimed."""
     with db.begin() as session:
+        row = session.get_one(PaymentWebhook, row_id)
         payment = payments.lock(session, payment_id)
-        if sync.has_reached(payment, event.claims):
-            row = session.get_one(PaymentWebhook, row_id)
+        if row.outcome != "waiting":
+            return
+        if sync.has_reached(payment, event):
             row.processed, row.outcome = True, "applied"
         else:
             log.warning("Webhook not confirmed by the gateway", extra={"data": {"id": payment_id}})

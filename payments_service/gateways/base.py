@@ -57,6 +57,14 @@ def variables_of(config: type) -> Iterator[tuple[str, Variable]]:
         yield field.name, cast(Variable, field.metadata["variable"])
 
 
+class WrongVariable(ValueError):
+    """A `Config` whose variables do not fit together; names the one to look at."""
+
+    def __init__(self, variable_name: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.variable_name = variable_name
+
+
 @dataclass(frozen=True)
 class VerifyField:
     """A field that verify-payment takes for this gateway, with the other names it is known by."""
@@ -139,6 +147,10 @@ class OrderRef:
         _must_be_text(self.wire_id, self.gateway_order_id)
 
 
+REFUND_PREFIX = "psr_"
+"""How our refund ids begin, other than orders': some gateways tell news of both under one name."""
+
+
 @dataclass(frozen=True)
 class NewRefund:
     """`refund_id` is ours; sending the same one again must be harmless at the gateway."""
@@ -148,6 +160,7 @@ class NewRefund:
     transaction_id: str
     amount: Money
     reason: str
+    webhook_url: str = ""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 10
 POOL_WAIT_SECONDS = 5
+STATEMENT_SECONDS = 15
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -96,12 +97,23 @@ def _postgres_engine(url: str, pool_size: int) -> Engine:
         pool_timeout=POOL_WAIT_SECONDS,
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args={"connect_timeout": POOL_WAIT_SECONDS, "options": f"-c lock_timeout={BUSY_SECONDS}s"},
+        connect_args={
+            "connect_timeout": POOL_WAIT_SECONDS,
+            "options": f"-c lock_timeout={BUSY_SECONDS}s -c statement_timeout={STATEMENT_SECONDS}s"
+            f" -c idle_in_transaction_session_timeout={2 * STATEMENT_SECONDS}s",
+            # A server that vanished without a word is noticed in seconds, not in a quarter of an hour.
+            "tcp_user_timeout": STATEMENT_SECONDS * 1000,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 2,
+        },
     )
 
 
 def _sqlite_engine(url: str) -> Engine:
-    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
+    engine = create_engine(
+        url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS}, pool_timeout=POOL_WAIT_SECONDS
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:

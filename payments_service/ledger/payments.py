@@ -106,9 +106,12 @@ def refund(session: Session, provider: str, gateway_refund_id: str) -> Refund | 
 
 
 def amount_refunded(session: Session, payment: Payment) -> Money:
-    """What went back for good: the sum of completed refunds."""
-    query = select(func.coalesce(func.sum(Refund.amount), 0)).where(
-        Refund.payment_id == payment.id, Refund.status == RefundStatus.COMPLETED
+    """What went back for good of the attempt that paid; a duplicate that was returned took nothing off it."""
+    query = (
+        select(func.coalesce(func.sum(Refund.amount), 0))
+        .join(PaymentAttempt, Refund.attempt_id == PaymentAttempt.id)
+        .where(Refund.payment_id == payment.id, Refund.status == RefundStatus.COMPLETED)
+        .where(PaymentAttempt.transaction_id == payment.transaction_id)
     )
     return Money(int(session.execute(query).scalar_one()), payment.currency)
 

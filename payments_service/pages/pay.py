@@ -100,14 +100,14 @@ def _render(found: HostedPage, words: Words, checkout: CheckoutPage | None) -> R
 
 
 def _facts(found: HostedPage, checkout: CheckoutPage | None, return_url: str) -> dict[str, Any]:
-    """What the page's script has to know; personal data only where the payment can be made."""
+    """What the page's script has to know."""
     payment = found.payment
     facts: dict[str, Any] = {
         "status": payment.status.value,
         "statusUrl": f"/api/payment/status/{payment.gateway}/{payment.id}",
         "returnUrl": return_url,
     }
-    if checkout is None or found.payer is None:
+    if checkout is None:
         return facts
     return {
         **facts,
@@ -121,9 +121,7 @@ def _facts(found: HostedPage, checkout: CheckoutPage | None, return_url: str) ->
             "currency": payment.amount.currency,
             "merchant": services().settings.merchant_name,
             "description": payment.description or "",
-            "name": found.payer.name,
-            "email": found.payer.email,
-            "phone": found.payer.phone,
+            "name": found.payer_name,
             "secondsLeft": int(found.time_left.total_seconds()),
         },
     }

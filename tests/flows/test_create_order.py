@@ -1,5 +1,7 @@
 """create_order: intent before the call, one answer after it, and the truth when there is none."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from payments_service.errors import OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
@@ -155,6 +157,62 @@ def test_an_order_whose_address_is_lost_is_replaced_once_and_watched_to_its_end(
     sync.settle(db, gateway, opened.id, lost.id, gateway.fetch_payment(wire(lost), Deadline(5)), BELL)
     payment = ledger.payment(opened.id)
     assert (payment.status, payment.order_id) == ("completed", second)
+
+
+def test_when_two_addresses_are_lost_nobody_is_told_that_the_order_is_open(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    gateway.tells_checkout_again = False
+    gateway.create_error = OutcomeUnknown("reset")
+    with pytest.raises(CreateOrderFailed) as raised:
+        buy(db, gateway)
+    assert raised.value.code == "outcome_unknown"
+    assert gateway.calls.count("create_order") == 2
+
+
+def test_an_answer_that_comes_after_a_takeover_is_not_written(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    def take_over(_gateway_order_id: str, _order: NewOrder) -> None:
+        with db.begin() as session:
+            session.get_one(PaymentOrder, ledger.only_order().id).generation = 2
+
+    gateway.during_create = take_over
+    with pytest.raises(CreateOrderFailed):
+        buy(db, gateway)
+    assert ledger.only_order().gateway_order_id is None
+    assert ledger.only_payment().status == "initiated"
+
+
+def test_held_money_that_overtakes_our_own_answer_is_captured(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    def hold(gateway_order_id: str, _order: NewOrder) -> None:
+        gateway.held("pay_1", PRICE)
+        event = gateway.event(
+            order=gateway_order_id, status="authorized", attempt="authorized", amount=PRICE.minor
+        )
+        webhook.receive(db, gateway, GENUINE, event)
+
+    gateway.during_create = hold
+    assert buy(db, gateway).status is PaymentStatus.COMPLETED
+    assert gateway.calls.count("capture pay_1") == 1
+
+
+def test_an_intent_that_never_reached_the_gateway_ends_when_its_time_is_over(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    gateway.create_error, gateway.fetch_error = OutcomeUnknown("reset"), UnknownAtGateway("none")
+    with pytest.raises(CreateOrderFailed):
+        buy(db, gateway)
+    payment = ledger.only_payment()
+    assert status(db, "fake", [gateway], str(payment.id), "r").status is PaymentStatus.INITIATED
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    with db.begin() as session:
+        found = payments.lock(session, payment.id)
+        found.expires_at, found.asked_at = hour_ago, hour_ago
+        payments.current_order(session, payment.id).leased_until = hour_ago
+    assert status(db, "fake", [gateway], str(payment.id), "r").status is PaymentStatus.FAILED
 
 
 def test_the_lost_order_is_asked_about_together_with_the_current_one(

@@ -3,9 +3,11 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from threading import Barrier
+from threading import Barrier, Event
+from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from payments_service.errors import (
     MissingCredentials,
@@ -14,8 +16,8 @@ from payments_service.errors import (
     StoreUnavailable,
     Unavailable,
 )
-from payments_service.flows import record, sync, webhook
-from payments_service.gateways.base import NewOrder, OrderRef
+from payments_service.flows import record, status, sync, webhook
+from payments_service.gateways.base import Deadline, NewOrder, OrderRef
 from payments_service.ledger import payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
@@ -82,22 +84,52 @@ def test_different_events_of_one_fact_at_once_complete_the_payment_once(
 
 
 def test_an_event_and_the_answer_that_makes_its_order_ours_never_miss_each_other(
-    db: Database, gateway: FakeGateway, ledger: Ledger
+    db: Database, gateway: FakeGateway, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both in flight at once, many times over: whoever is second must see the other."""
-    with ThreadPoolExecutor(4) as pool:
-        for _ in range(25):
-            deliveries = []
+    """The webhook has looked and found no such order; our answer is written before the webhook commits."""
+    looked, answered = Event(), Event()
+    find = payments.order_by_reference
 
-            def pay(gateway_order_id: str, _order: NewOrder, deliveries: list[object] = deliveries) -> None:
-                event = gateway.event(order=gateway_order_id, status="completed", amount=PRICE.minor)
-                deliveries.append(pool.submit(webhook.receive, db, gateway, GENUINE, event))
+    def slow_find(*args: Any, **options: Any) -> Any:
+        found = find(*args, **options)
+        looked.set()
+        answered.wait(1)
+        return found
 
-            gateway.during_create = pay
-            opened = buy(db, gateway)
-            for delivery in deliveries:
-                delivery.result()
-            assert ledger.payment(opened.id).status == "completed"
+    monkeypatch.setattr(payments, "order_by_reference", slow_find)
+    with ThreadPoolExecutor(1) as pool:
+        deliveries = []
+
+        def pay(gateway_order_id: str, _order: NewOrder) -> None:
+            event = gateway.event(order=gateway_order_id, status="completed", amount=PRICE.minor)
+            deliveries.append(pool.submit(webhook.receive, db, gateway, GENUINE, event))
+            looked.wait(3)
+
+        gateway.during_create = pay
+        opened = buy(db, gateway)
+        answered.set()
+        deliveries[0].result()
+    assert ledger.payment(opened.id).status == "completed"
+
+
+def test_news_of_an_order_that_was_lost_while_it_waited_for_the_lock_ends_nothing(
+    db: Database, gateway: FakeGateway, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = buy(db, gateway)
+    wire_id = ledger.only_order().wire_id
+    lock = payments.lock
+
+    def lose_it_first(session: Any, payment_id: Any) -> Any:
+        monkeypatch.setattr(payments, "lock", lock)
+        if not db.is_sqlite:  # SQLite has one writer: there nobody can come in between
+            with db.begin() as other:
+                payments.current_order(other, payment_id).status = "lost"
+        return lock(session, payment_id)
+
+    monkeypatch.setattr(payments, "lock", lose_it_first)
+    event = gateway.event(wire=wire_id, status="expired", attempt="none", amount=PRICE.minor)
+    webhook.receive(db, gateway, GENUINE, event)
+    assert ledger.payment(opened.id).status == ("expired" if db.is_sqlite else "pending")
 
 
 def test_an_older_event_is_kept_and_changes_nothing(
@@ -280,6 +312,88 @@ def test_a_hold_that_was_released_uncaptured_fails_the_payment_and_a_later_succe
     gateway.paid("pay_2", PRICE)
     sync.refresh(db, gateway, opened.id, Bell("status", "r"), sync.Deadline(5))
     assert ledger.payment(opened.id).status == "completed"
+
+
+def test_an_event_that_needs_the_gateways_word_waits_until_it_is_had(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = buy(db, gateway)
+    gateway.fetch_error = Unavailable("away")
+    event = gateway.event(order=opened.order_id, status="completed", amount=44900)
+    webhook.receive(db, gateway, GENUINE, event)
+    assert [(row.outcome, row.processed) for row in ledger.inbox()] == [("waiting", False)]
+    gateway.fetch_error = None
+    gateway.paid("pay_1", Money(44900))
+    webhook.receive(db, gateway, GENUINE, event + b" ")
+    assert [row.outcome for row in ledger.inbox()] == ["waiting", "applied"]
+    assert ledger.payment(opened.id).status == "completed"
+
+
+def test_a_return_of_a_duplicate_takes_nothing_off_what_was_paid(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = buy(db, gateway)
+    for payment_id in ("pay_1", "pay_2"):
+        event = gateway.event(
+            order=opened.order_id, status="completed", payment=payment_id, amount=PRICE.minor
+        )
+        webhook.receive(db, gateway, GENUINE, event)
+    gateway.paid("pay_1", PRICE)
+    gateway.refunds = (gateway.refund("rf_2", "pay_2", PRICE), gateway.refund("rf_1", "pay_1", Money(100)))
+    sync.refresh(db, gateway, opened.id, Bell("verify", "r"), Deadline(5))
+    assert status.by_id(db, opened.id).amount_refunded == Money(100)
+
+
+def test_held_money_of_a_payment_under_review_is_not_captured(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = buy(db, gateway)
+    gateway.held("pay_1", PRICE)
+    with db.begin() as session:
+        payments.lock(session, opened.id).review = "amount_mismatch"
+    sync.refresh(db, gateway, opened.id, Bell("verify", "r"), Deadline(5))
+    assert "capture pay_1" not in gateway.calls
+
+
+def test_older_proof_of_a_release_does_not_end_a_newer_hold(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = buy(db, gateway)
+    with db.read() as session:
+        order = payments.current_order(session, opened.id)
+    gateway.status = PaymentStatus.PENDING
+    gateway.attempts = (gateway.attempt("pay_1", AttemptStatus.VOIDED, PRICE),)
+    old_news = gateway.fetch_payment(OrderRef(order.wire_id), Deadline(5))
+    gateway.held("pay_2", PRICE)
+    newer_news = gateway.fetch_payment(OrderRef(order.wire_id), Deadline(5))
+    for snapshot in (newer_news, old_news):
+        sync.settle(db, gateway, opened.id, order.id, snapshot, Bell("status", "r"))
+    assert ledger.payment(opened.id).status == "authorized"
+
+
+def test_trouble_of_the_store_in_the_middle_of_an_effect_is_not_acknowledged(
+    db: Database, gateway: FakeGateway, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = buy(db, gateway)
+
+    def lose_the_store(*_: object) -> None:
+        raise OperationalError("SELECT 1", {}, Exception("gone"))
+
+    monkeypatch.setattr(record, "refunds", lose_the_store)
+    event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor)
+    with pytest.raises(StoreUnavailable):
+        webhook.receive(db, gateway, GENUINE, event)
+    assert ledger.inbox() == []
+
+
+def test_a_surprise_after_the_event_was_stored_is_no_reason_to_have_it_sent_again(
+    db: Database, gateway: FakeGateway, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = buy(db, gateway)
+    monkeypatch.setattr(gateway, "fetch_payment", _explode)
+    event = gateway.event(order=opened.order_id, status="completed", amount=44900)
+    webhook.receive(db, gateway, GENUINE, event)
+    assert [row.outcome for row in ledger.inbox()] == ["waiting"]
 
 
 def test_a_second_success_is_flagged_and_completes_nothing_twice(

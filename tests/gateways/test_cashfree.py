@@ -98,11 +98,8 @@ def test_each_write_has_exactly_the_documented_body_and_headers(talk: Talk) -> N
 def test_the_key_of_an_order_follows_from_its_id_and_a_refund_has_none(talk: Talk) -> None:
     gateway, line = talk()
     for wire_id in (WIRE_ID, WIRE_ID, WIRE_ID[::-1]):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(cashfree_wire, "WIRE_ID", wire_id, raising=False)
-            order = replace(contract.new_order(PAID.amount), wire_id=wire_id)
-            line.answer = Reply.of(cashfree_wire.order(PAID.but(wire_id=wire_id)))
-            gateway.create_order(order, Deadline(5))
+        line.answer = Reply.of(cashfree_wire.order(PAID.but(wire_id=wire_id)))
+        gateway.create_order(replace(contract.new_order(PAID.amount), wire_id=wire_id), Deadline(5))
     keys = [request.headers["x-idempotency-key"] for request in line.requests]
     assert keys[0] == keys[1] != keys[2]
     assert [str(uuid.UUID(key)) for key in keys] == keys

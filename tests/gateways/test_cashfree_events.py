@@ -63,8 +63,8 @@ def test_a_verified_vector_is_believed_byte_for_byte_and_nothing_else(name: str)
     assert hashlib.sha256(raw).hexdigest() == vector["body_sha256"]
     headers = {"x-webhook-signature": vector["signature"], "x-webhook-timestamp": vector["timestamp"]}
     told = gateway("newer-secret", vector["secret"]).read_webhook(headers, raw)
-    if "payment" in json.loads(raw)["data"] or "payment" not in told.type.lower():
-        assert told.kind not in (EventKind.UNKNOWN, EventKind.UNREADABLE)
+    is_whole = name != "v1_minimal"  # that one tells of a payment without telling which
+    assert (told.kind is not EventKind.UNREADABLE) is is_whole
     for wrong in (
         {"x-webhook-timestamp": str(int(vector["timestamp"]) + 1)},
         {"x-webhook-signature": signature(vector["secret"], vector["timestamp"] + ".", raw)},
@@ -74,8 +74,8 @@ def test_a_verified_vector_is_believed_byte_for_byte_and_nothing_else(name: str)
         with pytest.raises(SignatureInvalid):
             gateway(vector["secret"]).read_webhook({**headers, **wrong}, raw)
     if vector["reserialised_json_rejected"]:
+        again = json.dumps(json.loads(raw), separators=(",", ":")).encode()
         with pytest.raises(SignatureInvalid):
-            again = json.dumps(json.loads(raw), separators=(",", ":")).encode()
             gateway(vector["secret"]).read_webhook(headers, again)
 
 
@@ -118,7 +118,7 @@ EXPECTED = {
     "2022-09-01/payment_failed": (P.PENDING, A.FAILED, 180, 180, "net_banking", "GATEWAY_ERROR"),
     "2025-01-01/payment_failed": (P.PENDING, A.FAILED, 180, 180, "net_banking", "GATEWAY_ERROR"),
     "2022-09-01/payment_user_dropped": (P.PENDING, A.FAILED, 100, 100, "upi", None),
-    "2025-01-01/payment_user_dropped": (P.PENDING, A.FAILED, 100, 100, "upi", None),
+    "2025-01-01/payment_user_dropped": (P.PENDING, A.FAILED, 149950, 149950, "upi", None),
 }
 
 

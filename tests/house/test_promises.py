@@ -97,6 +97,40 @@ def test_production_needs_its_settings_and_refuses_the_simulators() -> None:
     assert {"RAZORPAY_KEY_SECRET", "RAZORPAY_WEBHOOK_SECRET", "RAZORPAY_API_URL"} <= set(raised.value.errors)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FRONTEND_URL", "https://*"),
+        ("FRONTEND_URL", "https://*.example.com"),
+        ("FRONTEND_URL", "https://shop.example.com:443"),
+        ("FRONTEND_URL", "https://shop.example.com/path"),
+        ("FRONTEND_URL", "http://shop.example.com"),
+        ("BACKEND_URL", "http://["),
+        ("BACKEND_URL", "http://pay.example.com"),
+        ("RETURN_URL", "http://shop.example.com/done"),
+        ("SECRET_KEY", "development-only-secret"),
+        ("RAZORPAY_WEBHOOK_SECRET", ","),
+        ("RAZORPAY_API_URL", "http://127.0.0.1:8090/razorpay"),
+    ],
+)
+def test_production_refuses_what_would_be_a_hole(name: str, value: str) -> None:
+    good = {
+        "FRONTEND_URL": "https://shop.example.com",
+        "BACKEND_URL": "https://pay.example.com",
+        "MERCHANT_NAME": "Shop",
+        "DATABASE_URL": "sqlite:///x.db",
+        "SECRET_KEY": "sixteen-characters-or-more",
+        "RAZORPAY_KEY_ID": "rzp_live_1",
+        "RAZORPAY_KEY_SECRET": "s",
+        "RAZORPAY_WEBHOOK_SECRET": "slash/,other",
+    }
+    [(_, config)] = Settings.from_environment(good).gateways
+    assert config.webhook_secrets == ("slash/", "other")
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environment({**good, name: value})
+    assert list(raised.value.errors) == [name]
+
+
 @pytest.mark.parametrize("name", settings_module.NOT_BUILT_YET)
 def test_a_setting_whose_part_does_not_exist_yet_stops_the_start(name: str) -> None:
     with pytest.raises(SettingsError, match=f"{name}: is not supported yet"):

@@ -23,7 +23,7 @@ from payments_service.gateways.base import (
 )
 from payments_service.gateways.signatures import sha256_hex
 from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus
+from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 
 
 class FakeGateway(Gateway):
@@ -48,6 +48,7 @@ class FakeGateway(Gateway):
         self.attempts: tuple[AttemptSnapshot, ...] = ()
         self.amount: Money | None = None
         self.tells_checkout_again = True
+        self.refunds: tuple[RefundSnapshot, ...] = ()
         self.owner_of_payment_id: OrderRef | None = None
 
     @property
@@ -83,6 +84,7 @@ class FakeGateway(Gateway):
             amount=amount,
             observed_at=observed_at,
             attempts=self.attempts,
+            refunds=self.refunds,
             fetched=True,
             checkout=Checkout(gateway_order_id, "created", amount, {"key": "k"})
             if self.tells_checkout_again
@@ -108,20 +110,18 @@ class FakeGateway(Gateway):
     def reread_webhook(self, event_id: str, raw_body: bytes) -> WebhookEvent:
         body = json.loads(raw_body)
         order = OrderRef(body.get("wire", ""), body.get("order"))
-        attempt = AttemptSnapshot(
-            body.get("payment", "pay_1"),
-            AttemptStatus(body.get("attempt", "succeeded")),
-            body.get("attempt", "succeeded"),
-            Money(body.get("paid", body["amount"])),
-            "upi",
-        )
+        word = body.get("attempt", "succeeded")
+        amount = Money(body.get("paid", body["amount"]))
+        attempts = ()
+        if word != "none":
+            attempts = (self.attempt(body.get("payment", "pay_1"), AttemptStatus(word), amount),)
         snapshot = PaymentSnapshot(
             order=order,
             status=PaymentStatus(body["status"]),
             gateway_status=body["status"],
             amount=Money(body["amount"]),
             observed_at=datetime.fromisoformat(body["at"]) if "at" in body else datetime.now(UTC),
-            attempts=(attempt,) if body.get("attempt", "succeeded") != "none" else (),
+            attempts=attempts,
         )
         if body.get("wake_up"):
             claims = PaymentStatus(body["status"])
@@ -154,6 +154,10 @@ class FakeGateway(Gateway):
     @staticmethod
     def attempt(transaction_id: str, status: AttemptStatus, amount: Money) -> AttemptSnapshot:
         return AttemptSnapshot(transaction_id, status, status.value, amount, "upi")
+
+    @staticmethod
+    def refund(refund_id: str, transaction_id: str, amount: Money) -> RefundSnapshot:
+        return RefundSnapshot(refund_id, None, transaction_id, RefundStatus.COMPLETED, "processed", amount)
 
     @staticmethod
     def event(**body: Any) -> bytes:

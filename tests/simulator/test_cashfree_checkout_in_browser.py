@@ -1,0 +1,126 @@
+"""The stand-in for cashfree.js in a real browser, on a shop of another origin."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.simulator.conftest import session
+from tests.simulator.test_cashfree import HEADERS, ORDER
+
+SHOP = """<!doctype html><title>Shop</title><link rel="icon" href="data:,">
+<script src="%s/cashfree/pg/cashfree.js"></script>
+<script>
+  window.seen = [];
+  window.open_checkout = function (options) {
+    Cashfree({ mode: "sandbox" }).checkout(options).then(function (answer) { window.seen.push(answer); });
+  };
+</script>"""
+
+
+@pytest.fixture
+def shop(base: str) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            html = (SHOP % base).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(html)))
+            self.end_headers()
+            self.wfile.write(html)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield f"http://localhost:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def open_checkout(screen: Page, shop: str, base: str) -> Callable[..., None]:
+    """Opens the checkout of an order that returns to the shop, with an {order_id} in its address."""
+    with session() as http:
+        order = {**ORDER, "order_meta": {"return_url": f"{shop}/back?order={{order_id}}&a=1"}}
+        made = http.post(f"{base}/cashfree/pg/orders", json=order, headers=HEADERS).json()
+    screen.goto(shop)
+
+    def run(**options: str) -> None:
+        given = {"paymentSessionId": made["payment_session_id"], **options}
+        screen.evaluate("options => window.open_checkout(options)", given)
+
+    return run
+
+
+def answer(page: Page) -> dict:
+    page.wait_for_function("window.seen.length >= 1")
+    [seen] = json.loads(page.evaluate("JSON.stringify(window.seen)"))
+    return seen
+
+
+def test_the_checkout_takes_the_place_of_the_shop_and_returns_with_the_order_id(screen, shop, open_checkout):
+    open_checkout(redirectTarget="_self")
+    screen.locator("#pay-upi").click()
+    screen.wait_for_url(f"{shop}/back?order=psv_1&a=1")
+
+
+def test_the_page_may_wish_for_another_return_address(screen, shop, open_checkout):
+    open_checkout(returnUrl=f"{shop}/elsewhere")
+    screen.locator("#pay-upi").click()
+    screen.wait_for_url(f"{shop}/elsewhere")
+
+
+def test_an_overlay_tells_that_the_payment_is_finished(screen, control, open_checkout):
+    open_checkout(redirectTarget="_modal")
+    frame = screen.frame_locator("[data-testid=cashfree-checkout-frame]")
+    frame.locator("#upi-id").fill("testfailure@gocash")
+    frame.locator("#pay-upi").click()
+    expect(frame.locator("#message")).to_contain_text("You can try again")
+    frame.locator("#upi-id").fill("testsuccess@gocash")
+    frame.locator("#pay-upi").click()
+    assert "paymentDetails" in answer(screen)
+    expect(screen.get_by_test_id("cashfree-checkout-frame")).to_have_count(0)
+    assert control.order("psv_1")["status"] == "PAID"
+
+
+def test_an_overlay_that_is_closed_is_an_error(screen, open_checkout):
+    open_checkout(redirectTarget="_modal")
+    screen.frame_locator("[data-testid=cashfree-checkout-frame]").locator("#close-checkout").click()
+    assert answer(screen)["error"]["code"] == "payment_aborted"
+
+
+def test_a_bank_that_stays_silent_is_waited_for(screen, shop, control, open_checkout):
+    open_checkout()
+    screen.locator("#upi-id").fill("testtimeoutbank@gocash")
+    screen.locator("#pay-upi").click()
+    expect(screen.locator("#message")).to_contain_text("Waiting for your bank")
+    control.move("psv_1", "success")
+    screen.wait_for_url(f"{shop}/back?order=psv_1&a=1")
+
+
+def test_an_attempt_can_be_given_up_at_the_bank(screen, control, open_checkout):
+    open_checkout()
+    screen.locator("#tab-netbanking summary").click()
+    screen.locator("#pay-bank").click()
+    screen.locator("#drop").click()
+    expect(screen.locator("#message")).to_contain_text("You can try again")
+    assert [a["status"] for a in control.order("psv_1")["attempts"]] == ["USER_DROPPED"]
+
+
+def test_a_session_that_nobody_knows_or_that_is_paid_is_refused(screen, control, complaints, open_checkout):
+    control.move("psv_1", "success")
+    open_checkout()
+    expect(screen.locator("#checkout-error")).to_have_text("This order is PAID.")
+    complaints.clear()  # Chromium tells every 400
+
+
+@pytest.mark.parametrize("options", [{"paymentSessionId": ""}, {"redirectTarget": "_nowhere"}])
+def test_wrong_options_are_an_error(screen, open_checkout, options):
+    open_checkout(**options)
+    assert set(answer(screen)) == {"error"}
