@@ -6,6 +6,7 @@ payments/online/webhooks/overview, payments/online/refunds. The official SDK nev
 """
 
 import json
+import re
 import unicodedata
 import uuid
 from collections.abc import Mapping
@@ -36,6 +37,7 @@ from payments_service.gateways.base import (
     RefundSnapshot,
     VerifyField,
     WebhookEvent,
+    WrongVariable,
     variable,
 )
 from payments_service.gateways.http import ErrorFacts, GatewaySession, decimal_json, reading_answer
@@ -130,6 +132,14 @@ class CashfreeConfig:
     webhook_scheme: str = variable(
         "CASHFREE_WEBHOOK_SCHEME", default=STANDARD, choices=(STANDARD, SHA256_FIELDS)
     )
+
+    def __post_init__(self) -> None:
+        if not self.app_secrets:
+            raise WrongVariable("CASHFREE_APP_SECRET", "must be a secret, or several: new,old")
+        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", self.api_version):
+            raise WrongVariable(
+                "CASHFREE_API_VERSION", "must be a version as Cashfree names them: 2025-01-01"
+            )
 
     @property
     def api_url(self) -> str:

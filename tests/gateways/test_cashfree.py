@@ -12,6 +12,7 @@ from payments_service.errors import GatewayError, OutcomeUnknown, Rejected, Unav
 from payments_service.gateways.base import Deadline, OrderRef, PaymentSnapshot
 from payments_service.gateways.cashfree import CashfreeGateway
 from payments_service.money import Money
+from payments_service.settings import Settings, SettingsError
 from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 from tests.gateways import cashfree_wire
 from tests.gateways.cashfree_wire import (
@@ -26,6 +27,7 @@ from tests.gateways.cashfree_wire import (
 from tests.gateways.hooks import CUSTOMER, REFUND_ID, WIRE_ID
 from tests.gateways.test_cashfree_contract import TestCashfreeContract as Contract
 from tests.gateways.wire import Answer, Reply, Trouble, Wire, wire
+from tests.support.environment import environment
 
 contract = Contract()
 PAID = Contract.paid
@@ -166,6 +168,13 @@ def test_the_setting_decides_host_and_mode() -> None:
     assert (
         contract.config("http://localhost:9/pg/", environment="production").api_url == "http://localhost:9/pg"
     )
+
+
+@pytest.mark.parametrize("wrong", [{"CASHFREE_APP_SECRET": ","}, {"CASHFREE_API_VERSION": "v3"}])
+def test_a_setting_that_cannot_work_stops_the_start(wrong: dict[str, str]) -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environment(environment(database_url="sqlite:///x.db", **wrong))
+    assert set(raised.value.errors) == set(wrong)
 
 
 def test_the_session_opens_the_checkout_and_is_not_shown(talk: Talk) -> None:
