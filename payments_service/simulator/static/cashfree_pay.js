@@ -125,4 +125,6 @@
       action();
     }
   });
+
+  document.body.inert = false; // nobody can press a button before it does something
 })();

@@ -116,4 +116,6 @@
   if (methods && data.method && document.getElementById("tab-" + data.method)) {
     document.getElementById("tab-" + data.method).open = true;
   }
+
+  document.body.inert = false; // nobody can press a button before it does something
 })();
