@@ -97,6 +97,7 @@ class House:
         """kill -9, the workers too: nobody gets to say goodbye."""
         if self.service:
             _kill(self.service, signal.SIGKILL)
+        self.http.close()  # its connections died with it
 
     def kill_simulator(self) -> None:
         if self.simulator:
