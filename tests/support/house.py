@@ -16,7 +16,7 @@ import requests
 
 from payments_service.ledger.db import Database
 from tests.support.environment import environment
-from tests.support.ports import free_port, wait_for_port
+from tests.support.ports import free_port, wait_for_port, wait_for_silence
 
 ROOT = Path(__file__).parents[2]
 CUSTOMER = {"name": "Asha Rao", "email": "asha@example.com", "phone": "9876543210"}
@@ -97,6 +97,7 @@ class House:
         """kill -9, the workers too: nobody gets to say goodbye."""
         if self.service:
             _kill(self.service, signal.SIGKILL)
+            wait_for_silence(urlsplit(self.url).port or 0)
         self.http.close()  # its connections died with it
 
     def kill_simulator(self) -> None:

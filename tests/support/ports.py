@@ -12,12 +12,23 @@ def free_port() -> int:
         return port
 
 
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_for_silence(port: int, seconds: float = 20) -> None:
+    """Until nobody listens any more: killed workers keep a shared socket a moment longer than their master."""
+    ends = time.monotonic() + seconds
+    while is_open(port):
+        if time.monotonic() > ends:
+            raise TimeoutError(f"somebody still listens on {port} after {seconds} s")
+        time.sleep(0.05)
+
+
 def wait_for_port(port: int, process: "subprocess.Popen[bytes]", seconds: float = 20) -> None:
     ends = time.monotonic() + seconds
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+    while not is_open(port):
         if process.poll() is not None:
             raise RuntimeError(f"the process ended with {process.returncode} before it listened")
         if time.monotonic() > ends:
