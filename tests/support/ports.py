@@ -18,7 +18,7 @@ def is_open(port: int) -> bool:
 
 
 def wait_for_silence(port: int, seconds: float = 20) -> None:
-    """Until nobody listens any more: killed workers keep a shared socket a moment longer than their master."""
+    """Until nobody listens any more: killed workers keep a socket a moment longer than their master."""
     ends = time.monotonic() + seconds
     while is_open(port):
         if time.monotonic() > ends:
