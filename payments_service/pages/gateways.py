@@ -1,7 +1,8 @@
 """What a page must know of a gateway: one row each, keyed by provider, and one small script in static/.
 
 Sources: Razorpay docs payment-gateway/web-integration/standard/integration-steps; what its checkout.js
-loads and calls: razorpay/razorpay-magento etc/csp_whitelist.xml and issues 199, 537 and 542 (2026-06).
+loads and calls: razorpay/razorpay-magento etc/csp_whitelist.xml and issues 199, 537 and 542 (2026-06);
+PhonePe docs website/standard-checkout/invoke-iframe.
 """
 
 from collections.abc import Mapping
@@ -32,8 +33,9 @@ class Sources:
 class GatewayRow:
     """The facts of one provider.
 
-    `scripts` are the gateway's own, by mode; `stand_in_script` is the path below an API address that is
-    not the gateway's. `order_fields` are the members of create-order's answer that `opener` needs.
+    `scripts` are the gateway's own, by mode, where it has any; `stand_in_script` is the path below an API
+    address that is not the gateway's. `order_fields` are the members of create-order's answer that `opener`
+    needs.
     """
 
     label: str
@@ -64,6 +66,33 @@ ROWS: Mapping[str, GatewayRow] = {
         ),
         opener="razorpay.js",
         order_fields=("razorpayKey",),
+    ),
+    "phonepe": GatewayRow(
+        label="PhonePe",
+        domain="phonepe.com",
+        scripts={
+            "test": "https://mercury-stg.phonepe.com/web/bundle/checkout.js",
+            "live": "https://mercury.phonepe.com/web/bundle/checkout.js",
+        },
+        stand_in_script="/web/bundle/checkout.js",
+        sources=Sources(
+            script=("https://mercury.phonepe.com", "https://mercury-stg.phonepe.com"),
+            style=("'unsafe-inline'",),
+            frame=("https://*.phonepe.com",),
+            connect=("https://*.phonepe.com",),
+            image=("https://*.phonepe.com",),
+        ),
+        opener="phonepe.js",
+        order_fields=("redirectUrl",),
+    ),
+    "phonepe_v1": GatewayRow(
+        label="PhonePe",
+        domain="phonepe.com",
+        scripts={},
+        stand_in_script="",
+        sources=Sources(),
+        opener="phonepe.js",
+        order_fields=("redirectUrl",),
     ),
     "cashfree": GatewayRow(
         label="Cashfree",
@@ -100,9 +129,9 @@ def checkout_page(gateway: Gateway, mode: str, checkout: Mapping[str, Any]) -> C
     row = ROWS.get(gateway.provider)
     if row is None:
         return None
-    script, sources = row.scripts[mode], row.sources
+    script, sources = row.scripts.get(mode, ""), row.sources
     api_url: str = gateway.config.api_url
-    if not _is_official(row, api_url):
+    if row.scripts and not _is_official(row, api_url):
         script, sources = api_url.rstrip("/") + row.stand_in_script, Sources.all_from(_origin(api_url))
     order = {name: checkout[name] for name in row.order_fields}
     return CheckoutPage(row.label, script, row.opener, sources, order)

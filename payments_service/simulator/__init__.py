@@ -13,12 +13,13 @@ from payments_service.simulator.cashfree import CashfreeSimulator
 from payments_service.simulator.control import Control
 from payments_service.simulator.deliveries import Deliveries
 from payments_service.simulator.faults import DropConnections, Faults, FaultyViews
+from payments_service.simulator.phonepe import PhonePeSimulator
 from payments_service.simulator.razorpay import RazorpaySimulator
 from payments_service.simulator.world import World
 
 DEFAULT_WEBHOOKS = "http://127.0.0.1:5000/api/webhook"
 # A further gateway is one more line here.
-GATEWAYS = (RazorpaySimulator, CashfreeSimulator)
+GATEWAYS = (RazorpaySimulator, PhonePeSimulator, CashfreeSimulator)
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,8 @@ class GatewayHooks:
     body_is_signed: ClassVar[bool] = True
     wakes: ClassVar[frozenset[str]] = frozenset()
     """Events that say too little for a snapshot and only wake, although their body is signed."""
+    kept: ClassVar[frozenset[str]] = frozenset()
+    """Events of which nothing is believed and after which there is nothing to ask: they are stored."""
     credential_headers: ClassVar[tuple[str, ...]]
 
     # ── hooks ───────────────────────────────────────────────────────────────────────────────────────

@@ -133,7 +133,7 @@
   }
 
   function load() {
-    if (window.gatewayCheckout.isLoaded()) {
+    if (window.gatewayCheckout.isLoaded() || !facts.script) {
       open();
       return;
     }
@@ -148,18 +148,31 @@
       if (window.gatewayCheckout.isLoaded()) {
         open();
       } else {
-        cannotLoad();
+        goWithoutScript();
       }
     };
     script.onerror = function () {
       clearTimeout(slow);
       script.remove();
-      cannotLoad();
+      goWithoutScript();
     };
     document.head.appendChild(script);
   }
 
+  // Where the gateway's script is a convenience only, its absence keeps nobody from paying.
+  function goWithoutScript() {
+    if (window.gatewayCheckout.needsScript === false) {
+      open();
+    } else {
+      cannotLoad();
+    }
+  }
+
   function tellSlow() {
+    if (window.gatewayCheckout.needsScript === false) {
+      open();
+      return;
+    }
     say("Still opening " + facts.label, "Your connection seems slow. It opens as soon as it has arrived.");
   }
 

@@ -1,0 +1,378 @@
+"""PhonePe V1: the pay page by REST with a salt key, callbacks with a signed body.
+
+Documents (developer.phonepe.com/v1/reference): pay-api-1, check-status-api-1, refund-8,
+server-to-server-callback-5, ui-callback-1; v1/docs: pg-standard-checklist, uat-testing, late-authorization.
+For merchants who still have their keys; new ones get V2, `phonepe`.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from payments_service.errors import (
+    GatewayError,
+    MissingCredentials,
+    OutcomeUnknown,
+    Rejected,
+    SignatureInvalid,
+    UnknownAtGateway,
+)
+from payments_service.gateways.base import (
+    REFUND_PREFIX,
+    AttemptSnapshot,
+    Checkout,
+    Deadline,
+    EventKind,
+    Gateway,
+    NewOrder,
+    NewRefund,
+    OrderRef,
+    PaymentSnapshot,
+    RefundRef,
+    RefundSnapshot,
+    VerifyField,
+    WebhookEvent,
+    WrongVariable,
+    variable,
+)
+from payments_service.gateways.http import ErrorFacts, GatewaySession, decimal_json, reading_answer
+from payments_service.gateways.signatures import any_same, password_headers, same, sha256_hex
+from payments_service.money import Money
+from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
+
+# The member `code` decides; `success` only says that the request was understood.
+ORDER_STATUS = {
+    "PAYMENT_INITIATED": PaymentStatus.PENDING,
+    "PAYMENT_PENDING": PaymentStatus.PENDING,
+    "INTERNAL_SERVER_ERROR": PaymentStatus.PENDING,  # "does not indicate a failed payment"
+    "PAYMENT_SUCCESS": PaymentStatus.COMPLETED,  # together with the state COMPLETED only
+    "PAYMENT_ERROR": PaymentStatus.FAILED,
+    "PAYMENT_DECLINED": PaymentStatus.FAILED,
+    "TIMED_OUT": PaymentStatus.FAILED,
+}
+ATTEMPT_STATUS = {
+    "PENDING": AttemptStatus.PENDING,
+    "COMPLETED": AttemptStatus.SUCCEEDED,
+    "FAILED": AttemptStatus.FAILED,
+}
+REFUND_STATUS = {
+    "PAYMENT_PENDING": RefundStatus.PENDING,
+    "INTERNAL_SERVER_ERROR": RefundStatus.PENDING,
+    "PAYMENT_SUCCESS": RefundStatus.COMPLETED,
+    "PAYMENT_ERROR": RefundStatus.FAILED,
+    "PAYMENT_DECLINED": RefundStatus.FAILED,
+    "TIMED_OUT": RefundStatus.FAILED,
+}
+INITIATED = "PAYMENT_INITIATED"
+COMPLETED_STATE = "COMPLETED"
+UNKNOWN_ID = "TRANSACTION_NOT_FOUND"
+ALREADY_THERE = "INVALID_TRANSACTION_ID"
+"""What an id that was used before is answered with (a malformed one too, which ours never are)."""
+REFUSALS = frozenset({"BAD_REQUEST", "AUTHORIZATION_FAILED", "KEY_NOT_CONFIGURED", ALREADY_THERE, UNKNOWN_ID})
+"""Codes that say something of the request and nothing of the money, with whatever HTTP status they come."""
+
+HOSTS = {
+    "sandbox": "https://api-preprod.phonepe.com/apis/pg-sandbox",
+    "production": "https://api.phonepe.com/apis/hermes",
+}
+MODES = {"sandbox": "test", "production": "live"}
+
+UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
+"""A callback says nothing of its age, and an old one can be sent again: it never counts as newer."""
+
+
+@dataclass(frozen=True)
+class PhonePeV1Config:
+    merchant_id: str = variable("PHONEPE_MERCHANT_ID")
+    salt_keys: tuple[str, ...] = variable("PHONEPE_SALT_KEY", secret=True, is_list=True)
+    """The newest first: that one signs our calls, all of them callbacks while a change is under way."""
+    salt_indexes: tuple[str, ...] = variable("PHONEPE_SALT_INDEX", is_list=True)
+    require_basic: str = variable("PHONEPE_V1_REQUIRE_BASIC", default="false", choices=("true", "false"))
+    webhook_users: tuple[str, ...] = variable("PHONEPE_WEBHOOK_USER", default="", is_list=True, shared=True)
+    webhook_passwords: tuple[str, ...] = variable(
+        "PHONEPE_WEBHOOK_PASS", default="", secret=True, is_list=True, shared=True
+    )
+    environment: str = variable("PHONEPE_ENV", default="sandbox", choices=tuple(HOSTS), shared=True)
+    other_url: str = variable("PHONEPE_API_URL", default="", is_url=True, shared=True)
+
+    def __post_init__(self) -> None:
+        if len(self.salts) != len(self.salt_keys) or len(self.salt_indexes) != len(self.salt_keys):
+            raise WrongVariable("PHONEPE_SALT_INDEX", "must be one for each PHONEPE_SALT_KEY, all different")
+        if len(self.webhook_users) not in (min(1, len(self.webhook_passwords)), len(self.webhook_passwords)):
+            raise WrongVariable("PHONEPE_WEBHOOK_USER", "must be one, or one for each PHONEPE_WEBHOOK_PASS")
+        if self.require_basic == "true" and not self.webhook_users:
+            raise WrongVariable("PHONEPE_V1_REQUIRE_BASIC", "needs PHONEPE_WEBHOOK_USER and _PASS")
+
+    @property
+    def salts(self) -> Mapping[str, str]:
+        """Salt keys by their index."""
+        return dict(zip(self.salt_indexes, self.salt_keys, strict=False))
+
+    @property
+    def api_url(self) -> str:
+        return (self.other_url or HOSTS[self.environment]).rstrip("/")
+
+
+class PhonePeV1Gateway(Gateway):
+    name: ClassVar[str] = "phonepe"
+    provider: ClassVar[str] = "phonepe_v1"
+    config_type: ClassVar[type] = PhonePeV1Config
+    verify_fields: ClassVar[tuple[VerifyField, ...]] = (VerifyField("orderId", aliases=("transactionId",)),)
+    minimum_amount: ClassVar[Money] = Money(100)
+    browser_knows_wire_id: ClassVar[bool] = True
+    order_id_names: ClassVar[tuple[str, ...]] = ("orderId", "transactionId")
+    payment_url_names: ClassVar[tuple[str, ...]] = ("paymentUrl",)
+    our_clock_expires: ClassVar[bool] = True
+
+    def __init__(self, config: PhonePeV1Config) -> None:
+        self.config = config
+        self.session = GatewaySession(self.provider, _read_error)
+        self.session.headers["Accept"] = "application/json"
+
+    @property
+    def mode(self) -> str:
+        return MODES[self.config.environment]
+
+    def create_order(self, order: NewOrder, deadline: Deadline) -> Checkout:
+        try:
+            answer = self._post("/pg/v1/pay", _order_body(order, self.config.merchant_id), deadline)
+        except Rejected as error:
+            if error.gateway_code == ALREADY_THERE:  # our wire id is used once, so that order is ours
+                raise OutcomeUnknown("An order with our id is there, and its address lost") from error
+            raise
+        with reading_answer(self.provider, of_write=True):
+            if answer["code"] != INITIATED:
+                raise ValueError("not initiated")
+            data = _named(answer["data"], order.wire_id)
+            return Checkout(
+                gateway_order_id=order.wire_id,  # PhonePe knows it by no other id
+                gateway_status=answer["code"],
+                amount=order.amount,  # the answer does not repeat it
+                fields={"redirectUrl": _address(data["instrumentResponse"]["redirectInfo"]["url"])},
+            )
+
+    def check_return(self, order: OrderRef, fields: Mapping[str, str]) -> None:
+        """The form of redirectMode POST is signed and can be replayed, that of REDIRECT is not signed at all:
+        nothing is believed, only a fetch tells."""
+
+    def fetch_payment(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
+        observed_at = datetime.now(UTC)
+        answer = self._get_status(order.wire_id, deadline)
+        with reading_answer(self.provider, of_write=False):
+            _named(answer["data"], order.wire_id)
+            return _snapshot(answer, observed_at, fetched=True)
+
+    def capture(self, transaction_id: str, amount: Money, deadline: Deadline) -> None:
+        raise Rejected(f"{self.provider} holds no money that could be captured")
+
+    def recognises_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> bool:
+        return "x-verify" in headers and b'"response"' in raw_body
+
+    def read_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> WebhookEvent:
+        """SHA-256 over the base64 text and the salt that the index names; Basic beside it, if wanted."""
+        given = headers.get("x-verify")
+        if not given:
+            raise MissingCredentials("The header X-VERIFY is missing")
+        self._check_basic(headers.get("authorization"))
+        index = given.rpartition("###")[2]
+        salt, response = self.config.salts.get(index), _response(raw_body)
+        if salt is None or response is None or not same(given, _x_verify(response, "", salt, index)):
+            raise SignatureInvalid("The webhook signature is wrong")
+        return self.reread_webhook(sha256_hex(raw_body), raw_body)
+
+    def reread_webhook(self, event_id: str, raw_body: bytes) -> WebhookEvent:
+        try:
+            answer = json.loads(base64.b64decode(json.loads(raw_body)["response"], validate=True))
+            return _event(event_id, answer, self.config.merchant_id)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
+            return WebhookEvent(event_id, "unreadable", EventKind.UNREADABLE)
+
+    def close(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot | None:
+        return None  # PhonePe has no call that ends an order
+
+    def create_refund(self, refund: NewRefund, deadline: Deadline) -> RefundSnapshot:
+        try:
+            answer = self._post("/pg/v1/refund", _refund_body(refund, self.config.merchant_id), deadline)
+        except Rejected as error:
+            return self._refund_with_our_id(refund, error, deadline)
+        with reading_answer(self.provider, of_write=True):
+            return _refund(answer, refund.refund_id, refund.transaction_id)
+
+    def fetch_refund(self, refund: RefundRef, deadline: Deadline) -> RefundSnapshot:
+        answer = self._get_status(refund.refund_id, deadline)
+        with reading_answer(self.provider, of_write=False):
+            return _refund(answer, refund.refund_id, refund.transaction_id)
+
+    def find_by_payment_id(self, payment_id: str, deadline: Deadline) -> OrderRef | None:
+        return None  # PhonePe V1 has no call that leads from its own id to ours
+
+    def _post(self, path: str, body: Mapping[str, Any], deadline: Deadline) -> Any:
+        """What is signed is the base64 text as it is sent, and the path without the part of the host."""
+        request = base64.b64encode(json.dumps(body, separators=(",", ":")).encode()).decode()
+        headers = {"X-VERIFY": self._signature(request, path)}
+        return self._send("POST", path, deadline, headers=headers, json={"request": request})
+
+    def _get_status(self, our_id: str, deadline: Deadline) -> Any:
+        path = f"/pg/v1/status/{self.config.merchant_id}/{our_id}"
+        headers = {"X-VERIFY": self._signature("", path), "X-MERCHANT-ID": self.config.merchant_id}
+        return self._send("GET", path, deadline, headers=headers)
+
+    def _send(self, method: str, path: str, deadline: Deadline, **options: Any) -> Any:
+        url = self.config.api_url + path
+        answer = decimal_json(self.session.request(method, url, timeout=deadline, **options))
+        with reading_answer(self.provider, of_write=method != "GET"):
+            code = answer["code"]
+            if not isinstance(code, str):
+                raise TypeError("code must be text")
+        if code in REFUSALS:
+            refused = UnknownAtGateway if code == UNKNOWN_ID else Rejected
+            raise refused(f"{self.provider} answered {code}", gateway_code=code, gateway_status=200)
+        return answer
+
+    def _signature(self, payload: str, path: str) -> str:
+        return _x_verify(payload, path, self.config.salt_keys[0], self.config.salt_indexes[0])
+
+    def _check_basic(self, given: str | None) -> None:
+        """Never instead of X-VERIFY, always beside it: what is there must be right."""
+        if not self.config.webhook_users:
+            return
+        if not given:
+            if self.config.require_basic == "true":
+                raise MissingCredentials("The header Authorization is missing")
+            return
+        if not any_same(given, password_headers(self.config.webhook_users, self.config.webhook_passwords)):
+            raise SignatureInvalid("The webhook credentials are wrong")
+
+    def _refund_with_our_id(self, refund: NewRefund, refusal: Rejected, deadline: Deadline) -> RefundSnapshot:
+        """After "already used": our refund id is used once, so that refund is ours."""
+        if refusal.gateway_code != ALREADY_THERE:
+            raise refusal
+        try:
+            found = self.fetch_refund(
+                RefundRef(refund.refund_id, refund.order, refund.transaction_id), deadline
+            )
+        except GatewayError as error:
+            raise OutcomeUnknown("A refund with our id is there, but could not be read") from error
+        if found.amount != refund.amount:
+            raise refusal
+        return found
+
+
+def _x_verify(payload: str, path: str, salt: str, index: str) -> str:
+    signed = (payload + path + salt).encode("utf-8", "surrogatepass")
+    return f"{sha256_hex(signed)}###{index}"
+
+
+def _response(raw_body: bytes) -> str | None:
+    """The base64 text exactly as received; None for a body that has none."""
+    try:
+        response = json.loads(raw_body)["response"]
+    except (LookupError, TypeError, ValueError, RecursionError):
+        return None
+    return response if isinstance(response, str) else None
+
+
+def _order_body(order: NewOrder, merchant_id: str) -> dict[str, Any]:
+    return {
+        "merchantId": merchant_id,
+        "merchantTransactionId": order.wire_id,
+        "merchantUserId": order.customer.id,
+        "amount": order.amount.minor,
+        "redirectUrl": order.return_url,
+        "redirectMode": "REDIRECT",
+        "callbackUrl": order.webhook_url,
+        "paymentInstrument": {"type": "PAY_PAGE"},
+    }
+
+
+def _refund_body(refund: NewRefund, merchant_id: str) -> dict[str, Any]:
+    callback = {"callbackUrl": refund.webhook_url} if refund.webhook_url else {}
+    return {
+        "merchantId": merchant_id,
+        "originalTransactionId": refund.order.wire_id,  # ours, not PhonePe's T…
+        "merchantTransactionId": refund.refund_id,
+        "amount": refund.amount.minor,
+        **callback,
+    }
+
+
+def _named(data: Mapping[str, Any], our_id: str) -> Mapping[str, Any]:
+    if data["merchantTransactionId"] != our_id:
+        raise ValueError("the answer is about something else")
+    return data
+
+
+def _snapshot(answer: Mapping[str, Any], observed_at: datetime, *, fetched: bool) -> PaymentSnapshot:
+    """PhonePe never tells the address again: the snapshot never has a checkout."""
+    data, code = answer["data"], answer["code"]
+    return PaymentSnapshot(
+        order=OrderRef(data["merchantTransactionId"], data["merchantTransactionId"]),
+        status=_order_status(code, data["state"]),
+        gateway_status=data["state"] if code in ORDER_STATUS else code,
+        amount=Money(data["amount"]),
+        observed_at=observed_at,
+        attempts=(_attempt(data),) if data.get("transactionId") else (),
+        fetched=fetched,
+    )
+
+
+def _order_status(code: str, state: str) -> PaymentStatus | None:
+    """A success that is not completed contradicts itself: that is a word nobody knows."""
+    status = ORDER_STATUS.get(code)
+    return None if status is PaymentStatus.COMPLETED and state != COMPLETED_STATE else status
+
+
+def _attempt(data: Mapping[str, Any]) -> AttemptSnapshot:
+    """One transaction is one attempt; its response codes are never an enumeration."""
+    status = ATTEMPT_STATUS.get(data["state"])
+    return AttemptSnapshot(
+        transaction_id=data["transactionId"],
+        status=status,
+        gateway_status=data["state"],
+        amount=Money(data["amount"]),
+        method=(data.get("paymentInstrument") or {}).get("type"),
+        error_code=data.get("responseCode") if status is AttemptStatus.FAILED else None,
+    )
+
+
+def _refund(answer: Mapping[str, Any], refund_id: str, transaction_id: str) -> RefundSnapshot:
+    data = _named(answer["data"], refund_id)
+    return RefundSnapshot(
+        gateway_refund_id=data["transactionId"],
+        refund_id=refund_id,
+        transaction_id=transaction_id,
+        status=REFUND_STATUS.get(answer["code"]),
+        gateway_status=answer["code"],
+        amount=Money(data["amount"]),
+    )
+
+
+def _event(event_id: str, answer: Mapping[str, Any], merchant_id: str) -> WebhookEvent:
+    """A refund's callback has the same codes as a payment's: only the id tells them apart."""
+    code, data = answer["code"], answer["data"]
+    our_id = data["merchantTransactionId"]
+    if our_id.startswith(REFUND_PREFIX):
+        return WebhookEvent(event_id, code, EventKind.REFUND)
+    if code not in ORDER_STATUS or data["merchantId"] != merchant_id:
+        return WebhookEvent(event_id, code, EventKind.UNKNOWN)
+    snapshot = _snapshot(answer, UNDATED, fetched=False)
+    return WebhookEvent(event_id, code, EventKind.PAYMENT, snapshot.order, snapshot)
+
+
+def _address(url: str) -> str:
+    """Exactly as received, as long as it is one to which a browser can be sent."""
+    if not url.startswith(("https://", "http://")):
+        raise ValueError("not a web address")
+    return url
+
+
+def _read_error(_status: int, body: Mapping[str, Any]) -> ErrorFacts:
+    code = body.get("code")
+    return ErrorFacts(
+        code=str(code) if code else None,
+        description=str(body.get("message", "")),
+        unknown_id=code == UNKNOWN_ID,
+    )

@@ -1,0 +1,254 @@
+"""Pretend PhonePe, both generations: API at /phonepe/apis/pg-sandbox, pay page at /phonepe/transact.
+
+Its customer, bank and dashboard. An order is known by the merchant's own id.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any, ClassVar
+
+from flask import Response, jsonify
+
+from payments_service.simulator.base import (
+    AttemptView,
+    BadInputError,
+    Gateway,
+    ImpossibleMoveError,
+    Json,
+    Move,
+    OrderView,
+    RefundView,
+    Route,
+)
+from payments_service.simulator.deliveries import Deliveries
+from payments_service.simulator.phonepe.books import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    CLIENT_VERSION,
+    DECLINED,
+    EXPIRED,
+    INSTRUMENTS,
+    MERCHANT_ID,
+    OLD_SALT_INDEX,
+    OLD_SALT_KEY,
+    OLD_WEBHOOK_PASSWORD,
+    SALT_INDEX,
+    SALT_KEY,
+    WEBHOOK_PASSWORD,
+    WEBHOOK_USER,
+    Books,
+)
+from payments_service.simulator.phonepe.checkout import Checkout
+from payments_service.simulator.phonepe.checks import NewRefund
+from payments_service.simulator.phonepe.records import Attempt, Order, Refund
+from payments_service.simulator.phonepe.refusals import NO_SUCH_PATH, TROUBLE
+from payments_service.simulator.phonepe.v1 import V1
+from payments_service.simulator.phonepe.v2 import API, UNFINISHED, V2
+from payments_service.simulator.world import World
+
+CHOICES = {
+    "refund_outcome": ("COMPLETED", "PENDING", "CONFIRMED"),
+    "duplicate_code": ("INVALID_TRANSACTION_ID", "INVALID_MERCHANT_ORDER_ID", "ORDER_ALREADY_EXISTS"),
+}
+HOLDS_NOTHING = "PhonePe takes money at once and holds nothing. Send success"
+NO_SECOND = "A PhonePe order that is COMPLETED takes no second payment"
+NO_DISPUTES = "PhonePe's disputes are mails and files: no API and no webhook tells them"
+
+
+class PhonePeSimulator(Gateway):
+    name = "phonepe"
+    base_path = "/phonepe"
+    api_base = f"/phonepe{API}"
+    operations = frozenset({"create_order", "fetch", "refund", "token"})
+    methods = frozenset(INSTRUMENTS)
+    credentials: ClassVar[Mapping[str, str]] = {
+        "PHONEPE_CLIENT_ID": CLIENT_ID,
+        "PHONEPE_CLIENT_SECRET": CLIENT_SECRET,
+        "PHONEPE_CLIENT_VERSION": CLIENT_VERSION,
+        "PHONEPE_WEBHOOK_USER": WEBHOOK_USER,
+        "PHONEPE_WEBHOOK_PASS": WEBHOOK_PASSWORD,
+        "(webhook password before rotation)": OLD_WEBHOOK_PASSWORD,
+        "PHONEPE_MERCHANT_ID": MERCHANT_ID,
+        "PHONEPE_SALT_KEY": SALT_KEY,
+        "PHONEPE_SALT_INDEX": SALT_INDEX,
+        f"(salt key before rotation, index {OLD_SALT_INDEX})": OLD_SALT_KEY,
+    }
+
+    def __init__(self, world: World, deliveries: Deliveries) -> None:
+        self._books = Books(world, deliveries)
+
+    def routes(self) -> tuple[Route, ...]:
+        parts = (V2(self._books), V1(self._books), Checkout(self._books))
+        return tuple(route for part in parts for route in part.routes())
+
+    def unknown_route(self, path: str) -> Response:
+        response = jsonify(NO_SUCH_PATH)
+        response.status_code = 404
+        return response
+
+    def trouble(self, status: int) -> Response:
+        response = jsonify(TROUBLE[status])
+        response.status_code = status
+        return response
+
+    def reset(self) -> None:
+        self._books.reset()
+
+    def settings(self) -> Json:
+        return asdict(self._books.settings)
+
+    def configure(self, changes: Mapping[str, Any]) -> None:
+        for field, value in changes.items():
+            if field == "token_seconds":
+                if type(value) is not int or not 0 <= value <= 10**7:
+                    raise BadInputError("phonepe.token_seconds", "must be an integer of seconds")
+            elif field not in CHOICES:
+                raise BadInputError(f"phonepe.{field}", f"phonepe has token_seconds, {', '.join(CHOICES)}")
+            elif value not in CHOICES[field]:
+                raise BadInputError(f"phonepe.{field}", f"must be one of {', '.join(CHOICES[field])}")
+        self._books.settings = replace(self._books.settings, **changes)
+
+    def orders(self) -> list[OrderView]:
+        return [self._view(order) for order in self._books.orders()]
+
+    def order(self, order_id: str) -> OrderView | None:
+        order = self._books.order(order_id)
+        return self._view(order) if order else None
+
+    # The customer and the bank
+
+    def success(self, order_id: str, move: Move) -> None:
+        """A pending attempt, else a new one, succeeds; too small a sum leaves a V2 order open."""
+        order = self._open_order(order_id, move)
+        self._books.succeed(order, self._attempt(order, move))
+
+    def failure(self, order_id: str, move: Move) -> None:
+        """A pending attempt, else a new one, fails. V1's is the transaction's end; a V2 order stays payable
+        unless it was made with disablePaymentRetry."""
+        order = self._open_order(order_id, move)
+        self._books.fail(order, self._attempt(order, move), DECLINED)
+
+    def pending(self, order_id: str, move: Move) -> None:
+        """A new attempt of which the bank has said nothing yet: no webhook."""
+        order = self._open_order(order_id, move)
+        self._books.attempt(order, move.method or "upi", move.amount_paise)
+
+    def expire(self, order_id: str, move: Move) -> None:
+        """FAILED with ORDER_EXPIRED; in V1, TIMED_OUT."""
+        self._books.end(self._open_order(order_id, move), EXPIRED)
+
+    def authorize(self, order_id: str, move: Move) -> None:
+        raise ImpossibleMoveError(HOLDS_NOTHING)
+
+    def late_success(self, order_id: str, move: Move) -> None:
+        """The last attempt, else a new one, succeeds after all: also on an order that is FAILED."""
+        order = self._known(order_id)
+        if order.state == "COMPLETED":
+            raise ImpossibleMoveError(f"Order {order_id} is COMPLETED already")
+        self._report_amount(order, move)
+        attempt = self._last(order, "FAILED", "PENDING") or self._new_attempt(order, move)
+        if move.amount_paise is not None:
+            attempt.amount = move.amount_paise
+        attempt.is_late = True
+        self._books.succeed(order, attempt)
+
+    def second_success(self, order_id: str, move: Move) -> None:
+        raise ImpossibleMoveError(NO_SECOND)
+
+    # The dashboard
+
+    def dashboard_refund(self, order_id: str, move: Move) -> None:
+        """All that is left of what was paid, or a part of it."""
+        order = self._known(order_id)
+        rest = self._books.left_to_refund(order) if order.state == "COMPLETED" else 0
+        amount = rest if move.amount_paise is None else move.amount_paise
+        if not 0 < amount <= rest:
+            raise ImpossibleMoveError(f"Only {rest} paise of order {order_id} are left to refund")
+        refund_id = self._books.new_number("DASHBOARD")[:34]
+        new = NewRefund(refund_id, order_id, amount, order.callback_url or None)
+        self._books.move_on(self._books.refund(order, new))
+
+    def dispute(self, order_id: str, move: Move) -> None:
+        raise ImpossibleMoveError(NO_DISPUTES)
+
+    def order_of_refund(self, refund_id: str) -> str | None:
+        refund = self._books.refunds.get(refund_id)
+        return refund.order.id if refund else None
+
+    def refund_success(self, refund_id: str) -> None:
+        self._books.finish_refund(self._unfinished_refund(refund_id), is_paid=True)
+
+    def refund_failure(self, refund_id: str) -> None:
+        self._books.finish_refund(self._unfinished_refund(refund_id), is_paid=False)
+
+    def _unfinished_refund(self, refund_id: str) -> Refund:
+        refund = self._books.refunds[refund_id]
+        if refund.state not in UNFINISHED:
+            raise ImpossibleMoveError(f"Refund {refund_id} is already {refund.state}, and that is final")
+        return refund
+
+    # Helpers
+
+    def _known(self, order_id: str) -> Order:
+        order = self._books.order(order_id)
+        if order is None:
+            raise ImpossibleMoveError(f"There is no order {order_id}")
+        return order
+
+    def _open_order(self, order_id: str, move: Move) -> Order:
+        order = self._known(order_id)
+        if order.state != "PENDING":
+            hint = "and takes no new payment" if order.state == "COMPLETED" else "send late-success"
+            raise ImpossibleMoveError(f"Order {order_id} is {order.state}: {hint}")
+        self._report_amount(order, move)
+        return order
+
+    def _report_amount(self, order: Order, move: Move) -> None:
+        if move.order_amount_paise is not None:
+            order.amount = move.order_amount_paise
+
+    def _attempt(self, order: Order, move: Move) -> Attempt:
+        """The pending attempt, if there is one; it keeps its method."""
+        attempt = self._last(order, "PENDING")
+        if attempt is None:
+            return self._new_attempt(order, move)
+        if move.amount_paise is not None:
+            attempt.amount = move.amount_paise
+        return attempt
+
+    def _new_attempt(self, order: Order, move: Move) -> Attempt:
+        return self._books.attempt(order, move.method or "upi", move.amount_paise)
+
+    def _last(self, order: Order, *states: str) -> Attempt | None:
+        chosen = [attempt for attempt in order.attempts if attempt.state in states]
+        return chosen[-1] if chosen else None
+
+    def _view(self, order: Order) -> OrderView:
+        paid = [attempt for attempt in order.attempts if attempt.state == "COMPLETED"]
+        return OrderView(
+            orderId=order.id,
+            gateway=self.name,
+            status=order.v1_code if order.is_v1 else order.state,
+            amountPaise=order.amount,
+            amountPaidPaise=sum(attempt.amount for attempt in paid),
+            currency="INR",
+            reference=order.number,
+            createdAt=order.created_at // 1000,
+            attempts=[_attempt_view(attempt) for attempt in order.attempts],
+            refunds=[
+                RefundView(refund.id, paid[0].id if paid else "", refund.amount, refund.state)
+                for refund in self._books.refunds_of(order)
+            ],
+        )
+
+
+def _attempt_view(attempt: Attempt) -> AttemptView:
+    return AttemptView(
+        paymentId=attempt.id,
+        status=attempt.state,
+        method=attempt.method,
+        amountPaise=attempt.amount,
+        createdAt=attempt.created_at // 1000,
+        lateAuthorized=attempt.is_late,
+        errorReason=attempt.failure.detail if attempt.failure else None,
+    )

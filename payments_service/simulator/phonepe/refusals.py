@@ -1,0 +1,69 @@
+"""PhonePe's error bodies. Sources: docs v2 error-codes, authorization, tests of phonepe-pg-sdk-python 3.0.1;
+v1 pay-api-1. What V1 answers with which HTTP status is not documented; neither are the codes of unknown
+refunds and transactions in V2.
+"""
+
+from payments_service.simulator.base import Json, WireError
+
+TROUBLE: dict[int, Json] = {
+    429: {"code": "TOO_MANY_REQUESTS", "message": "Too many requests. Please try again in a while."},
+    500: {
+        "code": "INTERNAL_SERVER_ERROR",
+        "message": "There is an error trying to process your transaction at the moment."
+        " Please try again in a while.",
+    },
+}
+NO_SUCH_PATH: Json = {"code": "NOT_FOUND", "message": "HTTP 404 Not Found"}
+V1_STATUS = {"AUTHORIZATION_FAILED": 401, "TRANSACTION_NOT_FOUND": 404}
+
+
+def bad_request(why: str) -> WireError:
+    """The reason is this simulator's: PhonePe says no more than to check one's inputs."""
+    message = f"Please check the inputs you have provided. [{why}]"
+    return WireError(400, {"code": "BAD_REQUEST", "message": message})
+
+
+def wrong_client() -> WireError:
+    body = {
+        "code": "INVALID_CLIENT",
+        "errorCode": "OIM000",
+        "message": "Bad Request: Invalid Client, trackingId: simulator",
+        "context": {"error_description": "Client authentication failure"},
+    }
+    return WireError(400, body)
+
+
+def wrong_token() -> WireError:
+    message = "Authorization failed [message = Please check the authorization token and try again]"
+    body = {"success": False, "code": "AUTHORIZATION_FAILED", "message": message, "data": {}}
+    return WireError(401, body)
+
+
+def id_reused(code: str) -> WireError:
+    """The documents disagree about the code."""
+    status = 400 if code == "ORDER_ALREADY_EXISTS" else 417
+    return WireError(status, {"code": code, "message": "Order ID has already been used", "success": False})
+
+
+def unknown_order() -> WireError:
+    message = "No entry found for given merchant order id"
+    return WireError(400, {"code": "INVALID_MERCHANT_ORDER_ID", "message": message})
+
+
+def unknown_refund() -> WireError:
+    message = "No entry found for given merchant refund id"
+    return WireError(400, {"code": "INVALID_MERCHANT_REFUND_ID", "message": message})
+
+
+def unknown_transaction() -> WireError:
+    message = "No entry found for given transaction id"
+    return WireError(400, {"code": "INVALID_TRANSACTION_ID", "message": message})
+
+
+def v1_refusal(code: str, message: str) -> WireError:
+    body = {"success": False, "code": code, "message": message, "data": {}}
+    return WireError(V1_STATUS.get(code, 400), body)
+
+
+def v1_bad_request(why: str) -> WireError:
+    return v1_refusal("BAD_REQUEST", f"Please check the inputs you have provided. [{why}]")

@@ -1,0 +1,113 @@
+"""PhonePe V1's wire format: base64 and X-VERIFY.
+
+Sources: docs v1 pay-api-1, check-status-api-1, refund-8.
+"""
+
+import base64
+import binascii
+import hmac
+
+from flask import request
+
+from payments_service.simulator.base import Json, Route, WireError
+from payments_service.simulator.phonepe import checks
+from payments_service.simulator.phonepe.books import MERCHANT_ID, SALTS, Books, x_verify
+from payments_service.simulator.phonepe.records import v1_answer
+from payments_service.simulator.phonepe.refusals import v1_bad_request, v1_refusal
+from payments_service.simulator.phonepe.v2 import API, refuse_refund
+
+
+class V1:
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    def routes(self) -> tuple[Route, ...]:
+        return (
+            Route("POST", f"{API}/pg/v1/pay", self.pay, "create_order"),
+            Route("GET", f"{API}/pg/v1/status/<merchant_id>/<our_id>", self.status, "fetch"),
+            Route("POST", f"{API}/pg/v1/refund", self.refund, "refund"),
+        )
+
+    def pay(self) -> Json:
+        new = checks.new_v1_order(_signed_body("/pg/v1/pay"))
+        if self._books.order(new.id) or new.id in self._books.refunds:
+            raise _used_id()
+        order = self._books.add(new, is_v1=True)
+        url = f"{request.host_url}phonepe/transact/simulator?token={order.token}"
+        instrument = {"type": "PAY_PAGE", "redirectInfo": {"url": url, "method": "GET"}}
+        data = {
+            "merchantId": MERCHANT_ID,
+            "merchantTransactionId": order.id,
+            "instrumentResponse": instrument,
+        }
+        return v1_answer("PAYMENT_INITIATED", data, "Payment initiated")
+
+    def status(self, merchant_id: str, our_id: str) -> Json:
+        """Of a payment, or of a refund by its own id."""
+        _check_signature("", f"/pg/v1/status/{merchant_id}/{our_id}")
+        if request.headers.get("X-MERCHANT-ID") != merchant_id:
+            raise v1_bad_request("X-MERCHANT-ID must name the merchant")
+        _check_merchant(merchant_id)
+        refund = self._books.refunds.get(our_id)
+        order = refund.order if refund else self._books.order(our_id)
+        if order is None or not order.is_v1:
+            raise _unknown_id()
+        return (refund or order).v1_status(MERCHANT_ID)
+
+    def refund(self) -> Json:
+        new = checks.new_v1_refund(_signed_body("/pg/v1/refund"))
+        if self._books.order(new.id) or new.id in self._books.refunds:
+            raise _used_id()
+        order = self._books.order(new.order_id)
+        if order is None or not order.is_v1:
+            raise _unknown_id()
+        refuse_refund(self._books, order, new.amount, v1_bad_request)
+        refund = self._books.refund(order, new)
+        answer = refund.v1_status(MERCHANT_ID)
+        self._books.move_on(refund)
+        return answer
+
+
+def _signed_body(path: str) -> Json:
+    """What the base64 text in `request` says; the text itself, as it came, is what is signed."""
+    text = checks.json_object(request.get_data(), v1_bad_request).get("request")
+    if not isinstance(text, str):
+        raise v1_bad_request("request must be base64")
+    _check_signature(text, path)
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise v1_bad_request("request must be base64") from None
+    body = checks.json_object(raw, v1_bad_request)
+    _check_merchant(body.get("merchantId"))
+    return body
+
+
+def _check_signature(payload: str, path: str) -> None:
+    given = request.headers.get("X-VERIFY", "")
+    index = given.rpartition("###")[2]
+    if index not in SALTS:
+        raise _key_not_found()
+    if not hmac.compare_digest(
+        given.encode("utf-8", "surrogatepass"), x_verify(payload, path, index).encode()
+    ):
+        raise v1_refusal("AUTHORIZATION_FAILED", "Value of X-VERIFY is incorrect")
+
+
+def _check_merchant(merchant_id: object) -> None:
+    if merchant_id != MERCHANT_ID:
+        raise _key_not_found()
+
+
+def _key_not_found() -> WireError:
+    return v1_refusal("KEY_NOT_CONFIGURED", "Key not found for the merchant")
+
+
+def _unknown_id() -> WireError:
+    message = "No transaction found for the given merchantTransactionId."
+    return v1_refusal("TRANSACTION_NOT_FOUND", message)
+
+
+def _used_id() -> WireError:
+    message = "The transaction id you have entered seems to be invalid."
+    return v1_refusal("INVALID_TRANSACTION_ID", message)
