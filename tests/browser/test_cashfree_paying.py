@@ -70,14 +70,13 @@ def test_who_turns_back_lands_at_the_shop_with_an_open_payment(page: Page, house
 
 
 def test_an_order_that_ended_meanwhile_is_not_payable_at_the_gateway(
-    page: Page, house: House, complaints: list[str]
+    page: Page, house: House, expected_complaints: list[str]
 ) -> None:
     created = open_payment(page, house)
     house.simulate(f"orders/{created['order']['orderId']}/expire")
     page.locator("#pay-upi").click()
     expect(page.locator("#message")).to_have_text("order is not active")
-    assert all("400 (BAD REQUEST)" in text for text in complaints)
-    complaints.clear()  # Chromium tells every 400
+    expected_complaints.append("400 (BAD REQUEST)")
 
 
 REFUSES_ONCE = """window.calls = 0;

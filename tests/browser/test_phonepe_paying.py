@@ -82,7 +82,7 @@ def test_an_old_page_leaves_by_the_address_of_phonepe_itself(page: Page, house: 
 
 @pytest.mark.parametrize("body", [None, "/* something else */"])
 def test_a_script_that_is_blocked_or_another_keeps_nobody_from_paying(
-    page: Page, house: House, complaints: list[str], body: str | None
+    page: Page, house: House, expected_complaints: list[str], body: str | None
 ) -> None:
     def answer(route: Route) -> None:
         if body is None:
@@ -93,8 +93,7 @@ def test_a_script_that_is_blocked_or_another_keeps_nobody_from_paying(
     page.route(CHECKOUT_SCRIPT, answer)
     created = open_payment(page, house)
     expect_at_phonepe(page, house)
-    assert [text for text in complaints if "ERR_FAILED" not in text] == []
-    complaints.clear()
+    expected_complaints.append("ERR_FAILED")
     page.locator("#success").click()
     expect_status(page, house, created, "completed")
 

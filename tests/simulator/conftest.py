@@ -14,10 +14,10 @@ from requests.adapters import HTTPAdapter
 
 from payments_service.simulator import create_simulator
 from payments_service.simulator.serving import serving
-from tests.support.browser import browser, complaints, context
+from tests.support.browser import browser, context, expected_complaints
 from tests.support.browser import page as screen
 
-__all__ = ["browser", "complaints", "context", "screen"]
+__all__ = ["browser", "context", "expected_complaints", "screen"]
 
 KEY_ID = "rzp_test_simulator"
 KEY_SECRET = "simulator_razorpay_key_secret"

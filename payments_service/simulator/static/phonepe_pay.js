@@ -89,4 +89,6 @@
       act(outcome);
     }
   });
+
+  document.body.inert = false; // nobody can press a button before it does something
 })();
