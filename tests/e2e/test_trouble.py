@@ -1,6 +1,7 @@
 """A gateway in trouble: bounded waits, honest answers, one order, nothing lost."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -121,11 +122,13 @@ def test_a_service_killed_in_the_middle_of_a_create_has_kept_the_intent(tmp_path
     url = f"sqlite:///{tmp_path / 'payments.db'}"
     with running_house(url, tmp_path) as house:
         fault(house, "timeout_after", seconds=8)
-        with pytest.raises(requests.RequestException):
-            house.http.post(house.url + "/api/payment/create-order", json=PAY, timeout=2)
-        house.kill_service()
+        with ThreadPoolExecutor(1) as pool:
+            page = pool.submit(requests.post, house.url + "/api/payment/create-order", json=PAY, timeout=30)
+            [seen] = house.until(lambda: house.simulated("orders")["orders"], lambda orders: len(orders) == 1)
+            house.kill_service()
+            with pytest.raises(requests.ConnectionError):
+                page.result()
         house.start_service()
-        [seen] = house.simulated("orders")["orders"]
         house.simulate(f"orders/{seen['orderId']}/success")
         house.until(lambda: inbox_outcomes(house), lambda outcomes: outcomes == ["applied"] * 3)
         assert house.status(seen["orderId"])["paymentStatus"] == "completed"
