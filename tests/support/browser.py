@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.conftest import count_use
 
@@ -13,6 +13,8 @@ PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ON_MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+PATIENCE_MILLISECONDS = 30_000  # on a machine that is busy with other things
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
 FLAGS = [
     "--disable-gpu",
     "--no-first-run",
@@ -59,7 +61,7 @@ def page(context: BrowserContext, expected_complaints: list[str]) -> Iterator[Pa
             complaints.append(message.text)
 
     opened = context.new_page()
-    opened.set_default_timeout(10_000)
+    opened.set_default_timeout(PATIENCE_MILLISECONDS)
     opened.on("console", listen)
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     yield opened

@@ -56,7 +56,7 @@ class House:
         return found
 
     def wait_for_status(
-        self, order_id: str, expected: str, gateway: str = "razorpay", seconds: float = 15
+        self, order_id: str, expected: str, gateway: str = "razorpay", seconds: float = 30
     ) -> dict[str, Any]:
         """Poll as a page does, until the payment is what is expected."""
         return self.until(
@@ -121,7 +121,7 @@ class House:
             database.engine.dispose()
 
     @staticmethod
-    def until(ask: Callable[[], Answer], is_right: Callable[[Answer], bool], seconds: float = 15) -> Answer:
+    def until(ask: Callable[[], Answer], is_right: Callable[[Answer], bool], seconds: float = 30) -> Answer:
         ends = time.monotonic() + seconds
         while not is_right(answer := ask()):
             assert time.monotonic() < ends, f"still {answer!r} after {seconds} s"
