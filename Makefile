@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: run test lint format help
+.PHONY: run test lint format conformance help
 
 run: $(VENV)/.runtime ## Run everything on this machine: service on PORT (5000), simulator on SIMULATOR_PORT (8090)
 	@$(BIN)/python deploy/development.py
@@ -17,12 +17,15 @@ lint: $(VENV)/.tools ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+conformance: $(VENV)/.tools ## Try the simulator with the gateways' official SDKs
+	$(BIN)/python tests/conformance
+
 format: $(VENV)/.tools ## Rewrite the code in the common style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 help: ## Say what can be made
-	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(VENV)/.runtime: requirements.txt
 	@sh deploy/install.sh $(VENV) requirements.txt

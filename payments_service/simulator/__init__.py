@@ -4,6 +4,7 @@ A Flask app of its own that shares no code with the rest of the package, so that
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
@@ -15,9 +16,11 @@ from payments_service.simulator.deliveries import Deliveries
 from payments_service.simulator.faults import DropConnections, Faults, FaultyViews
 from payments_service.simulator.phonepe import PhonePeSimulator
 from payments_service.simulator.razorpay import RazorpaySimulator
+from payments_service.simulator.state import StateFile
 from payments_service.simulator.world import World
 
 DEFAULT_WEBHOOKS = "http://127.0.0.1:5000/api/webhook"
+TICK_SECONDS = 0.5
 # A further gateway is one more line here.
 GATEWAYS = (RazorpaySimulator, PhonePeSimulator, CashfreeSimulator)
 
@@ -30,24 +33,46 @@ class Simulator:
     deliveries: Deliveries
     gateways: dict[str, Gateway]
 
+    state_file: StateFile | None = None
+
+    def run_clock(self) -> None:
+        """Ring the alarms that are due and keep the state file fresh, until the world stops."""
+        while not self.world.stopping.wait(TICK_SECONDS):
+            self.world.ring()
+            if self.state_file:
+                self.state_file.save()
+
     def stop(self) -> None:
-        """End hanging requests and webhook senders."""
+        """End hanging requests and webhook senders; what was still said goes to the state file."""
         self.world.stopping.set()
         self.deliveries.stop()
+        if self.state_file:
+            self.state_file.save()
 
 
 def create_simulator(
-    webhooks: str = DEFAULT_WEBHOOKS, *, seed: int | None = None, backoff_seconds: float = 1.0
+    webhooks: str = DEFAULT_WEBHOOKS,
+    *,
+    seed: int | None = None,
+    backoff_seconds: float = 1.0,
+    state: Path | None = None,
 ) -> Flask:
-    """Webhooks go to `webhooks`/<gateway>; the n-th retry waits backoff_seconds × 2ⁿ⁻¹ of simulator time."""
+    """Webhooks go to `webhooks`/<gateway>; the n-th retry waits backoff_seconds × 2ⁿ⁻¹ of simulator time.
+
+    With a `state` file it goes on where the simulator that wrote the file has stopped.
+    """
     world = World(seed)
     faults = Faults(world)
     deliveries = Deliveries(world, faults, webhooks, backoff_seconds)
     gateways: dict[str, Gateway] = {kind.name: kind(world, deliveries) for kind in GATEWAYS}
+    state_file = StateFile(state, world, faults, deliveries, gateways) if state else None
+    if state_file:
+        state_file.load()
+        deliveries.resume()
     app = Flask(__name__, static_url_path="/_sim/static")
     app.url_map.strict_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.extensions["simulator"] = Simulator(world, deliveries, gateways)
+    app.extensions["simulator"] = Simulator(world, deliveries, gateways, state_file)
     app.register_blueprint(Control(world, faults, deliveries, gateways).blueprint())
     for gateway in gateways.values():
         app.register_blueprint(FaultyViews(gateway, world, faults).blueprint())

@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import threading
+from pathlib import Path
 
 from flask import Flask
 
@@ -18,7 +19,7 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    app = create_simulator(arguments.webhooks, seed=arguments.seed)
+    app = create_simulator(arguments.webhooks, seed=arguments.seed, state=arguments.state)
     with serving(app, arguments.host, arguments.port) as address:
         print(_greeting(app, address, arguments.webhooks), flush=True)
         stop.wait()
@@ -33,6 +34,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--webhooks", default=DEFAULT_WEBHOOKS, help="each gateway adds /<its name>")
     parser.add_argument("--seed", type=int, help="the same ids on every run")
+    parser.add_argument("--state", type=Path, help="a file: go on after a restart where it stopped")
     return parser.parse_args()
 
 

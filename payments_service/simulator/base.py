@@ -1,10 +1,10 @@
 """What a pretend gateway must be able to do; each gateway is one subclass and one line in the registry."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, ClassVar, Protocol
 
 from flask import Response, jsonify
 from flask.typing import ResponseReturnValue
@@ -105,6 +105,14 @@ class OrderView:
     disputes: list[DisputeView] = field(default_factory=list)
 
 
+class Books(Protocol):
+    """What a gateway remembers. `settings` is a frozen dataclass; world and deliveries are not remembered."""
+
+    settings: Any
+
+    def reset(self) -> None: ...
+
+
 class Gateway(ABC):
     """One gateway: its wire format (`routes`) and what customer, bank and dashboard do (the verbs).
 
@@ -119,6 +127,13 @@ class Gateway(ABC):
     operations: ClassVar[frozenset[str]]
     methods: ClassVar[frozenset[str]]
     credentials: ClassVar[Mapping[str, str]]
+    # which settings there are, and what each may be: a tuple of values or a range of integers
+    choices: ClassVar[Mapping[str, Collection[Any]]]
+    # how a dispute may go on, and every type of webhook that can be sent
+    dispute_outcomes: ClassVar[tuple[str, ...]] = ("won", "lost")
+    event_types: ClassVar[tuple[str, ...]] = ()
+
+    books: Books
 
     @abstractmethod
     def routes(self) -> tuple[Route, ...]: ...
@@ -131,15 +146,22 @@ class Gateway(ABC):
     def trouble(self, status: int) -> Response:
         """The gateway's own body for a 429 or a 500, as an answer to the current request."""
 
-    @abstractmethod
-    def reset(self) -> None: ...
+    def reset(self) -> None:
+        self.books.reset()
 
-    @abstractmethod
-    def settings(self) -> Json: ...
+    def settings(self) -> Json:
+        return asdict(self.books.settings)
 
-    @abstractmethod
     def configure(self, changes: Mapping[str, Any]) -> None:
         """Change settings; raises BadInputError and then changes nothing."""
+        for setting, value in changes.items():
+            if setting not in self.choices:
+                raise BadInputError(f"{self.name}.{setting}", f"{self.name} has {', '.join(self.choices)}")
+            allowed = self.choices[setting]
+            # True == 1, and would be in a range
+            if value not in allowed or type(value) is not type(next(iter(allowed))):
+                raise BadInputError(f"{self.name}.{setting}", f"must be {_said(allowed)}")
+        self.books.settings = replace(self.books.settings, **changes)
 
     @abstractmethod
     def orders(self) -> list[OrderView]: ...
@@ -175,6 +197,14 @@ class Gateway(ABC):
     def dispute(self, order_id: str, move: Move) -> None: ...
 
     @abstractmethod
+    def send_event(self, order_id: str, event_type: str) -> None:
+        """A webhook of this type about the order as it stands, also where no verb leads to it."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """The bank's transfer of all that was captured and is not settled yet, now instead of in days."""
+
+    @abstractmethod
     def order_of_refund(self, refund_id: str) -> str | None: ...
 
     @abstractmethod
@@ -182,3 +212,9 @@ class Gateway(ABC):
 
     @abstractmethod
     def refund_failure(self, refund_id: str) -> None: ...
+
+
+def _said(allowed: Collection[Any]) -> str:
+    if isinstance(allowed, range):
+        return f"an integer from {allowed[0]} to {allowed[-1]}"
+    return "one of " + ", ".join(str(value) for value in allowed)

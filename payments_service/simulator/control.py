@@ -46,7 +46,9 @@ class Control:
             ("GET", "/_sim/orders", self.orders),
             ("GET", "/_sim/orders/<order_id>", self.order),
             ("POST", "/_sim/orders/<order_id>/<verb>", self.move),
+            ("POST", "/_sim/orders/<order_id>/webhook", self.send_event),
             ("POST", "/_sim/refunds/<refund_id>/<outcome>", self.finish_refund),
+            ("POST", "/_sim/settle", self.settle),
             ("GET", "/_sim/faults", self.faults),
             ("POST", "/_sim/faults", self.add_fault),
             ("DELETE", "/_sim/faults", self.clear_faults),
@@ -57,6 +59,7 @@ class Control:
         )
         for number, (method, path, view) in enumerate(table):
             blueprint.add_url_rule(path, f"{number}_{view.__name__}", view, methods=[method])
+        blueprint.before_request(self._world.ring)
         blueprint.register_error_handler(BadInputError, _bad_input)
         blueprint.register_error_handler(ImpossibleMoveError, _impossible_move)
         blueprint.register_error_handler(HTTPException, _http_error)
@@ -100,6 +103,22 @@ class Control:
             run(order_id, _move(gateway, verb))
             return jsonify(self._order_json(order_id))
 
+    def send_event(self, order_id: str) -> Response:
+        """`{"type": …}`: a webhook of this type, also of those that no verb leads to."""
+        body = _body("type")
+        with self._world.lock:
+            gateway = self._gateway_of(order_id)
+            gateway.send_event(order_id, _choice(body, "type", gateway.event_types))
+            return jsonify(self._order_json(order_id))
+
+    def settle(self) -> Response:
+        """The bank's transfer of what was captured, which by the clock comes days later."""
+        _body()
+        with self._world.lock:
+            for gateway in self._gateways.values():
+                gateway.settle()
+        return jsonify(settled=True)
+
     def finish_refund(self, refund_id: str, outcome: str) -> Response:
         _body()
         if outcome not in ("success", "failure"):
@@ -132,11 +151,12 @@ class Control:
         return jsonify(faults=[])
 
     def deliveries(self) -> Response:
-        """`?wait=seconds` (real time) first waits until nothing is being sent or due."""
+        """`?wait=seconds` (real time) first waits until nothing is being sent or due; `?orderId=` narrows."""
         if "wait" in request.args:
             self._deliveries.wait_until_idle(_number(request.args, "wait", 0, 60))
         with self._world.lock:
-            all_deliveries = self._deliveries.all()
+            order_id = request.args.get("orderId")
+            all_deliveries = [d for d in self._deliveries.all() if order_id in (None, d.message.order_id)]
             tries = [
                 _try_json(delivery, number)
                 for delivery in all_deliveries
@@ -229,7 +249,7 @@ def _move(gateway: Gateway, verb: str) -> Move:
         if "orderAmountPaise" in body
         else None,
         method=_choice(body, "method", tuple(sorted(gateway.methods))) if "method" in body else None,
-        outcome=_choice(body, "outcome", ("won", "lost")) if "outcome" in body else None,
+        outcome=_choice(body, "outcome", gateway.dispute_outcomes) if "outcome" in body else None,
     )
 
 

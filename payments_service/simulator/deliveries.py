@@ -1,10 +1,10 @@
 """Sends webhooks the way a gateway does: signed once, in order, again and again until someone says 2xx."""
 
 import http.client
-import itertools
 import threading
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from payments_service.simulator.faults import Faults
@@ -85,7 +85,7 @@ class Deliveries:
         self._faults = faults
         self._usual_waits = tuple(backoff_seconds * 2**n for n in range(MAX_TRIES - 1))
         self._changed = threading.Condition(world.lock)
-        self._numbers = itertools.count(1)
+        self._last_number = 0
         self._deliveries: list[Delivery] = []
         # those of them that wait or are being sent: a long history must not slow the senders down
         self._open: list[Delivery] = []
@@ -119,6 +119,18 @@ class Deliveries:
         with self._changed:
             self._changed.notify_all()
 
+    def state(self) -> dict[str, Any]:
+        """What a restart must not lose; what was being sent is to be sent again."""
+        kept = ("_deliveries", "_open", "_held", "_last_number")
+        return {name: getattr(self, name) for name in kept}
+
+    def resume(self) -> None:
+        """Go on with what a restart left open."""
+        with self._changed:
+            for delivery in self._open:
+                delivery.state = "waiting"
+                self._start_sender(delivery.message.gateway)
+
     def reset(self) -> None:
         with self._changed:
             self._deliveries.clear()
@@ -141,7 +153,7 @@ class Deliveries:
 
     def _queue(self, message: Message, fault: str | None) -> Delivery:
         now = self._world.now()
-        delivery = Delivery(message, next(self._numbers), now, now, fault=fault)
+        delivery = Delivery(message, self._next_number(), now, now, fault=fault)
         self._deliveries.append(delivery)
         self._open.append(delivery)
         return delivery
@@ -158,7 +170,11 @@ class Deliveries:
 
     def _release(self, held: Delivery) -> None:
         held.due_at = self._world.now()
-        held.sequence = next(self._numbers)
+        held.sequence = self._next_number()
+
+    def _next_number(self) -> int:
+        self._last_number += 1
+        return self._last_number
 
     def _idle(self) -> bool:
         now = self._world.now()

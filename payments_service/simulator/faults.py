@@ -143,6 +143,7 @@ class FaultyViews:
             with route.in_flight() if route.in_flight else nullcontext():
                 self._world.sleep(wait_seconds)
                 with self._world.lock:
+                    self._world.ring()
                     return make_response(route.view(**ids))
         except WireError as refusal:
             return refusal.response()

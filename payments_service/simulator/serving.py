@@ -19,13 +19,16 @@ class QuietRequestHandler(WSGIRequestHandler):
 def serving(app: Flask, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     """Yields the address; port 0 takes a free one. On leaving, hanging requests end and webhooks stop."""
     server = make_server(host, port, app, threaded=True, request_handler=QuietRequestHandler)
+    simulator: Simulator = app.extensions["simulator"]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    clock = threading.Thread(target=simulator.run_clock, name="clock", daemon=True)
     thread.start()
+    clock.start()
     try:
         yield f"http://{host}:{server.server_port}"
     finally:
-        simulator: Simulator = app.extensions["simulator"]
         simulator.world.stopping.set()
         server.shutdown()
         thread.join()
+        clock.join()
         simulator.stop()

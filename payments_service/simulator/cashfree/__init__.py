@@ -1,18 +1,15 @@
 """Pretend Cashfree: API at /cashfree/pg, pay page at /cashfree/pay; its customer, bank and dashboard."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from flask import Response
 
 from payments_service.simulator.base import (
     AttemptView,
-    BadInputError,
     DisputeView,
     Gateway,
     ImpossibleMoveError,
-    Json,
     Move,
     OrderView,
     RefundView,
@@ -34,7 +31,6 @@ from payments_service.simulator.cashfree.refusals import BAD_URL, TROUBLE
 from payments_service.simulator.deliveries import Deliveries
 from payments_service.simulator.world import World
 
-SETTINGS = {"webhook_version": WEBHOOK_VERSIONS, "refund_outcome": ("SUCCESS", "PENDING")}
 PAYABLE = ("ACTIVE", "TERMINATION_REQUESTED")
 WAIT_SECONDS = "2"
 HOLDS_NOTHING = (
@@ -53,13 +49,17 @@ class CashfreeSimulator(Gateway):
         "CASHFREE_APP_SECRET": APP_SECRET,
         "(app secret before rotation)": OLD_APP_SECRET,
     }
+    choices: ClassVar[Mapping[str, Collection[Any]]] = {
+        "webhook_version": WEBHOOK_VERSIONS,
+        "refund_outcome": ("SUCCESS", "PENDING"),
+    }
 
     def __init__(self, world: World, deliveries: Deliveries) -> None:
-        self._books = Books(world, deliveries)
+        self.books: Books = Books(world, deliveries)
 
     def routes(self) -> tuple[Route, ...]:
-        api = Api(self._books)
-        return (*api.routes(), *Checkout(self._books, api).routes())
+        api = Api(self.books)
+        return (*api.routes(), *Checkout(self.books, api).routes())
 
     def unknown_route(self, path: str) -> Response:
         return plain_response(400, BAD_URL)
@@ -70,36 +70,22 @@ class CashfreeSimulator(Gateway):
             response.headers["x-ratelimit-retry"] = WAIT_SECONDS
         return response
 
-    def reset(self) -> None:
-        self._books.reset()
-
-    def settings(self) -> Json:
-        return asdict(self._books.settings)
-
-    def configure(self, changes: Mapping[str, Any]) -> None:
-        for field, value in changes.items():
-            if field not in SETTINGS:
-                raise BadInputError(f"cashfree.{field}", f"cashfree has {' and '.join(SETTINGS)}")
-            if value not in SETTINGS[field]:
-                raise BadInputError(f"cashfree.{field}", f"must be one of {', '.join(SETTINGS[field])}")
-        self._books.settings = replace(self._books.settings, **changes)
-
     def orders(self) -> list[OrderView]:
-        return [self._view(order) for order in self._books.orders()]
+        return [self._view(order) for order in self.books.orders()]
 
     def order(self, order_id: str) -> OrderView | None:
-        order = self._books.order(order_id)
+        order = self.books.order(order_id)
         return self._view(order) if order else None
 
     # The customer and the bank
 
     def success(self, order_id: str, move: Move) -> None:
         """A pending attempt, else a new one, succeeds; too small a sum leaves the order open."""
-        self._books.succeed(self._attempt(self._open_order(order_id, move), move))
+        self.books.succeed(self._attempt(self._open_order(order_id, move), move))
 
     def failure(self, order_id: str, move: Move) -> None:
         """A pending attempt, else a new one, fails; the order stays payable."""
-        self._books.fail(self._attempt(self._open_order(order_id, move), move), DECLINED)
+        self.books.fail(self._attempt(self._open_order(order_id, move), move), DECLINED)
 
     def pending(self, order_id: str, move: Move) -> None:
         """A new attempt of which the bank has said nothing yet: no webhook."""
@@ -108,7 +94,7 @@ class CashfreeSimulator(Gateway):
     def expire(self, order_id: str, move: Move) -> None:
         """The order's time is over; an attempt that is under way may still succeed. No webhook."""
         order = self._open_order(order_id, move)
-        order.status, order.ends_at = "EXPIRED", self._books.now()
+        order.status, order.ends_at = "EXPIRED", self.books.now()
 
     def authorize(self, order_id: str, move: Move) -> None:
         raise ImpossibleMoveError(HOLDS_NOTHING)
@@ -128,7 +114,7 @@ class CashfreeSimulator(Gateway):
         elif move.amount_paise is not None:
             payment.amount = move.amount_paise
         payment.is_late = True
-        self._books.succeed(payment)
+        self.books.succeed(payment)
 
     def second_success(self, order_id: str, move: Move) -> None:
         """Another attempt succeeds although the order is paid: two banks answered at once."""
@@ -136,28 +122,28 @@ class CashfreeSimulator(Gateway):
         if order.status != "PAID":
             raise ImpossibleMoveError(f"Order {order_id} is {order.status}, not PAID: send success first")
         self._report_amount(order, move)
-        self._books.succeed(self._attempt(order, move))
+        self.books.succeed(self._attempt(order, move))
 
     # The dashboard
 
     def dashboard_refund(self, order_id: str, move: Move) -> None:
         """All that is left of the attempt that paid, or a part of it."""
         payment = self._last(self._known(order_id), "SUCCESS")
-        rest = self._books.left_to_refund(payment) if payment else 0
+        rest = self.books.left_to_refund(payment) if payment else 0
         amount = rest if move.amount_paise is None else move.amount_paise
         if payment is None or not 0 < amount <= rest:
             raise ImpossibleMoveError(f"Only {rest} paise of order {order_id} are left to refund")
-        number = self._books.new_number()
-        refund = Refund(f"dashboard_{number}", number, payment, amount, self._books.now())
-        self._books.refund(refund, self._books.settings.refund_outcome)
+        number = self.books.new_number()
+        refund = Refund(f"dashboard_{number}", number, payment, amount, self.books.now())
+        self.books.refund(refund, self.books.settings.refund_outcome)
 
     def dispute(self, order_id: str, move: Move) -> None:
         """Opens a dispute; with an outcome it ends the open one."""
         order = self._known(order_id)
-        is_open = [d for d in self._books.disputes if d.payment.order is order and d.outcome is None]
+        is_open = [d for d in self.books.disputes if d.payment.order is order and d.outcome is None]
         payment = self._last(order, "SUCCESS")
         if move.outcome is not None and is_open:
-            self._books.close_dispute(is_open[-1], move.outcome)
+            self.books.close_dispute(is_open[-1], move.outcome)
         elif move.outcome is not None:
             raise ImpossibleMoveError(f"Order {order_id} has no open dispute to be {move.outcome}")
         elif is_open:
@@ -168,21 +154,27 @@ class CashfreeSimulator(Gateway):
             raise ImpossibleMoveError(f"Order {order_id} has no payment to dispute")
         else:
             amount = payment.amount if move.amount_paise is None else move.amount_paise
-            self._books.open_dispute(payment, amount)
+            self.books.open_dispute(payment, amount)
+
+    def send_event(self, order_id: str, event_type: str) -> None:
+        raise ImpossibleMoveError(f"{self.name} sends no {event_type} on demand")
+
+    def settle(self) -> None:
+        pass
 
     def order_of_refund(self, refund_id: str) -> str | None:
-        refund = self._books.refunds.get(refund_id)
+        refund = self.books.refunds.get(refund_id)
         return refund.payment.order.id if refund else None
 
     def refund_success(self, refund_id: str) -> None:
-        self._books.finish_refund(self._unfinished_refund(refund_id), "SUCCESS")
+        self.books.finish_refund(self._unfinished_refund(refund_id), "SUCCESS")
 
     def refund_failure(self, refund_id: str) -> None:
         """Cancelled: of a refund that is FAILED no webhook tells."""
-        self._books.finish_refund(self._unfinished_refund(refund_id), "CANCELLED")
+        self.books.finish_refund(self._unfinished_refund(refund_id), "CANCELLED")
 
     def _unfinished_refund(self, refund_id: str) -> Refund:
-        refund = self._books.refunds[refund_id]
+        refund = self.books.refunds[refund_id]
         if refund.status in ("SUCCESS", *DEAD_REFUNDS):
             raise ImpossibleMoveError(f"Refund {refund_id} is already {refund.status}, and that is final")
         return refund
@@ -190,7 +182,7 @@ class CashfreeSimulator(Gateway):
     # Helpers
 
     def _known(self, order_id: str) -> Order:
-        order = self._books.order(order_id)
+        order = self.books.order(order_id)
         if order is None:
             raise ImpossibleMoveError(f"There is no order {order_id}")
         return order
@@ -217,14 +209,14 @@ class CashfreeSimulator(Gateway):
         return payment
 
     def _new_attempt(self, order: Order, move: Move) -> Payment:
-        return self._books.attempt(order, INSTRUMENTS[move.method or "upi"], move.amount_paise)
+        return self.books.attempt(order, INSTRUMENTS[move.method or "upi"], move.amount_paise)
 
     def _last(self, order: Order, *statuses: str) -> Payment | None:
-        chosen = [payment for payment in self._books.payments_of(order) if payment.status in statuses]
+        chosen = [payment for payment in self.books.payments_of(order) if payment.status in statuses]
         return chosen[-1] if chosen else None
 
     def _view(self, order: Order) -> OrderView:
-        payments = self._books.payments_of(order)
+        payments = self.books.payments_of(order)
         return OrderView(
             orderId=order.id,
             gateway=self.name,
@@ -237,11 +229,11 @@ class CashfreeSimulator(Gateway):
             attempts=[_attempt_view(payment) for payment in payments],
             refunds=[
                 RefundView(refund.id, refund.payment.id, refund.amount, refund.status)
-                for refund in self._books.refunds_of(order)
+                for refund in self.books.refunds_of(order)
             ],
             disputes=[
                 DisputeView(dispute.id, dispute.payment.id, dispute.amount, dispute.status)
-                for dispute in self._books.disputes
+                for dispute in self.books.disputes
                 if dispute.payment.order is order
             ],
         )

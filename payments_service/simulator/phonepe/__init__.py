@@ -3,18 +3,15 @@
 Its customer, bank and dashboard. An order is known by the merchant's own id.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from flask import Response, jsonify
 
 from payments_service.simulator.base import (
     AttemptView,
-    BadInputError,
     Gateway,
     ImpossibleMoveError,
-    Json,
     Move,
     OrderView,
     RefundView,
@@ -46,10 +43,6 @@ from payments_service.simulator.phonepe.v1 import V1
 from payments_service.simulator.phonepe.v2 import API, UNFINISHED, V2
 from payments_service.simulator.world import World
 
-CHOICES = {
-    "refund_outcome": ("COMPLETED", "PENDING", "CONFIRMED"),
-    "duplicate_code": ("INVALID_TRANSACTION_ID", "INVALID_MERCHANT_ORDER_ID", "ORDER_ALREADY_EXISTS"),
-}
 HOLDS_NOTHING = "PhonePe takes money at once and holds nothing. Send success"
 NO_SECOND = "A PhonePe order that is COMPLETED takes no second payment"
 NO_DISPUTES = "PhonePe's disputes are mails and files: no API and no webhook tells them"
@@ -73,12 +66,17 @@ class PhonePeSimulator(Gateway):
         "PHONEPE_SALT_INDEX": SALT_INDEX,
         f"(salt key before rotation, index {OLD_SALT_INDEX})": OLD_SALT_KEY,
     }
+    choices: ClassVar[Mapping[str, Collection[Any]]] = {
+        "token_seconds": range(10**7 + 1),
+        "refund_outcome": ("COMPLETED", "PENDING", "CONFIRMED"),
+        "duplicate_code": ("INVALID_TRANSACTION_ID", "INVALID_MERCHANT_ORDER_ID", "ORDER_ALREADY_EXISTS"),
+    }
 
     def __init__(self, world: World, deliveries: Deliveries) -> None:
-        self._books = Books(world, deliveries)
+        self.books: Books = Books(world, deliveries)
 
     def routes(self) -> tuple[Route, ...]:
-        parts = (V2(self._books), V1(self._books), Checkout(self._books))
+        parts = (V2(self.books), V1(self.books), Checkout(self.books))
         return tuple(route for part in parts for route in part.routes())
 
     def unknown_route(self, path: str) -> Response:
@@ -91,28 +89,11 @@ class PhonePeSimulator(Gateway):
         response.status_code = status
         return response
 
-    def reset(self) -> None:
-        self._books.reset()
-
-    def settings(self) -> Json:
-        return asdict(self._books.settings)
-
-    def configure(self, changes: Mapping[str, Any]) -> None:
-        for field, value in changes.items():
-            if field == "token_seconds":
-                if type(value) is not int or not 0 <= value <= 10**7:
-                    raise BadInputError("phonepe.token_seconds", "must be an integer of seconds")
-            elif field not in CHOICES:
-                raise BadInputError(f"phonepe.{field}", f"phonepe has token_seconds, {', '.join(CHOICES)}")
-            elif value not in CHOICES[field]:
-                raise BadInputError(f"phonepe.{field}", f"must be one of {', '.join(CHOICES[field])}")
-        self._books.settings = replace(self._books.settings, **changes)
-
     def orders(self) -> list[OrderView]:
-        return [self._view(order) for order in self._books.orders()]
+        return [self._view(order) for order in self.books.orders()]
 
     def order(self, order_id: str) -> OrderView | None:
-        order = self._books.order(order_id)
+        order = self.books.order(order_id)
         return self._view(order) if order else None
 
     # The customer and the bank
@@ -120,22 +101,22 @@ class PhonePeSimulator(Gateway):
     def success(self, order_id: str, move: Move) -> None:
         """A pending attempt, else a new one, succeeds; too small a sum leaves a V2 order open."""
         order = self._open_order(order_id, move)
-        self._books.succeed(order, self._attempt(order, move))
+        self.books.succeed(order, self._attempt(order, move))
 
     def failure(self, order_id: str, move: Move) -> None:
         """A pending attempt, else a new one, fails. V1's is the transaction's end; a V2 order stays payable
         unless it was made with disablePaymentRetry."""
         order = self._open_order(order_id, move)
-        self._books.fail(order, self._attempt(order, move), DECLINED)
+        self.books.fail(order, self._attempt(order, move), DECLINED)
 
     def pending(self, order_id: str, move: Move) -> None:
         """A new attempt of which the bank has said nothing yet: no webhook."""
         order = self._open_order(order_id, move)
-        self._books.attempt(order, move.method or "upi", move.amount_paise)
+        self.books.attempt(order, move.method or "upi", move.amount_paise)
 
     def expire(self, order_id: str, move: Move) -> None:
         """FAILED with ORDER_EXPIRED; in V1, TIMED_OUT."""
-        self._books.end(self._open_order(order_id, move), EXPIRED)
+        self.books.end(self._open_order(order_id, move), EXPIRED)
 
     def authorize(self, order_id: str, move: Move) -> None:
         raise ImpossibleMoveError(HOLDS_NOTHING)
@@ -150,7 +131,7 @@ class PhonePeSimulator(Gateway):
         if move.amount_paise is not None:
             attempt.amount = move.amount_paise
         attempt.is_late = True
-        self._books.succeed(order, attempt)
+        self.books.succeed(order, attempt)
 
     def second_success(self, order_id: str, move: Move) -> None:
         raise ImpossibleMoveError(NO_SECOND)
@@ -160,29 +141,35 @@ class PhonePeSimulator(Gateway):
     def dashboard_refund(self, order_id: str, move: Move) -> None:
         """All that is left of what was paid, or a part of it."""
         order = self._known(order_id)
-        rest = self._books.left_to_refund(order) if order.state == "COMPLETED" else 0
+        rest = self.books.left_to_refund(order) if order.state == "COMPLETED" else 0
         amount = rest if move.amount_paise is None else move.amount_paise
         if not 0 < amount <= rest:
             raise ImpossibleMoveError(f"Only {rest} paise of order {order_id} are left to refund")
-        refund_id = self._books.new_number("DASHBOARD")[:34]
+        refund_id = self.books.new_number("DASHBOARD")[:34]
         new = NewRefund(refund_id, order_id, amount, order.callback_url or None)
-        self._books.move_on(self._books.refund(order, new))
+        self.books.move_on(self.books.refund(order, new))
 
     def dispute(self, order_id: str, move: Move) -> None:
         raise ImpossibleMoveError(NO_DISPUTES)
 
+    def send_event(self, order_id: str, event_type: str) -> None:
+        raise ImpossibleMoveError(f"{self.name} sends no {event_type} on demand")
+
+    def settle(self) -> None:
+        pass
+
     def order_of_refund(self, refund_id: str) -> str | None:
-        refund = self._books.refunds.get(refund_id)
+        refund = self.books.refunds.get(refund_id)
         return refund.order.id if refund else None
 
     def refund_success(self, refund_id: str) -> None:
-        self._books.finish_refund(self._unfinished_refund(refund_id), is_paid=True)
+        self.books.finish_refund(self._unfinished_refund(refund_id), is_paid=True)
 
     def refund_failure(self, refund_id: str) -> None:
-        self._books.finish_refund(self._unfinished_refund(refund_id), is_paid=False)
+        self.books.finish_refund(self._unfinished_refund(refund_id), is_paid=False)
 
     def _unfinished_refund(self, refund_id: str) -> Refund:
-        refund = self._books.refunds[refund_id]
+        refund = self.books.refunds[refund_id]
         if refund.state not in UNFINISHED:
             raise ImpossibleMoveError(f"Refund {refund_id} is already {refund.state}, and that is final")
         return refund
@@ -190,7 +177,7 @@ class PhonePeSimulator(Gateway):
     # Helpers
 
     def _known(self, order_id: str) -> Order:
-        order = self._books.order(order_id)
+        order = self.books.order(order_id)
         if order is None:
             raise ImpossibleMoveError(f"There is no order {order_id}")
         return order
@@ -217,7 +204,7 @@ class PhonePeSimulator(Gateway):
         return attempt
 
     def _new_attempt(self, order: Order, move: Move) -> Attempt:
-        return self._books.attempt(order, move.method or "upi", move.amount_paise)
+        return self.books.attempt(order, move.method or "upi", move.amount_paise)
 
     def _last(self, order: Order, *states: str) -> Attempt | None:
         chosen = [attempt for attempt in order.attempts if attempt.state in states]
@@ -237,7 +224,7 @@ class PhonePeSimulator(Gateway):
             attempts=[_attempt_view(attempt) for attempt in order.attempts],
             refunds=[
                 RefundView(refund.id, paid[0].id if paid else "", refund.amount, refund.state)
-                for refund in self._books.refunds_of(order)
+                for refund in self.books.refunds_of(order)
             ],
         )
 

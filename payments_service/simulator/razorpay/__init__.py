@@ -1,18 +1,15 @@
 """Pretend Razorpay: API at /razorpay/v1, pay page at /razorpay/pay; its customer, bank and dashboard."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from flask import Response, jsonify
 
 from payments_service.simulator.base import (
     AttemptView,
-    BadInputError,
     DisputeView,
     Gateway,
     ImpossibleMoveError,
-    Json,
     Move,
     OrderView,
     RefundView,
@@ -53,12 +50,16 @@ class RazorpaySimulator(Gateway):
         "RAZORPAY_WEBHOOK_SECRET": WEBHOOK_SECRET,
         "(webhook secret before rotation)": OLD_WEBHOOK_SECRET,
     }
+    choices: ClassVar[Mapping[str, Collection[Any]]] = {
+        "unique_receipts": (False, True),
+        "refund_outcome": ("processed", "pending"),
+    }
 
     def __init__(self, world: World, deliveries: Deliveries) -> None:
-        self._books = Books(world, deliveries)
+        self.books: Books = Books(world, deliveries)
 
     def routes(self) -> tuple[Route, ...]:
-        return (*Api(self._books).routes(), *Checkout(self._books).routes())
+        return (*Api(self.books).routes(), *Checkout(self.books).routes())
 
     def unknown_route(self, path: str) -> Response:
         """The API knows the error body; its edge, in front of everything that is not /v1, does not."""
@@ -73,27 +74,11 @@ class RazorpaySimulator(Gateway):
         response.status_code = status
         return response
 
-    def reset(self) -> None:
-        self._books.reset()
-
-    def settings(self) -> Json:
-        return asdict(self._books.settings)
-
-    def configure(self, changes: Mapping[str, Any]) -> None:
-        for field, value in changes.items():
-            if field == "unique_receipts" and not isinstance(value, bool):
-                raise BadInputError("razorpay.unique_receipts", "must be true or false")
-            if field == "refund_outcome" and value not in ("processed", "pending"):
-                raise BadInputError("razorpay.refund_outcome", 'must be "processed" or "pending"')
-            if field not in ("unique_receipts", "refund_outcome"):
-                raise BadInputError(f"razorpay.{field}", "razorpay has unique_receipts and refund_outcome")
-        self._books.settings = replace(self._books.settings, **changes)
-
     def orders(self) -> list[OrderView]:
-        return [self._view(order) for order in self._books.orders.values()]
+        return [self._view(order) for order in self.books.orders.values()]
 
     def order(self, order_id: str) -> OrderView | None:
-        order = self._books.orders.get(order_id)
+        order = self.books.orders.get(order_id)
         return self._view(order) if order else None
 
     # The customer and the bank
@@ -102,14 +87,14 @@ class RazorpaySimulator(Gateway):
         """A pending attempt, else a new one, is authorized and, unless capture is manual, captured."""
         order = self._open_order(order_id, move)
         payment = self._attempt(order, move)
-        self._books.authorize(payment)
+        self.books.authorize(payment)
         if order.automatic_capture:
-            self._books.capture(payment)
+            self.books.capture(payment)
 
     def failure(self, order_id: str, move: Move) -> None:
         """A pending attempt, else a new one, fails; the order stays payable."""
         payment = self._attempt(self._open_order(order_id, move), move)
-        self._books.fail(payment, USUAL_ERROR[payment.instrument.method])
+        self.books.fail(payment, USUAL_ERROR[payment.instrument.method])
 
     def pending(self, order_id: str, move: Move) -> None:
         """A new attempt of which the bank has said nothing yet: no webhook."""
@@ -118,39 +103,39 @@ class RazorpaySimulator(Gateway):
     def expire(self, order_id: str, move: Move) -> None:
         """Razorpay's orders do not expire: only attempts that the bank left unanswered fail."""
         self._open_order(order_id, move)
-        for payment in self._books.payments_of(order_id):
+        for payment in self.books.payments_of(order_id):
             if payment.status == "created":
-                self._books.fail(payment, TIMED_OUT)
+                self.books.fail(payment, TIMED_OUT)
 
     def authorize(self, order_id: str, move: Move) -> None:
         """Authorized and left so, also where capture is automatic."""
-        self._books.authorize(self._attempt(self._open_order(order_id, move), move))
+        self.books.authorize(self._attempt(self._open_order(order_id, move), move))
 
     def late_success(self, order_id: str, move: Move) -> None:
         """The last attempt that was given up is authorized after all, under the same pay_ id."""
-        order = self._books.orders[order_id]
+        order = self.books.orders[order_id]
         payment = self._last(order_id, "failed", "created")
         if payment is None and order.status == "paid":
             raise ImpossibleMoveError(f"Order {order_id} is paid and has no failed or pending attempt")
         self._report_amount(order, move)
         if payment is None:
             payment = self._new_attempt(order, move)
-            self._books.fail(payment, USUAL_ERROR[payment.instrument.method])
+            self.books.fail(payment, USUAL_ERROR[payment.instrument.method])
         elif move.amount_paise is not None:
             payment.amount = move.amount_paise
-        self._books.authorize(payment, late=True)
+        self.books.authorize(payment, late=True)
         if order.automatic_capture:
-            self._books.capture(payment)
+            self.books.capture(payment)
 
     def second_success(self, order_id: str, move: Move) -> None:
         """Another attempt is captured although the order is paid: a race that Razorpay cannot exclude."""
-        order = self._books.orders[order_id]
+        order = self.books.orders[order_id]
         if order.status != "paid":
             raise ImpossibleMoveError(f"Order {order_id} is {order.status}, not paid: send success first")
         self._report_amount(order, move)
         payment = self._attempt(order, move)
-        self._books.authorize(payment)
-        self._books.capture(payment)
+        self.books.authorize(payment)
+        self.books.capture(payment)
 
     # The dashboard
 
@@ -164,7 +149,7 @@ class RazorpaySimulator(Gateway):
         amount = rest if move.amount_paise is None else move.amount_paise
         if amount > rest:
             raise ImpossibleMoveError(f"Only {rest} paise of {payment.id} are left to refund")
-        self._books.refund(payment, amount, outcome=self._books.settings.refund_outcome)
+        self.books.refund(payment, amount, outcome=self.books.settings.refund_outcome)
 
     def _refund_uncaptured(self, order_id: str) -> None:
         payment = self._last(order_id, "authorized")
@@ -172,16 +157,16 @@ class RazorpaySimulator(Gateway):
             raise ImpossibleMoveError(
                 f"Order {order_id} has no captured or authorized payment left to refund"
             )
-        self._books.refund(payment, payment.amount, outcome="processed")
+        self.books.refund(payment, payment.amount, outcome="processed")
 
     def dispute(self, order_id: str, move: Move) -> None:
         """Opens a dispute; with an outcome it ends the open one."""
-        payment_ids = {payment.id for payment in self._books.payments_of(order_id)}
+        payment_ids = {payment.id for payment in self.books.payments_of(order_id)}
         disputes = [
-            d for d in self._books.disputes.values() if d.payment_id in payment_ids and d.status == "open"
+            d for d in self.books.disputes.values() if d.payment_id in payment_ids and d.status == "open"
         ]
         if move.outcome is not None and disputes:
-            self._books.close_dispute(disputes[-1], won=move.outcome == "won")
+            self.books.close_dispute(disputes[-1], won=move.outcome == "won")
         elif move.outcome is not None:
             raise ImpossibleMoveError(f"Order {order_id} has no open dispute to be {move.outcome}")
         elif disputes:
@@ -195,20 +180,26 @@ class RazorpaySimulator(Gateway):
         payment = self._last(order_id, "captured", "refunded")
         if payment is None or not payment.captured:
             raise ImpossibleMoveError(f"Order {order_id} has no captured payment to dispute")
-        self._books.open_dispute(payment, payment.amount if move.amount_paise is None else move.amount_paise)
+        self.books.open_dispute(payment, payment.amount if move.amount_paise is None else move.amount_paise)
+
+    def send_event(self, order_id: str, event_type: str) -> None:
+        raise ImpossibleMoveError(f"{self.name} sends no {event_type} on demand")
+
+    def settle(self) -> None:
+        pass
 
     def order_of_refund(self, refund_id: str) -> str | None:
-        refund = self._books.refunds.get(refund_id)
-        return self._books.payments[refund.payment_id].order_id if refund else None
+        refund = self.books.refunds.get(refund_id)
+        return self.books.payments[refund.payment_id].order_id if refund else None
 
     def refund_success(self, refund_id: str) -> None:
-        self._books.finish_refund(self._pending_refund(refund_id), processed=True)
+        self.books.finish_refund(self._pending_refund(refund_id), processed=True)
 
     def refund_failure(self, refund_id: str) -> None:
-        self._books.finish_refund(self._pending_refund(refund_id), processed=False)
+        self.books.finish_refund(self._pending_refund(refund_id), processed=False)
 
     def _pending_refund(self, refund_id: str) -> Refund:
-        refund = self._books.refunds[refund_id]
+        refund = self.books.refunds[refund_id]
         if refund.status != "pending":
             raise ImpossibleMoveError(f"Refund {refund_id} is already {refund.status}, and that is final")
         return refund
@@ -216,7 +207,7 @@ class RazorpaySimulator(Gateway):
     # Helpers
 
     def _open_order(self, order_id: str, move: Move) -> Order:
-        order = self._books.orders[order_id]
+        order = self.books.orders[order_id]
         if order.status == "paid":
             raise ImpossibleMoveError(f"Order {order_id} is already paid and takes no new payment")
         self._report_amount(order, move)
@@ -236,15 +227,15 @@ class RazorpaySimulator(Gateway):
         return payment
 
     def _new_attempt(self, order: Order, move: Move) -> Payment:
-        instrument = self._books.instrument(move.method or "upi")
-        return self._books.attempt(order, instrument, move.amount_paise, Payer())
+        instrument = self.books.instrument(move.method or "upi")
+        return self.books.attempt(order, instrument, move.amount_paise, Payer())
 
     def _last(self, order_id: str, *statuses: str) -> Payment | None:
-        chosen = [payment for payment in self._books.payments_of(order_id) if payment.status in statuses]
+        chosen = [payment for payment in self.books.payments_of(order_id) if payment.status in statuses]
         return chosen[-1] if chosen else None
 
     def _view(self, order: Order) -> OrderView:
-        payments = self._books.payments_of(order.id)
+        payments = self.books.payments_of(order.id)
         payment_ids = {payment.id for payment in payments}
         return OrderView(
             orderId=order.id,
@@ -259,11 +250,11 @@ class RazorpaySimulator(Gateway):
             refunds=[
                 RefundView(refund.id, refund.payment_id, refund.amount, refund.status)
                 for payment in payments
-                for refund in self._books.refunds_of(payment.id)
+                for refund in self.books.refunds_of(payment.id)
             ],
             disputes=[
                 DisputeView(dispute.id, dispute.payment_id, dispute.amount, dispute.status)
-                for dispute in self._books.disputes.values()
+                for dispute in self.books.disputes.values()
                 if dispute.payment_id in payment_ids
             ],
         )

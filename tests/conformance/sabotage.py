@@ -1,0 +1,45 @@
+"""Do the suites notice? Breaks a scratch copy of the simulator in one place after the other; all must go red.
+
+    python tests/conformance/sabotage.py [razorpay] [phonepe] [cashfree]
+
+What is said wrongly stands in sabotages/<sdk>.toml: `right` is once in `file`, below the simulator.
+Prints a table; exit code 1 when a suite stayed green. The copies are thrown away.
+"""
+
+import shutil
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+from running import HERE, ROOT, SDKS, run
+
+
+def main() -> int:
+    wanted = sys.argv[1:] or list(SDKS)
+    unnoticed = 0
+    print("| SDK | sabotage | tests that failed |", "|---|---|---|", sep="\n", flush=True)
+    for sdk in wanted:
+        for sabotage in tomllib.loads((HERE / "sabotages" / f"{sdk}.toml").read_text())["sabotage"]:
+            failed = tests_that_fail(sdk, **sabotage)
+            unnoticed += not failed
+            print(f"| {sdk} | {sabotage['what']} | {failed or 'NONE'} |", flush=True)
+    return 1 if unnoticed else 0
+
+
+def tests_that_fail(sdk: str, *, what: str, file: str, right: str, wrong: str) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        shutil.copytree(ROOT / "payments_service", copy / "payments_service")
+        broken = copy / "payments_service" / "simulator" / file
+        text = broken.read_text()
+        if text.count(right) != 1:
+            raise ValueError(f"{what}: {file} says {text.count(right)} times, not once: {right!r}")
+        broken.write_text(text.replace(right, wrong))
+        report = run(sdk, copy, "--no-header", "--tb=no", "-rN")
+        failed: int = report["failed"]
+        return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
