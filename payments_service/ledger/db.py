@@ -5,12 +5,13 @@ once (BEGIN IMMEDIATE), so that nobody reads first and finds the lock taken when
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -42,9 +43,11 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Database:
-    """An engine and its transactions."""
+    """An engine and its transactions, and who is told of what they change."""
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, destinations: Sequence[str] = (), pool_size: int = 10) -> None:
+        self.destinations = tuple(destinations)
+        """Those that the settings name, of `outbox.MERCHANT`, `CUSTOMER` and `OPERATOR`."""
         self.url = normalized_url(url)
         self.is_sqlite = self.url.startswith("sqlite")
         self.engine = _sqlite_engine(self.url) if self.is_sqlite else _postgres_engine(self.url, pool_size)
@@ -67,7 +70,10 @@ class Database:
     @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Session]:
         try:
-            with Session(engine, expire_on_commit=False) as session, session.begin():
+            with (
+                Session(engine, expire_on_commit=False, info={"destinations": self.destinations}) as session,
+                session.begin(),
+            ):
                 yield session
         except (DBAPIError, PoolTimeout) as error:
             if isinstance(error, DBAPIError) and not _is_trouble_of_the_store(error):
@@ -75,6 +81,12 @@ class Database:
             # The driver's words may hold the statement's values: only its class is told.
             log.error("Database unavailable", extra={"data": {"error": type(error).__name__}})  # noqa: TRY400
             raise StoreUnavailable("The payment store is not available, please try again") from error
+
+
+def insert_once(session: Session, table: type[Any], unique: list[str], **values: Any) -> None:
+    """Insert unless a row with the same `unique` columns is there: one atomic statement on both databases."""
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    session.execute(insert(table).values(**values).on_conflict_do_nothing(index_elements=unique))
 
 
 def normalized_url(url: str) -> str:

@@ -1,20 +1,22 @@
 """The audit trail: append, never change."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from payments_service.clock import Clock
 from payments_service.ledger.tables import Payment, PaymentEvent
 
 
 @dataclass(frozen=True)
 class Bell:
-    """Who rang (webhook, verify, status, return, create-order, clock) and by which id."""
+    """Who rang (webhook, verify, status, create-order, worker, operator, …), by which id, and when."""
 
     source: str
     actor: str
+    clock: Clock = field(default=Clock(), compare=False)
 
 
 def append(
@@ -44,5 +46,6 @@ def append(
             actor=bell.actor,
             reason=reason,
             evidence=evidence,
+            created_at=bell.clock.now(),
         )
     )

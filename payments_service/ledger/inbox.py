@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
+from payments_service.ledger.db import insert_once
 from payments_service.ledger.tables import PaymentWebhook
 
 SECRET_HEADERS = ("authorization", "cookie", "signature", "x-verify")
@@ -26,9 +26,11 @@ def store(
     payload: bytes,
 ) -> PaymentWebhook | None:
     """Keep the event; None when it is here already. One atomic insert decides, also between processes."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     row_id: UUID = uuid7()
-    statement = insert(PaymentWebhook).values(
+    insert_once(
+        session,
+        PaymentWebhook,
+        ["gateway", "event_id"],
         id=row_id,
         gateway=gateway,
         provider=provider,
@@ -40,7 +42,6 @@ def store(
         processed=False,
         outcome="stored",
     )
-    session.execute(statement.on_conflict_do_nothing(index_elements=["gateway", "event_id"]))
     return session.get(PaymentWebhook, row_id)
 
 

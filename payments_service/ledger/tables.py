@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from uuid6 import uuid7
@@ -71,6 +72,8 @@ class Payment(Base):
     description: Mapped[str | None]
     reference: Mapped[str | None] = mapped_column(index=True)
     """The merchant's order number; a label only, as long as nobody vouches for it."""
+    price_verified: Mapped[bool] = mapped_column(default=False)
+    """Amount and reference come from the merchant's own server, by API key or quote."""
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict)
     return_url: Mapped[str]
     webhook_data: Mapped[dict[str, Any] | None]
@@ -82,6 +85,9 @@ class Payment(Base):
     """When the newest applied news was true."""
     asked_at: Mapped[datetime | None]
     """When a status page last made us ask the gateway."""
+    completed_at: Mapped[datetime | None]
+    next_check_at: Mapped[datetime | None] = mapped_column(index=True)
+    """When the worker asks the gateway next; while it does, when its lease ends. None: never again."""
     created_at: Mapped[datetime] = mapped_column(default=_now)
     updated_at: Mapped[datetime] = mapped_column(default=_now)
     """When the payment last changed in the eyes of its merchant; asking alone does not count."""
@@ -92,6 +98,40 @@ class Payment(Base):
 
 
 LOST = "lost"
+
+
+class PaymentReference(Base):
+    """A merchant's order number that the merchant vouches for: paid once, whatever the number of payments."""
+
+    __tablename__ = "payment_references"
+
+    reference: Mapped[str] = mapped_column(primary_key=True)
+    payment_id: Mapped[UUID | None] = mapped_column(ForeignKey("payments.id"))
+    """The payment that is open for it, the newest."""
+    paid_by: Mapped[UUID | None] = mapped_column(ForeignKey("payments.id"))
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+
+
+class IdempotencyKey(Base):
+    """One request of a caller, however often it is sent."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (UniqueConstraint("endpoint", "owner", "key"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    endpoint: Mapped[str]
+    owner: Mapped[str]
+    """Name of the API key, or "" for browsers: nobody reads the answer to somebody else's key."""
+    key: Mapped[str]
+    fingerprint: Mapped[str]
+    """SHA-256 of the body, so that a key is not used for another request."""
+    payment_id: Mapped[UUID | None] = mapped_column(ForeignKey("payments.id"))
+    generation: Mapped[int] = mapped_column(default=1)
+    leased_until: Mapped[datetime]
+    """Until then the first request may still be running; past it, whoever sends the key takes over."""
+    answer: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The body of the 200, once there was one."""
+    created_at: Mapped[datetime] = mapped_column(default=_now, index=True)
 
 
 class PaymentOrder(Base):
@@ -148,6 +188,7 @@ class PaymentWebhook(Base):
     __table_args__ = (
         UniqueConstraint("gateway", "event_id"),
         Index(None, "provider", "order_id"),
+        Index(None, "processed", "next_try_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -160,10 +201,12 @@ class PaymentWebhook(Base):
     event_id: Mapped[str]
     headers: Mapped[dict[str, Any]]
     payload: Mapped[bytes] = mapped_column(LargeBinary)
-    processed: Mapped[bool] = mapped_column(index=True)
+    processed: Mapped[bool]
     outcome: Mapped[str]
-    """applied · stored · waiting · ignored · unknown · unreadable · foreign · failed."""
+    """applied · stored · waiting · ignored · unknown · unreadable · foreign · failed · unconfirmed."""
     attempts: Mapped[int] = mapped_column(default=1)
+    next_try_at: Mapped[datetime | None]
+    """When the worker tries again what waits or failed."""
     error: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=_now)
 
@@ -205,6 +248,10 @@ class Refund(Base):
     provider: Mapped[str]
     refund_id: Mapped[str | None] = mapped_column(unique=True)
     """Our wire id; none for a refund that began in the gateway's dashboard."""
+    reason: Mapped[str | None]
+    generation: Mapped[int] = mapped_column(default=1)
+    next_check_at: Mapped[datetime | None] = mapped_column(index=True)
+    """When the worker asks for it next; until then whoever sends or asks is left alone."""
     gateway_refund_id: Mapped[str | None]
     amount: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str]
@@ -212,3 +259,54 @@ class Refund(Base):
     gateway_status: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=_now)
     updated_at: Mapped[datetime] = mapped_column(default=_now, onupdate=_now)
+
+
+class Outbox(Base):
+    """What somebody is told: one row per fact and destination, written with the change that it tells of."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (UniqueConstraint("fact", "destination"), Index(None, "state", "next_try_at"))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    event_id: Mapped[str] = mapped_column(index=True)
+    """The same on every try and at every destination."""
+    fact: Mapped[str]
+    """What must be told once only, such as `payment.completed:<payment id>`."""
+    type: Mapped[str]
+    payment_id: Mapped[UUID | None] = mapped_column(ForeignKey("payments.id"), index=True)
+    destination: Mapped[str]
+    """merchant (a signed POST) · customer, operator (an e-mail)."""
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    """The JSON as it is sent and signed."""
+    state: Mapped[str] = mapped_column(default="pending")
+    """pending · delivered · dead."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    generation: Mapped[int] = mapped_column(default=1)
+    next_try_at: Mapped[datetime] = mapped_column(default=_now)
+    """While it is being sent, when the lease of the sender ends."""
+    error: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    delivered_at: Mapped[datetime | None]
+
+
+class Alert(Base):
+    """What a person should look at beside single payments; the same trouble is told once while open."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        Index(
+            "uq_alerts_open",
+            "code",
+            "subject",
+            unique=True,
+            sqlite_where=text("cleared_at IS NULL"),
+            postgresql_where=text("cleared_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    code: Mapped[str]
+    subject: Mapped[str]
+    detail: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    cleared_at: Mapped[datetime | None]
