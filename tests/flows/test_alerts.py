@@ -1,0 +1,68 @@
+"""An alarm is one row and one event while it is open, however many raise it."""
+
+import json
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from payments_service.clock import Clock
+from payments_service.flows.alerts import raise_alert
+from payments_service.ledger.db import Database
+from payments_service.ledger.tables import Alert, Outbox
+
+THREADS = 8
+
+
+@pytest.fixture
+def told_db(db: Database) -> Database:
+    db.destinations = ("merchant", "customer", "operator")
+    return db
+
+
+def raise_it(db: Database, subject: str = "merchant", **detail: Any) -> bool:
+    with db.begin() as session:
+        return raise_alert(session, "event_undelivered", subject, detail, Clock())
+
+
+def outbox_rows(db: Database) -> list[Outbox]:
+    with db.read() as session:
+        return list(session.scalars(select(Outbox)))
+
+
+def test_an_alert_is_told_to_merchant_and_operator_under_one_id(told_db: Database) -> None:
+    assert raise_it(told_db, attempts=3)
+    rows = outbox_rows(told_db)
+    assert sorted(row.destination for row in rows) == ["merchant", "operator"]
+    assert len({row.event_id for row in rows}) == 1
+    body = json.loads(rows[0].body)
+    assert body["type"] == "ops.alert"
+    assert (body["data"]["code"], body["data"]["detail"]) == ("event_undelivered", {"attempts": 3})
+
+
+def test_the_same_trouble_is_told_once_while_it_is_open(told_db: Database) -> None:
+    assert raise_it(told_db)
+    assert not raise_it(told_db)
+    assert raise_it(told_db, subject="operator")
+    with told_db.begin() as session:
+        session.execute(update(Alert).values(cleared_at=datetime.now(UTC)))
+    assert raise_it(told_db)
+    assert len(outbox_rows(told_db)) == 6
+
+
+def test_many_who_raise_it_at_once_tell_it_once(told_db: Database) -> None:
+    news: list[bool] = []
+    threads = [threading.Thread(target=lambda: news.append(raise_it(told_db))) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(news) == [False] * (THREADS - 1) + [True]
+    assert len(outbox_rows(told_db)) == 2
+
+
+def test_nobody_is_told_whom_the_settings_do_not_name(db: Database) -> None:
+    assert raise_it(db)
+    assert outbox_rows(db) == []
