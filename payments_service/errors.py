@@ -104,6 +104,13 @@ class Unavailable(GatewayError):
     retryable = True
 
 
+class CircuitOpen(Unavailable):
+    """The gateway failed too often in a row, so nothing is sent to it for `retry_after_seconds`."""
+
+    code = "gateway_circuit_open"
+    http_status = 503
+
+
 class OutcomeUnknown(GatewayError):
     """The request may have been carried out: perhaps money moved. Resolved by asking, never by resending."""
 

@@ -80,6 +80,7 @@ class CreateOrderFailed(PaymentsError):
         )
         self.explanation = cause.message
         self.retry_after_seconds = cause.retry_after_seconds
+        self.http_status = cause.http_status
 
 
 def create_order(db: Database, gateway: Gateway, new: NewPayment, urls: Urls, request_id: str) -> PaymentView:

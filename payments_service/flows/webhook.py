@@ -10,7 +10,7 @@ from payments_service.errors import PaymentsError
 from payments_service.flows import sync
 from payments_service.flows.create_order import WIRE_PREFIX
 from payments_service.flows.sync import FollowUp
-from payments_service.gateways.base import Deadline, EventKind, Gateway, WebhookEvent
+from payments_service.gateways.base import Deadline, EventKind, Gateway, Urgency, WebhookEvent
 from payments_service.ledger import inbox, payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
@@ -89,7 +89,8 @@ def _why_left(event: WebhookEvent) -> str:
 def _follow_up(db: Database, gateway: Gateway, payment_id: UUID, row_id: UUID, event: WebhookEvent) -> None:
     """What the event makes necessary at the gateway. The answer is 200 whatever comes of it."""
     try:
-        sync.refresh(db, gateway, payment_id, Bell("webhook", event.event_id), Deadline(FOLLOW_UP_SECONDS))
+        deadline = Deadline(FOLLOW_UP_SECONDS, Urgency.WAKE_UP)
+        sync.refresh(db, gateway, payment_id, Bell("webhook", event.event_id), deadline)
         _confirm(db, payment_id, row_id, event)
     except PaymentsError as error:
         log.warning("Webhook follow-up left open", extra={"data": {"id": payment_id, "error": error.code}})

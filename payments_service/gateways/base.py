@@ -8,10 +8,10 @@ OutcomeUnknown (perhaps; ask, never resend), UnknownAtGateway, SignatureInvalid,
 import dataclasses
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import Any, ClassVar, cast
 
 from payments_service.money import Money
@@ -77,17 +77,35 @@ class VerifyField:
 # ── time ────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class Urgency(Enum):
+    """Who waits for the answer: it decides who goes first when a gateway's read budget runs short."""
+
+    PAYER = auto()
+    """A person in front of a page."""
+    WAKE_UP = auto()
+    """A webhook's follow-up, which the worker does again where it was left out."""
+    POLLING = auto()
+    """Nobody: the worker comes by again."""
+
+
 class Deadline:
-    """The seconds that are left for everything one request still has to do at a gateway."""
+    """The seconds that are left for everything one request still has to do at a gateway, and for whom."""
 
     CONNECT_SECONDS = 3.0
     READ_SECONDS = 10.0
 
-    def __init__(self, seconds: float) -> None:
-        self._ends = time.monotonic() + seconds
+    def __init__(
+        self,
+        seconds: float,
+        urgency: Urgency = Urgency.PAYER,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.urgency = urgency
+        self._clock = clock
+        self._ends = clock() + seconds
 
     def remaining(self) -> float:
-        return max(0.0, self._ends - time.monotonic())
+        return max(0.0, self._ends - self._clock())
 
     def timeouts(self) -> tuple[float, float]:
         """(connect, read) in seconds for one HTTP call, never zero, which would mean "at once"."""
@@ -303,6 +321,8 @@ class Gateway(ABC):
     """The names under which they read the address of our hosted page: paymentUrl, and for some another."""
     our_clock_expires: ClassVar[bool]
     """True where orders never end at the gateway, so that our ORDER_EXPIRY ends them here."""
+    reads_per_second: ClassVar[float]
+    """What one process asks of it at most in the long run: its published limits, else a cautious guess."""
     config: Any
     """Its `config_type`, which always has an `api_url`."""
 

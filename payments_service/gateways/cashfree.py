@@ -159,10 +159,14 @@ class CashfreeGateway(Gateway):
     order_id_names: ClassVar[tuple[str, ...]] = ("orderId",)
     payment_url_names: ClassVar[tuple[str, ...]] = ("paymentUrl", "paymentLink")
     our_clock_expires: ClassVar[bool] = False
+    # api-reference/payments/rate-limits: 100 reads of payments a minute, and each needs its order read too.
+    reads_per_second: ClassVar[float] = 200 / 60
 
     def __init__(self, config: CashfreeConfig) -> None:
         self.config = config
-        self.session = GatewaySession(self.provider, _read_error, wait_header="x-ratelimit-retry")
+        self.session = GatewaySession(
+            self.provider, _read_error, self.reads_per_second, wait_header="x-ratelimit-retry"
+        )
         self.session.headers.update(
             {
                 "x-client-id": config.app_id,

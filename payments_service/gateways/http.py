@@ -2,6 +2,7 @@
 
 Every gateway speaks through a `GatewaySession`; it is a `requests.Session`, so that an official SDK
 can stand on it too. Reads (GET) are repeated within the deadline; anything else is sent once, ever.
+How much is asked at all is decided in `bounds.py`.
 """
 
 import http.client
@@ -30,7 +31,8 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, Ne
 from urllib3.util import Timeout
 
 from payments_service.errors import GatewayError, OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
-from payments_service.gateways.base import Deadline
+from payments_service.gateways.base import Deadline, Urgency
+from payments_service.gateways.bounds import RESET_SECONDS, ReadBudget, WriteCircuit
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +62,20 @@ class GatewaySession(requests.Session):
     `wait_header` is where a 429 says how many seconds to wait, if it is not Retry-After.
     """
 
-    def __init__(self, gateway: str, read_error: ErrorReader, wait_header: str = "Retry-After") -> None:
+    def __init__(
+        self,
+        gateway: str,
+        read_error: ErrorReader,
+        reads_per_second: float,
+        *,
+        wait_header: str = "Retry-After",
+        reset_seconds: float = RESET_SECONDS,
+    ) -> None:
         super().__init__()
         self.gateway = gateway
         self.read_error = read_error
+        self.reads = ReadBudget(gateway, reads_per_second)
+        self.writes = WriteCircuit(gateway, reset_seconds)
         self.wait_headers = (wait_header, "Retry-After")
         # Sessions are shared by threads; a cookie jar is the part that is not safe, and no API needs it.
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -76,21 +88,35 @@ class GatewaySession(requests.Session):
     ) -> requests.Response:
         """Send, and return a 2xx answer that is JSON; raise a GatewayError for anything else.
 
-        `harmless` says of a POST that it changes nothing (asking for a token), so that it counts as a read.
+        `harmless` says of a POST that it changes nothing (asking for a token), so that it counts as a read,
+        and as one that a payer may be waiting for.
         """
-        if timeout.remaining() <= 0:
-            raise Unavailable(f"No time was left to ask {self.gateway}")
-        is_read = harmless or method.upper() == "GET"
-        tries = READ_TRIES if is_read else 1
-        for number in range(1, tries + 1):
+        method = method.upper()
+        if harmless or method == "GET":
+            urgency = Urgency.PAYER if harmless else timeout.urgency
+            return self._read(method, url, timeout, urgency, **options)
+        self._need_time(timeout)
+        with self.writes.passing():
+            return self._send_once(method, url, timeout, 1, False, **options)
+
+    def _read(
+        self, method: str, url: str, deadline: Deadline, urgency: Urgency, **options: Any
+    ) -> requests.Response:
+        for number in range(1, READ_TRIES + 1):
+            self.reads.take(urgency, deadline)
+            self._need_time(deadline)
             try:
-                return self._send_once(method.upper(), url, timeout, number, is_read, **options)
+                return self._send_once(method, url, deadline, number, True, **options)
             except Unavailable as error:
                 pause = random.uniform(0.1, 0.3) * 2**number  # noqa: S311 (jitter, not a secret)
-                if number == tries or error.gateway_status == 429 or pause >= timeout.remaining():
+                if number == READ_TRIES or error.gateway_status == 429 or pause >= deadline.remaining():
                     raise
                 time.sleep(pause)
         raise AssertionError("unreachable")
+
+    def _need_time(self, deadline: Deadline) -> None:
+        if deadline.remaining() <= 0:
+            raise Unavailable(f"No time was left to ask {self.gateway}")
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Nowhere: a redirect is an answer that we do not know, and credentials stay where they belong."""
@@ -144,6 +170,7 @@ class GatewaySession(requests.Session):
         }
         sentence = f"{self.gateway} answered {status}: {facts.description[:MAX_DESCRIPTION]}"
         if status == 429:
+            self.reads.lower(retry_after)
             raise Unavailable(sentence, **about)
         if facts.in_progress or status < 400 or status >= 500 or status == 408:
             _raise_unknown(is_read, sentence, **about)

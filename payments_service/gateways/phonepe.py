@@ -144,10 +144,11 @@ class PhonePeGateway(Gateway):
     order_id_names: ClassVar[tuple[str, ...]] = ("orderId", "transactionId")
     payment_url_names: ClassVar[tuple[str, ...]] = ("paymentUrl",)
     our_clock_expires: ClassVar[bool] = False
+    reads_per_second: ClassVar[float] = 20.0  # no limits are published
 
     def __init__(self, config: PhonePeConfig) -> None:
         self.config = config
-        self.session = GatewaySession(self.provider, _read_error)
+        self.session = GatewaySession(self.provider, _read_error, self.reads_per_second)
         self.session.headers["Accept"] = "application/json"
         self._token = _SharedToken(self._new_token)
 

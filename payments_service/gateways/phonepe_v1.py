@@ -126,10 +126,11 @@ class PhonePeV1Gateway(Gateway):
     order_id_names: ClassVar[tuple[str, ...]] = ("orderId", "transactionId")
     payment_url_names: ClassVar[tuple[str, ...]] = ("paymentUrl",)
     our_clock_expires: ClassVar[bool] = True
+    reads_per_second: ClassVar[float] = 20.0  # no limits are published
 
     def __init__(self, config: PhonePeV1Config) -> None:
         self.config = config
-        self.session = GatewaySession(self.provider, _read_error)
+        self.session = GatewaySession(self.provider, _read_error, self.reads_per_second)
         self.session.headers["Accept"] = "application/json"
 
     @property

@@ -122,10 +122,11 @@ class RazorpayGateway(Gateway):
     order_id_names: ClassVar[tuple[str, ...]] = ("orderId",)
     payment_url_names: ClassVar[tuple[str, ...]] = ("paymentUrl",)
     our_clock_expires: ClassVar[bool] = True
+    reads_per_second: ClassVar[float] = 20.0  # none are published (api/pagination: back off after a 429)
 
     def __init__(self, config: RazorpayConfig) -> None:
         self.config = config
-        session = GatewaySession(self.provider, _read_error)
+        session = GatewaySession(self.provider, _read_error, self.reads_per_second)
         self.client = razorpay.Client(
             session=session,
             auth=(config.key_id, config.key_secret),

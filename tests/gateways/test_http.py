@@ -34,7 +34,7 @@ def read_error(status: int, body: Mapping[str, Any]) -> ErrorFacts:
 
 @pytest.fixture
 def session() -> Iterator[GatewaySession]:
-    with GatewaySession("testpay", read_error) as made:
+    with GatewaySession("testpay", read_error, reads_per_second=1000) as made:
         yield made
 
 
@@ -280,7 +280,7 @@ def test_a_certificate_must_be_signed_by_somebody_known(
                 session.post(line.url, timeout=Deadline(5), **weakened)
         assert line.requests == []
         monkeypatch.setattr(http, "_tls_context", lambda: ssl.create_default_context(cafile=certificate))
-        with GatewaySession("testpay", read_error) as trusting:
+        with GatewaySession("testpay", read_error, reads_per_second=1000) as trusting:
             assert trusting.post(line.url, timeout=Deadline(5)).ok
             with pytest.raises(Unavailable):
                 trusting.post(line.url.replace("localhost", "127.0.0.1"), timeout=Deadline(5))
@@ -299,7 +299,10 @@ def test_root_certificates_are_loaded_once_and_not_for_each_line(
     context = Counting(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(certificate)
     monkeypatch.setattr(http, "_tls_context", lambda: context)
-    with wire(OK.raw, tls=self_signed) as line, GatewaySession("testpay", read_error) as session:
+    with (
+        wire(OK.raw, tls=self_signed) as line,
+        GatewaySession("testpay", read_error, reads_per_second=1000) as session,
+    ):
         for _ in range(3):  # each on a line of its own
             assert session.post(line.url, timeout=Deadline(5)).ok
     assert context.loads == 1

@@ -1,0 +1,187 @@
+"""How much one process asks of one gateway: writes pause while they keep failing, reads keep to a budget.
+
+Both are remembered in memory only, by each process for itself: there is no store that must be up before a
+gateway can be asked. Processes learn from each other only through the gateway, by its failures and its 429s.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from threading import Lock
+
+from pybreaker import STATE_CLOSED, STATE_OPEN, CircuitBreaker
+
+from payments_service.errors import CircuitOpen, GatewayError, Unavailable
+from payments_service.gateways.base import Deadline, Urgency
+
+log = logging.getLogger(__name__)
+
+FAILURES_IN_A_ROW = 5
+RESET_SECONDS = 30.0
+
+SAVED_SECONDS = 5.0
+"""A budget that was not used is saved up for so long, and can be spent at once."""
+LEAST_SAVED = 4.0
+LOWERED = 0.5
+LOWERED_SECONDS = 60
+"""How long a budget stays lowered after a 429 that does not say it."""
+SHORTEST_WAIT_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class Terms:
+    """`leaves` is the part of the savings that must be there afterwards; below zero, how far to overdraw."""
+
+    leaves: float
+    waits_seconds: float
+
+
+TERMS = {
+    Urgency.PAYER: Terms(leaves=-6.0, waits_seconds=0.0),
+    Urgency.WAKE_UP: Terms(leaves=0.2, waits_seconds=0.5),
+    Urgency.POLLING: Terms(leaves=0.5, waits_seconds=math.inf),
+}
+
+
+class WriteCircuit:
+    """Open after too many failures in a row: then nothing is sent, until one trial has shown better.
+
+    pybreaker holds its lock for as long as a call lasts, which would send writes one after the other, and in
+    its half-open state it lets through whoever comes. So calls are made outside, and it is told their end.
+    """
+
+    def __init__(
+        self, gateway: str, reset_seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._gateway = gateway
+        self._reset_seconds = reset_seconds
+        self._clock = clock
+        self._lock = Lock()
+        self._trial_at = 0.0
+        self._breaker = CircuitBreaker(FAILURES_IN_A_ROW, reset_seconds, throw_new_error_on_trip=False)
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """Around one write. Raises CircuitOpen, and then nothing may be sent."""
+        is_trial = self._enter()
+        is_well: bool | None = None
+        try:
+            yield
+            is_well = True
+        except GatewayError as error:
+            is_well = _is_well(error)
+            raise
+        finally:
+            self._learn(is_well, is_trial=is_trial)
+
+    def _enter(self) -> bool:
+        """Whether this one is the trial."""
+        with self._lock:
+            if self._breaker.current_state == STATE_CLOSED:
+                return False
+            left = self._trial_at - self._clock()
+            if self._breaker.current_state != STATE_OPEN or left > 0:
+                raise CircuitOpen(
+                    f"{self._gateway} failed too often, so nothing is sent to it for now",
+                    retry_after_seconds=max(1, math.ceil(left)),
+                )
+            self._breaker.half_open()
+            return True
+
+    def _learn(self, is_well: bool | None, *, is_trial: bool) -> None:
+        with self._lock:
+            before = self._breaker.current_state
+            if before != STATE_CLOSED and not is_trial:
+                return  # it began before the trouble; the trial decides
+            if is_well is None:
+                if is_trial:
+                    self._breaker.open()  # `_trial_at` has passed: the next one is a trial again
+                return
+            with suppress(_FailedError):
+                self._breaker.call(_report, is_well)
+            if self._breaker.current_state == STATE_OPEN:
+                self._trial_at = self._clock() + self._reset_seconds
+            if self._breaker.current_state != before:
+                self._say_so()
+
+    def _say_so(self) -> None:
+        about = {"gateway": self._gateway, "circuit": self._breaker.current_state}
+        level = logging.ERROR if self._breaker.current_state == STATE_OPEN else logging.WARNING
+        log.log(level, "Gateway circuit", extra={"data": about})
+
+
+class ReadBudget:
+    """A token bucket: each read takes one, and what is left when it runs short is kept for who waits most."""
+
+    def __init__(
+        self,
+        gateway: str,
+        per_second: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._gateway = gateway
+        self._per_second = per_second
+        self._clock = clock
+        self._sleep = sleep
+        self._most = max(LEAST_SAVED, per_second * SAVED_SECONDS)
+        self._saved = self._most
+        self._counted_at = clock()
+        self._lowered_until = self._counted_at
+        self._lock = Lock()
+
+    def take(self, urgency: Urgency, deadline: Deadline) -> None:
+        """One read, perhaps after a wait. Raises Unavailable: then do not ask."""
+        terms = TERMS[urgency]
+        half = deadline.remaining() / 2  # the other half is for the call itself
+        ends = self._clock() + min(terms.waits_seconds, half)
+        while (seconds := self._take_or_wait(terms)) > 0:
+            if self._clock() + seconds >= ends:
+                raise Unavailable(f"What {self._gateway} may be asked is used up for now")
+            self._sleep(seconds)
+
+    def lower(self, seconds: int | None) -> None:
+        """The gateway said that it is too much: nothing is saved, and for a while less comes in."""
+        with self._lock:
+            self._count()
+            self._saved = min(0.0, self._saved)
+            self._lowered_until = max(self._lowered_until, self._clock() + (seconds or LOWERED_SECONDS))
+
+    def _take_or_wait(self, terms: Terms) -> float:
+        """0 when one was taken, else the seconds until there may be one."""
+        with self._lock:
+            rate = self._count()
+            missing = terms.leaves * self._most + 1 - self._saved
+            if missing > 0:
+                return max(SHORTEST_WAIT_SECONDS, missing / rate)
+            self._saved -= 1
+            return 0.0
+
+    def _count(self) -> float:
+        """Save what has come in meanwhile; how much comes in a second from now on."""
+        now = self._clock()
+        lowered = max(0.0, min(now, self._lowered_until) - self._counted_at)
+        whole = max(0.0, now - self._counted_at - lowered)
+        self._saved = min(self._most, self._saved + (whole + lowered * LOWERED) * self._per_second)
+        self._counted_at = now
+        return self._per_second * (LOWERED if now < self._lowered_until else 1.0)
+
+
+class _FailedError(Exception):
+    """What pybreaker counts."""
+
+
+def _report(is_well: bool) -> None:
+    if not is_well:
+        raise _FailedError
+
+
+def _is_well(error: GatewayError) -> bool | None:
+    """Whether a gateway that gave this error does its work; None when it does not show."""
+    status = error.gateway_status
+    if status == 429:
+        return None
+    return status is not None and 400 <= status < 500 and status != 408
