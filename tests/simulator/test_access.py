@@ -50,7 +50,7 @@ def test_the_sdk_sees_a_bad_request_error(base):
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/nowhere"), ("DELETE", "/orders"), ("POST", "/refunds")]
+    ("method", "path"), [("GET", "/nowhere"), ("DELETE", "/orders"), ("POST", "/settlements")]
 )
 def test_unknown_urls_of_the_api_are_answered_as_the_api_does(api, method, path):
     response = api(method, path)

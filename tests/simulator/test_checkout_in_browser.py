@@ -113,12 +113,18 @@ def test_a_failure_is_told_and_leaves_room_for_another_try(page, checkout):
     assert answer["failed"]["reason"] == "payment_failed"
     assert answer["failed"]["metadata"]["payment_id"].startswith("pay_")
     frame.locator("#tab-card summary").click()
-    frame.locator("#card-otp").fill("123")
     frame.locator("#pay-card").click()
+    expect(frame.locator("#screen-otp .asks")).to_have_text("Visa •••• 1111")
+    frame.locator("#otp").fill("123")
+    frame.locator("#submit-otp").click()
     assert seen(page, 2)[1]["failed"]["reason"] == "invalid_otp"
     frame.locator("#tab-netbanking summary").click()
+    frame.locator("#pay-netbanking").click()
     frame.locator("#bank-failure").click()
     assert seen(page, 3)[2]["failed"]["source"] == "bank"
+    frame.locator("#tab-wallet summary").click()
+    frame.locator("#pay-wallet").click()
+    expect(frame.locator("#screen-bank .asks")).to_have_text("Ola Money")
     frame.locator("#bank-success").click()
     assert list(seen(page, 4)[3]) == ["handler"]
 

@@ -17,13 +17,30 @@ def http():
 
 @pytest.fixture
 def pay(base, http, new_order):
+    """One attempt: the choice, then what is said on the bank's page."""
     order = new_order()
+    address = f"{base}/razorpay/pay/attempts"
 
-    def run(**choice) -> requests.Response:
-        body = {"key": KEY_ID, "order_id": order["id"], **choice}
-        return http.post(f"{base}/razorpay/pay/attempts", json=body)
+    def run(answer=None, **choice) -> requests.Response:
+        shown = http.post(address, json={"key": KEY_ID, "order_id": order["id"], **choice})
+        if answer is None:
+            return shown
+        return http.post(f"{address}/{shown.json()['payment_id']}", json=answer)
 
     return run
+
+
+def card(number="4111111111111111", **changes):
+    return {
+        "method": "card",
+        "card_number": number,
+        "card_expiry": "12/39",
+        "card_cvv": "123",
+        **changes,
+    }
+
+
+UPI = {"method": "upi", "vpa": "success@razorpay"}
 
 
 def page(http, base, known_order_id, **changes):
@@ -78,7 +95,7 @@ def test_a_paid_order_cannot_be_opened_again(base, http, control, captured):
 
 
 def test_success_returns_three_fields_signed_with_the_key_secret(client, pay):
-    answer = pay(method="upi", vpa="success@razorpay").json()
+    answer = pay(**UPI).json()
     assert answer["result"] == "success"
     fields = answer["fields"]
     assert list(fields) == ["razorpay_payment_id", "razorpay_order_id", "razorpay_signature"]
@@ -90,22 +107,23 @@ def test_success_returns_three_fields_signed_with_the_key_secret(client, pay):
 
 
 @pytest.mark.parametrize(
-    ("choice", "result"),
+    ("choice", "answer", "result"),
     [
-        ({"method": "upi", "vpa": "Success@Razorpay "}, "success"),
-        ({"method": "upi", "vpa": "failure@razorpay"}, "failure"),
-        ({"method": "card", "card_number": "4111 1111 1111 1111", "otp": "1234"}, "success"),
-        ({"method": "card", "card_number": "5267-3181-8797-5449", "otp": "1234567890"}, "success"),
-        ({"method": "card", "card_number": "4012888888881881", "otp": "123"}, "failure"),
-        ({"method": "netbanking", "bank": "HDFC", "outcome": "success"}, "success"),
-        ({"method": "netbanking", "bank": "SBIN", "outcome": "failure"}, "failure"),
-        ({"method": "upi", "vpa": "success@razorpay", "outcome": "pending"}, "pending"),
-        ({"method": "card", "card_number": "5555555555554444", "otp": "", "outcome": "pending"}, "pending"),
-        ({"method": "netbanking", "bank": "UTIB", "outcome": "pending"}, "pending"),
+        ({"method": "upi", "vpa": "Success@Razorpay "}, None, "success"),
+        ({"method": "upi", "vpa": "failure@razorpay"}, None, "failure"),
+        ({**UPI, "outcome": "pending"}, None, "pending"),
+        (card("4111 1111 1111 1111"), {"otp": "1234"}, "success"),
+        (card("5267-3181-8797-5449"), {"otp": "1234567890"}, "success"),
+        (card("4012888888881881"), {"otp": "123"}, "failure"),
+        (card("5555555555554444"), {"outcome": "cancel"}, "failure"),
+        ({"method": "netbanking", "bank": "HDFC"}, {"outcome": "success"}, "success"),
+        ({"method": "netbanking", "bank": "SBIN"}, {"outcome": "failure"}, "failure"),
+        ({"method": "wallet", "wallet": "mobikwik"}, {"outcome": "success"}, "success"),
+        ({"method": "wallet", "wallet": "olamoney"}, {"outcome": "failure"}, "failure"),
     ],
 )
-def test_the_documented_test_instruments_decide(client, pay, choice, result):
-    assert pay(**choice).json()["result"] == result
+def test_the_documented_test_instruments_decide(client, pay, choice, answer, result):
+    assert pay(answer, **choice).json()["result"] == result
     [payment] = client.payment.all()["items"]
     expected = {"success": "captured", "failure": "failed", "pending": "created"}
     assert payment["status"] == expected[result]
@@ -115,15 +133,47 @@ def test_the_documented_test_instruments_decide(client, pay, choice, result):
 
 
 @pytest.mark.parametrize(
+    ("choice", "page", "asks"),
+    [
+        (card(), "otp", "Visa •••• 1111"),
+        ({"method": "netbanking", "bank": "ICIC"}, "bank", "ICICI Bank"),
+        ({"method": "wallet", "wallet": "airtelmoney"}, "bank", "Airtel Money"),
+    ],
+)
+def test_cards_banks_and_wallets_ask_on_a_page_of_their_own(client, pay, choice, page, asks):
+    shown = pay(**choice).json()
+    assert (shown["result"], shown["asks"]) == (page, asks)
+    assert client.payment.fetch(shown["payment_id"])["status"] == "created"
+
+
+def test_the_banks_page_is_answered_once(base, http, pay):
+    shown = pay(method="netbanking", bank="HDFC").json()
+    address = f"{base}/razorpay/pay/attempts/{shown['payment_id']}"
+    assert http.post(address, json={"outcome": "maybe"}).status_code == 400
+    assert http.post(address, json={"outcome": "failure"}).json()["result"] == "failure"
+    again = http.post(address, json={"outcome": "success"})
+    assert (again.status_code, "answered already" in again.text) == (400, True)
+
+
+@pytest.mark.parametrize("otp", ["", "12a4", "12345678901"])
+def test_nonsense_for_an_otp_leaves_the_payment_open(client, pay, otp):
+    assert pay({"otp": otp}, **card()).status_code == 400
+    assert client.payment.all()["items"][0]["status"] == "created"
+
+
+@pytest.mark.parametrize(
     "choice",
     [
         {"method": "upi", "vpa": "someone@bank"},
-        {"method": "card", "card_number": "4242424242424242", "otp": "1234"},
-        {"method": "card", "card_number": "4111111111111111", "otp": ""},
-        {"method": "netbanking", "bank": "????", "outcome": "success"},
-        {"method": "netbanking", "bank": "HDFC", "outcome": "maybe"},
+        card("4242424242424242"),
+        card(card_expiry="12/20"),
+        card(card_expiry="13/39"),
+        card(card_expiry=""),
+        card(card_cvv="12"),
+        {"method": "netbanking", "bank": "????"},
+        {"method": "wallet", "wallet": "purse"},
         {"method": "barter"},
-        {"key": "rzp_test_other", "method": "upi", "vpa": "success@razorpay"},
+        {"key": "rzp_test_other", **UPI},
     ],
 )
 def test_a_wrong_instrument_is_refused_without_an_attempt(client, pay, choice):
@@ -134,7 +184,7 @@ def test_a_wrong_instrument_is_refused_without_an_attempt(client, pay, choice):
 
 
 def test_a_failure_carries_what_payment_failed_listeners_get(pay):
-    error = pay(method="card", card_number="4111111111111111", otp="12").json()["error"]
+    error = pay({"otp": "12"}, **card()).json()["error"]
     metadata = error.pop("metadata")
     assert set(metadata) == {"order_id", "payment_id"}
     assert error == {
@@ -148,7 +198,7 @@ def test_a_failure_carries_what_payment_failed_listeners_get(pay):
 
 
 def test_a_pending_attempt_ends_when_the_control_plane_says_so(base, http, control, pay):
-    payment_id = pay(method="upi", vpa="success@razorpay", outcome="pending").json()["payment_id"]
+    payment_id = pay(**UPI, outcome="pending").json()["payment_id"]
     address = f"{base}/razorpay/pay/attempts/{payment_id}"
     assert http.get(address).json() == {"result": "pending", "payment_id": payment_id}
     control.move(control.call("GET", "/orders")["orders"][0]["orderId"], "success")
@@ -157,22 +207,15 @@ def test_a_pending_attempt_ends_when_the_control_plane_says_so(base, http, contr
 
 
 def test_what_the_customer_typed_reaches_the_payment(client, pay):
-    pay(
-        method="upi",
-        vpa="success@razorpay",
-        email="a@b.in",
-        contact="+911",
-        description="Shoes",
-        notes='{"k":"v"}',
-    )
+    pay(**UPI, email="a@b.in", contact="+911", description="Shoes", notes='{"k":"v"}')
     [payment] = client.payment.all()["items"]
     typed = {"email": "a@b.in", "contact": "+911", "description": "Shoes", "notes": {"k": "v"}}
     assert payment.items() >= typed.items()
 
 
 def test_nobody_can_pay_an_order_twice(pay):
-    assert pay(method="upi", vpa="success@razorpay").status_code == 200
-    second = pay(method="upi", vpa="success@razorpay")
+    assert pay(**UPI).status_code == 200
+    second = pay(**UPI)
     assert (second.status_code, "already paid" in second.text) == (400, True)
 
 

@@ -5,16 +5,7 @@ from typing import Any, ClassVar
 
 from flask import Response, jsonify
 
-from payments_service.simulator.base import (
-    AttemptView,
-    DisputeView,
-    Gateway,
-    ImpossibleMoveError,
-    Move,
-    OrderView,
-    RefundView,
-    Route,
-)
+from payments_service.simulator.base import Gateway, ImpossibleMoveError, Move, OrderView, Route
 from payments_service.simulator.deliveries import Deliveries
 from payments_service.simulator.razorpay.api import Api
 from payments_service.simulator.razorpay.books import (
@@ -23,19 +14,23 @@ from payments_service.simulator.razorpay.books import (
     KEY_ID,
     KEY_SECRET,
     METHODS,
-    OLD_WEBHOOK_SECRET,
     TIMED_OUT,
-    WEBHOOK_SECRET,
     WRONG_OTP,
     Books,
 )
 from payments_service.simulator.razorpay.checkout import Checkout
-from payments_service.simulator.razorpay.records import Order, Payer, Payment, Refund
+from payments_service.simulator.razorpay.disputes import OUTCOMES
+from payments_service.simulator.razorpay.events import EVENT_TYPES, OLD_WEBHOOK_SECRET, WEBHOOK_SECRET
+from payments_service.simulator.razorpay.records import Order, Payer, Payment
+from payments_service.simulator.razorpay.refunds import Asked, Refund
 from payments_service.simulator.razorpay.refusals import NO_ROUTE, TROUBLE, unknown_url
+from payments_service.simulator.razorpay.sending import send_event
+from payments_service.simulator.razorpay.views import order_view
 from payments_service.simulator.world import World
 
 # How an attempt fails when nobody says more than "failure".
 USUAL_ERROR = {"upi": DECLINED, "card": WRONG_OTP, "netbanking": BANK_DOWN, "wallet": DECLINED}
+WEEK_MINUTES = 7 * 24 * 60
 
 
 class RazorpaySimulator(Gateway):
@@ -52,8 +47,14 @@ class RazorpaySimulator(Gateway):
     }
     choices: ClassVar[Mapping[str, Collection[Any]]] = {
         "unique_receipts": (False, True),
-        "refund_outcome": ("processed", "pending"),
+        "refund_outcome": ("processed", "pending", "processed_later", "failed_later"),
+        "refund_minutes": range(1, WEEK_MINUTES + 1),
+        "instant_refunds": (True, False),
+        "late_authorization_minutes": range(WEEK_MINUTES + 1),
+        "late_on_paid_order": ("captured", "refunded"),
     }
+    dispute_outcomes = tuple(OUTCOMES)
+    event_types = EVENT_TYPES
 
     def __init__(self, world: World, deliveries: Deliveries) -> None:
         self.books: Books = Books(world, deliveries)
@@ -75,21 +76,17 @@ class RazorpaySimulator(Gateway):
         return response
 
     def orders(self) -> list[OrderView]:
-        return [self._view(order) for order in self.books.orders.values()]
+        return [order_view(self.books, order) for order in self.books.orders.values()]
 
     def order(self, order_id: str) -> OrderView | None:
         order = self.books.orders.get(order_id)
-        return self._view(order) if order else None
+        return order_view(self.books, order) if order else None
 
     # The customer and the bank
 
     def success(self, order_id: str, move: Move) -> None:
         """A pending attempt, else a new one, is authorized and, unless capture is manual, captured."""
-        order = self._open_order(order_id, move)
-        payment = self._attempt(order, move)
-        self.books.authorize(payment)
-        if order.automatic_capture:
-            self.books.capture(payment)
+        self.books.accept(self._attempt(self._open_order(order_id, move), move))
 
     def failure(self, order_id: str, move: Move) -> None:
         """A pending attempt, else a new one, fails; the order stays payable."""
@@ -97,7 +94,7 @@ class RazorpaySimulator(Gateway):
         self.books.fail(payment, USUAL_ERROR[payment.instrument.method])
 
     def pending(self, order_id: str, move: Move) -> None:
-        """A new attempt of which the bank has said nothing yet: no webhook."""
+        """A new attempt of which the bank has said nothing yet: no webhook; after ten minutes it fails."""
         self._new_attempt(self._open_order(order_id, move), move)
 
     def expire(self, order_id: str, move: Move) -> None:
@@ -123,9 +120,7 @@ class RazorpaySimulator(Gateway):
             self.books.fail(payment, USUAL_ERROR[payment.instrument.method])
         elif move.amount_paise is not None:
             payment.amount = move.amount_paise
-        self.books.authorize(payment, late=True)
-        if order.automatic_capture:
-            self.books.capture(payment)
+        self.books.accept(payment, late=True)
 
     def second_success(self, order_id: str, move: Move) -> None:
         """Another attempt is captured although the order is paid: a race that Razorpay cannot exclude."""
@@ -149,7 +144,7 @@ class RazorpaySimulator(Gateway):
         amount = rest if move.amount_paise is None else move.amount_paise
         if amount > rest:
             raise ImpossibleMoveError(f"Only {rest} paise of {payment.id} are left to refund")
-        self.books.refund(payment, amount, outcome=self.books.settings.refund_outcome)
+        self.books.refunds.create(payment, amount, Asked())
 
     def _refund_uncaptured(self, order_id: str) -> None:
         payment = self._last(order_id, "authorized")
@@ -157,21 +152,18 @@ class RazorpaySimulator(Gateway):
             raise ImpossibleMoveError(
                 f"Order {order_id} has no captured or authorized payment left to refund"
             )
-        self.books.refund(payment, payment.amount, outcome="processed")
+        self.books.give_back(payment.id)
 
     def dispute(self, order_id: str, move: Move) -> None:
-        """Opens a dispute; with an outcome it ends the open one."""
-        payment_ids = {payment.id for payment in self.books.payments_of(order_id)}
-        disputes = [
-            d for d in self.books.disputes.values() if d.payment_id in payment_ids and d.status == "open"
-        ]
+        """Opens a dispute; with an outcome the open one goes on."""
+        disputes = [dispute for dispute in self.books.disputes.of_order(order_id) if dispute.undecided]
         if move.outcome is not None and disputes:
-            self.books.close_dispute(disputes[-1], won=move.outcome == "won")
+            self.books.disputes.go_on(disputes[-1], move.outcome)
         elif move.outcome is not None:
             raise ImpossibleMoveError(f"Order {order_id} has no open dispute to be {move.outcome}")
         elif disputes:
             raise ImpossibleMoveError(
-                f"Dispute {disputes[-1].id} is already open: send an outcome, won or lost"
+                f"Dispute {disputes[-1].id} is already open: send an outcome, {', '.join(OUTCOMES)}"
             )
         else:
             self._open_dispute(order_id, move)
@@ -180,26 +172,26 @@ class RazorpaySimulator(Gateway):
         payment = self._last(order_id, "captured", "refunded")
         if payment is None or not payment.captured:
             raise ImpossibleMoveError(f"Order {order_id} has no captured payment to dispute")
-        self.books.open_dispute(payment, payment.amount if move.amount_paise is None else move.amount_paise)
+        self.books.disputes.open(payment, payment.amount if move.amount_paise is None else move.amount_paise)
 
     def send_event(self, order_id: str, event_type: str) -> None:
-        raise ImpossibleMoveError(f"{self.name} sends no {event_type} on demand")
+        send_event(self.books, order_id, event_type)
 
     def settle(self) -> None:
-        pass
+        self.books.settlements.transfer_everything()
 
     def order_of_refund(self, refund_id: str) -> str | None:
-        refund = self.books.refunds.get(refund_id)
+        refund = self.books.refunds.all.get(refund_id)
         return self.books.payments[refund.payment_id].order_id if refund else None
 
     def refund_success(self, refund_id: str) -> None:
-        self.books.finish_refund(self._pending_refund(refund_id), processed=True)
+        self.books.refunds.finish(self._pending_refund(refund_id), processed=True)
 
     def refund_failure(self, refund_id: str) -> None:
-        self.books.finish_refund(self._pending_refund(refund_id), processed=False)
+        self.books.refunds.finish(self._pending_refund(refund_id), processed=False)
 
     def _pending_refund(self, refund_id: str) -> Refund:
-        refund = self.books.refunds[refund_id]
+        refund = self.books.refunds.all[refund_id]
         if refund.status != "pending":
             raise ImpossibleMoveError(f"Refund {refund_id} is already {refund.status}, and that is final")
         return refund
@@ -210,6 +202,9 @@ class RazorpaySimulator(Gateway):
         order = self.books.orders[order_id]
         if order.status == "paid":
             raise ImpossibleMoveError(f"Order {order_id} is already paid and takes no new payment")
+        link = self.books.links.of_order(order_id)
+        if link and not link.payable:
+            raise ImpossibleMoveError(f"Payment link {link.id} is {link.status} and takes no new payment")
         self._report_amount(order, move)
         return order
 
@@ -233,40 +228,3 @@ class RazorpaySimulator(Gateway):
     def _last(self, order_id: str, *statuses: str) -> Payment | None:
         chosen = [payment for payment in self.books.payments_of(order_id) if payment.status in statuses]
         return chosen[-1] if chosen else None
-
-    def _view(self, order: Order) -> OrderView:
-        payments = self.books.payments_of(order.id)
-        payment_ids = {payment.id for payment in payments}
-        return OrderView(
-            orderId=order.id,
-            gateway=self.name,
-            status=order.status,
-            amountPaise=order.amount,
-            amountPaidPaise=order.amount_paid,
-            currency=order.currency,
-            reference=order.receipt,
-            createdAt=order.created_at,
-            attempts=[_attempt_view(payment) for payment in payments],
-            refunds=[
-                RefundView(refund.id, refund.payment_id, refund.amount, refund.status)
-                for payment in payments
-                for refund in self.books.refunds_of(payment.id)
-            ],
-            disputes=[
-                DisputeView(dispute.id, dispute.payment_id, dispute.amount, dispute.status)
-                for dispute in self.books.disputes.values()
-                if dispute.payment_id in payment_ids
-            ],
-        )
-
-
-def _attempt_view(payment: Payment) -> AttemptView:
-    return AttemptView(
-        paymentId=payment.id,
-        status=payment.status,
-        method=payment.instrument.method,
-        amountPaise=payment.amount,
-        createdAt=payment.created_at,
-        lateAuthorized=payment.late_authorized,
-        errorReason=payment.error.reason if payment.error else None,
-    )

@@ -1,38 +1,32 @@
-"""What pretend Razorpay remembers, and how orders, payments and refunds move; each move tells its webhook.
+"""What pretend Razorpay remembers, and how orders and payments move; each move tells its webhook.
 
-Sources: Razorpay docs api/orders/create, payments/payments/late-authorisation, webhooks/payments,
-webhooks/refunds, webhooks/disputes.
+Sources: Razorpay docs api/orders/create, payments/payments/late-authorisation,
+payments/payments/capture-settings/api, webhooks/payments.
 """
 
-import hashlib
-import hmac
-import json
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from payments_service.simulator.base import Json
-from payments_service.simulator.deliveries import Deliveries, Message
-from payments_service.simulator.razorpay.records import (
-    Card,
-    Dispute,
-    Instrument,
-    Order,
-    Payer,
-    Payment,
-    PaymentError,
-    Refund,
-)
+from payments_service.simulator.deliveries import Deliveries
+from payments_service.simulator.razorpay.disputes import Disputes
+from payments_service.simulator.razorpay.downtimes import Downtimes
+from payments_service.simulator.razorpay.events import Events, hex_hmac
+from payments_service.simulator.razorpay.hooks import Hooks
+from payments_service.simulator.razorpay.links import PaymentLinks
+from payments_service.simulator.razorpay.records import Card, Instrument, Order, Payer, Payment, PaymentError
+from payments_service.simulator.razorpay.refunds import Asked, Refunds
+from payments_service.simulator.razorpay.settlements import Settlements
 from payments_service.simulator.world import DIGITS, World
 
 KEY_ID = "rzp_test_simulator"
 KEY_SECRET = "simulator_razorpay_key_secret"  # noqa: S105  (well-known on purpose: nothing real is behind it)
-WEBHOOK_SECRET = "simulator_razorpay_webhook_secret"  # noqa: S105
-OLD_WEBHOOK_SECRET = "simulator_razorpay_old_webhook_secret"  # noqa: S105
-ACCOUNT_ID = "acc_Simulator00001"
 METHODS = frozenset({"upi", "card", "netbanking", "wallet"})
 FEE_PERCENT = 2
 GST_PERCENT = 18
-RESPOND_WITHIN_SECONDS = 7 * 24 * 3600
+# A bank that says nothing for so long has failed, until it says otherwise (late-authorisation).
+SILENCE_SECONDS = 10 * 60
 
 DECLINED = PaymentError(
     "BAD_REQUEST_ERROR", "Payment failed", "issuer", "payment_authorization", "payment_failed"
@@ -63,11 +57,15 @@ TIMED_OUT = PaymentError(
 @dataclass(frozen=True)
 class Settings:
     unique_receipts: bool = False
+    # pending: until the control plane says; …_later: by the clock, after refund_minutes
     refund_outcome: str = "processed"
-
-
-def hex_hmac(secret: str, message: bytes) -> str:
-    return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
+    refund_minutes: int = 60
+    # without them a refund at speed "optimum" falls back to normal
+    instant_refunds: bool = True
+    # a silent bank's attempt is authorized after all so long after its creation; 0: never
+    late_authorization_minutes: int = 0
+    # what a late success on a paid order becomes: a second capture, or at once a refund
+    late_on_paid_order: str = "captured"
 
 
 class Books:
@@ -76,19 +74,27 @@ class Books:
     def __init__(self, world: World, deliveries: Deliveries) -> None:
         self.world = world
         self._deliveries = deliveries
+        # refunds whose request is being answered; a restart has none
+        self.running_refund_keys: set[str] = set()
         self.reset()
 
     def reset(self) -> None:
         self.settings = Settings()
         self.orders: dict[str, Order] = {}
         self.payments: dict[str, Payment] = {}
-        self.refunds: dict[str, Refund] = {}
-        self.disputes: dict[str, Dispute] = {}
         self._payments_by_order: defaultdict[str, list[Payment]] = defaultdict(list)
-        self._refunds_by_payment: defaultdict[str, list[Refund]] = defaultdict(list)
-        # key → what was asked (as canonical JSON) and the refund it made
-        self.refund_keys: dict[str, tuple[str, str]] = {}
-        self.running_refund_keys: set[str] = set()
+        self.refunds = Refunds(self)
+        self.disputes = Disputes(self)
+        self.settlements = Settlements(self)
+        self.links = PaymentLinks(self)
+        self.downtimes = Downtimes(self)
+        self.hooks = Hooks(self)
+        self.events = Events(self, self._deliveries)
+        self.running_refund_keys.clear()
+
+    def state(self) -> dict[str, Any]:
+        """What a restart must not lose."""
+        return {name: value for name, value in vars(self).items() if name != "running_refund_keys"}
 
     def new_id(self, prefix: str) -> str:
         return f"{prefix}_{self.world.random_text(14)}"
@@ -99,12 +105,11 @@ class Books:
     def payments_of(self, order_id: str) -> list[Payment]:
         return self._payments_by_order.get(order_id, [])
 
-    def refunds_of(self, payment_id: str) -> list[Refund]:
-        return self._refunds_by_payment.get(payment_id, [])
+    # Instruments
 
-    # Payments
-
-    def instrument(self, method: str, vpa: str = "success@razorpay", bank: str = "HDFC") -> Instrument:
+    def instrument(
+        self, method: str, vpa: str = "success@razorpay", bank: str = "HDFC", wallet: str = "olamoney"
+    ) -> Instrument:
         """Acquirer data per method: Razorpay docs, api/payments/entity."""
         match method:
             case "upi":
@@ -116,13 +121,15 @@ class Books:
                 reference = {"bank_transaction_id": self.world.random_text(10, DIGITS)}
                 return Instrument("netbanking", reference, bank=bank)
             case "wallet":
-                return Instrument("wallet", {"transaction_id": self.world.random_text(12)}, wallet="olamoney")
+                return Instrument("wallet", {"transaction_id": self.world.random_text(12)}, wallet=wallet)
         return self.card_instrument("1111", "Visa", international=False)
 
     def card_instrument(self, last4: str, network: str, *, international: bool) -> Instrument:
         approval = {"auth_code": self.world.random_text(6, DIGITS), "rrn": self.world.random_text(12, DIGITS)}
         card = Card(self.new_id("card"), last4, network, international)
         return Instrument("card", approval, card=card)
+
+    # Payments
 
     def attempt(self, order: Order, instrument: Instrument, amount: int | None, payer: Payer) -> Payment:
         """A new payment on the order, in `created`: the bank has not answered, and no webhook is sent."""
@@ -141,18 +148,53 @@ class Books:
         order.attempts += 1
         if order.status == "created":
             order.status = "attempted"
+        self.world.at(payment.created_at + SILENCE_SECONDS, partial(self.give_up, payment.id))
+        late_seconds = 60 * self.settings.late_authorization_minutes
+        if late_seconds:
+            self.world.at(payment.created_at + late_seconds, partial(self.authorize_late, payment.id))
         return payment
+
+    def give_up(self, payment_id: str) -> None:
+        if self.payments[payment_id].status == "created":
+            self.fail(self.payments[payment_id], TIMED_OUT)
+
+    def authorize_late(self, payment_id: str) -> None:
+        """The bank answers at last, of an attempt on which it was silent; a refusal stays one."""
+        payment = self.payments[payment_id]
+        if payment.status == "created" or (payment.status == "failed" and payment.error == TIMED_OUT):
+            self.accept(payment, late=True)
 
     def fail(self, payment: Payment, error: PaymentError) -> None:
         payment.status = "failed"
         payment.error = error
-        self._tell("payment.failed", payment=payment.entity())
+        self.events.tell("payment.failed", payment.order_id, {"payment": payment.entity()})
+
+    def accept(self, payment: Payment, *, late: bool = False) -> None:
+        """The bank's yes, and what the order's capture settings make of it."""
+        order = self.orders[payment.order_id]
+        was_paid = order.status == "paid"
+        self.authorize(payment, late=late)
+        minutes = order.capture.automatic_minutes
+        in_time = minutes is None or self.now() <= payment.created_at + 60 * minutes
+        if late and was_paid and self.settings.late_on_paid_order == "refunded":
+            self.give_back(payment.id)
+        elif order.capture.automatic and in_time:
+            self.capture(payment)
 
     def authorize(self, payment: Payment, *, late: bool = False) -> None:
         payment.status = "authorized"
         payment.late_authorized = late
         payment.error = None
-        self._tell("payment.authorized", payment=payment.entity())
+        self.events.tell("payment.authorized", payment.order_id, {"payment": payment.entity()})
+        window = self.orders[payment.order_id].capture.window_minutes
+        self.world.at(payment.created_at + 60 * window, partial(self.give_back, payment.id))
+
+    def give_back(self, payment_id: str) -> None:
+        """What nobody captured in time goes back to the payer, whole."""
+        payment = self.payments[payment_id]
+        if payment.status == "authorized":
+            speed = self.orders[payment.order_id].capture.refund_speed
+            self.refunds.create(payment, payment.amount, Asked(speed=speed), outcome="processed")
 
     def capture(self, payment: Payment) -> None:
         """Money is ours; the order is paid when the whole amount came together, and only once."""
@@ -161,112 +203,20 @@ class Books:
         fee = (payment.amount * FEE_PERCENT + 50) // 100
         payment.tax = -(-fee * GST_PERCENT // 100)
         payment.fee = fee + payment.tax
-        self._tell("payment.captured", payment=payment.entity())
+        self.settlements.book_payment(payment)
+        self.events.tell("payment.captured", payment.order_id, {"payment": payment.entity()})
         order = self.orders[payment.order_id]
         if order.status == "paid":
             return
         order.amount_paid += payment.amount
         if order.amount_due == 0:
             order.status = "paid"
-            self._tell("order.paid", payment=payment.entity(), order=order.entity())
-
-    # Refunds
-
-    def refund(
-        self, payment: Payment, amount: int, template: Refund | None = None, *, outcome: str
-    ) -> Refund:
-        """`template` carries notes, receipt and speed of an API request."""
-        refund = Refund(self.new_id("rfnd"), payment.id, amount, payment.currency, self.now())
-        if template is not None:
-            refund = replace(refund, notes=template.notes, receipt=template.receipt, speed=template.speed)
-        self.refunds[refund.id] = refund
-        self._refunds_by_payment[payment.id].append(refund)
-        self._count_refunded(payment, amount)
-        if outcome == "processed":
-            self._mark_processed(refund)
-        self._tell("refund.created", refund=refund.entity(), payment=payment.entity())
-        if outcome == "processed":
-            self._tell("refund.processed", refund=refund.entity(), payment=payment.entity())
-        return refund
-
-    def finish_refund(self, refund: Refund, *, processed: bool) -> None:
-        payment = self.payments[refund.payment_id]
-        if processed:
-            self._mark_processed(refund)
-            self._tell("refund.processed", refund=refund.entity(), payment=payment.entity())
-            return
-        refund.status = "failed"
-        self._count_refunded(payment, -refund.amount)
-        self._tell("refund.failed", refund=refund.entity(), payment=payment.entity())
-
-    def _mark_processed(self, refund: Refund) -> None:
-        refund.status = "processed"
-        refund.arn = self.world.random_text(14, DIGITS)
-
-    def _count_refunded(self, payment: Payment, amount: int) -> None:
-        payment.amount_refunded += amount
-        if payment.refund_status == "full":
-            payment.status = "refunded"
-        elif payment.status == "refunded":
-            payment.status = "captured" if payment.captured else "authorized"
-
-    # Disputes
-
-    def open_dispute(self, payment: Payment, amount: int) -> Dispute:
-        now = self.now()
-        dispute = Dispute(
-            self.new_id("disp"), payment.id, amount, payment.currency, now, now + RESPOND_WITHIN_SECONDS
-        )
-        self.disputes[dispute.id] = dispute
-        self._tell("payment.dispute.created", payment=payment.entity(), dispute=dispute.entity())
-        return dispute
-
-    def close_dispute(self, dispute: Dispute, *, won: bool) -> None:
-        dispute.status = "won" if won else "lost"
-        dispute.amount_deducted = 0 if won else dispute.amount
-        payment = self.payments[dispute.payment_id]
-        self._tell(f"payment.dispute.{dispute.status}", payment=payment.entity(), dispute=dispute.entity())
-        # The documented sample of this event has status "closed"; the API keeps saying how it ended.
-        closed = {**dispute.entity(), "status": "closed"}
-        self._tell("payment.dispute.closed", payment=payment.entity(), dispute=closed)
+            entities = {"payment": payment.entity(), "order": order.entity()}
+            self.events.tell("order.paid", order.id, entities)
+        self.links.paid(order, payment)
 
     # Signatures
 
     def checkout_signature(self, order_id: str, payment_id: str) -> str:
         """Razorpay docs, payments/payment-gateway/web-integration/standard/integration-steps, 1.5."""
         return hex_hmac(KEY_SECRET, f"{order_id}|{payment_id}".encode())
-
-    def _tell(self, event: str, **entities: Json) -> None:
-        """Queue a webhook: a snapshot of this moment, signed over its bytes (webhooks/validate-test)."""
-        envelope = {
-            "entity": "event",
-            "account_id": ACCOUNT_ID,
-            "event": event,
-            "contains": list(entities),
-            "payload": {name: {"entity": entity} for name, entity in entities.items()},
-            "created_at": self.now(),
-        }
-        body = json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode()
-        event_id = self.world.random_text(14)
-        signature = hex_hmac(WEBHOOK_SECRET, body)
-        self._deliveries.send(
-            Message(
-                gateway="razorpay",
-                event_id=event_id,
-                event=event,
-                order_id=str(entities["payment"]["order_id"]),
-                body=body,
-                headers=_headers(event_id, signature),
-                corrupt_headers=_headers(event_id, signature[::-1]),
-                old_secret_headers=_headers(event_id, hex_hmac(OLD_WEBHOOK_SECRET, body)),
-            )
-        )
-
-
-def _headers(event_id: str, signature: str) -> dict[str, str]:
-    return {
-        "Content-Type": "application/json",
-        "User-Agent": "Razorpay-Webhook/v1",
-        "X-Razorpay-Signature": signature,
-        "x-razorpay-event-id": event_id,
-    }

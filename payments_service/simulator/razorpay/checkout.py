@@ -1,44 +1,30 @@
-"""Razorpay in the browser: the stand-in for checkout.js and the pay page that it opens in an iframe.
+"""Razorpay in the browser: the stand-in for checkout.js, the pay page in its iframe, and the hosted pages.
 
-Sources: Razorpay docs payments/payment-gateway/web-integration/standard/integration-steps,
-payments/payments/test-upi-details and test-card-details.
+Sources: Razorpay docs payments/payment-gateway/web-integration/standard/integration-steps and hosted;
+razorpay-python/documents/paymentLink.
 """
 
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from flask import Response, current_app, make_response, render_template, request
 
 from payments_service.simulator.base import Json, Route, WireError
 from payments_service.simulator.razorpay import checks
-from payments_service.simulator.razorpay.books import BANK_DOWN, DECLINED, KEY_ID, WRONG_OTP, Books
-from payments_service.simulator.razorpay.records import Instrument, Notes, Order, Payer, Payment, PaymentError
+from payments_service.simulator.razorpay.books import KEY_ID, KEY_SECRET, Books
+from payments_service.simulator.razorpay.instruments import BANKS, WALLETS, Choice, answered, chosen
+from payments_service.simulator.razorpay.links import PaymentLink
+from payments_service.simulator.razorpay.records import Notes, Order, Payer, Payment, PaymentError
 from payments_service.simulator.razorpay.refusals import already_paid, plain_refusal, refusal, unknown_id
 
-BANKS = {"HDFC": "HDFC Bank", "ICIC": "ICICI Bank", "SBIN": "State Bank of India", "UTIB": "Axis Bank"}
-# number → network, international
-TEST_CARDS = {
-    "4111111111111111": ("Visa", False),
-    "5267318187975449": ("MasterCard", False),
-    "5555555555554444": ("MasterCard", True),
-    "4012888888881881": ("Visa", True),
-}
 MANDATORY_OPTIONS = ("key", "amount", "currency", "name", "order_id")
+COLOR = re.compile(r"#[0-9a-fA-F]{3}(?:[0-9a-fA-F]{3})?")
+DEFAULT_COLOR = "#2b59c3"
 AMOUNT_DIFFERS = (
     "Your payment amount is different from your order amount. "
     "To pay successfully, please try using right amount."
 )
-
-
-@dataclass(frozen=True)
-class Try:
-    """What the customer did on the pay page: error None is an approval; pending is no answer at all."""
-
-    instrument: Instrument
-    error: PaymentError | None = None
-    pending: bool = False
 
 
 class Checkout:
@@ -49,8 +35,11 @@ class Checkout:
         return (
             Route("GET", "/v1/checkout.js", self.script),
             Route("GET", "/pay", self.page),
+            Route("POST", "/v1/checkout/embedded", self.hosted_page),
+            Route("GET", "/l/<link_id>", self.link_page),
             Route("POST", "/pay/attempts", self.try_to_pay),
             Route("GET", "/pay/attempts/<payment_id>", self.outcome),
+            Route("POST", "/pay/attempts/<payment_id>", self.answer_bank),
         )
 
     def script(self) -> Response:
@@ -58,25 +47,79 @@ class Checkout:
         response.headers["Cache-Control"] = "no-store"
         return response
 
-    def page(self) -> Response:
-        options = request.args
-        try:
-            order = self._payable_order(options)
-        except WireError as error:
-            sentence = error.body["error"]["description"]
-            return make_response(
-                render_template("razorpay_refused.html", sentence=sentence, options=options), error.status
-            )
-        return make_response(render_template("razorpay_pay.html", order=order, options=options, banks=BANKS))
+    # Pages
 
-    def _payable_order(self, options: Mapping[str, str]) -> Order:
-        for option in MANDATORY_OPTIONS:
-            if not options.get(option):
-                raise refusal(f"The {option} option is required.", field=option)
-        order = self._order(options)
-        if options["amount"] != str(order.amount_due) or options["currency"] != order.currency:
-            raise refusal(AMOUNT_DIFFERS, field="amount")
-        return order
+    def page(self) -> Response:
+        """In the iframe that checkout.js opens."""
+        options = request.args.to_dict()
+        try:
+            for option in MANDATORY_OPTIONS:
+                if not options.get(option):
+                    raise refusal(f"The {option} option is required.", field=option)
+            order = self._order(options)
+            if options["amount"] != str(order.amount_due) or options["currency"] != order.currency:
+                raise refusal(AMOUNT_DIFFERS, field="amount")
+        except WireError as error:
+            return self._refused(error, options)
+        return self._shown(order, {**options, "mode": "frame"})
+
+    def hosted_page(self) -> Response:
+        """A page of its own, that a shop's form leads to; the way back is a form post."""
+        form = checks.nested(request.form)
+        prefill = form.pop("prefill", {})
+        options = {name: value for name, value in form.items() if isinstance(value, str)}
+        options |= prefill if isinstance(prefill, dict) else {}
+        options |= {"key": options.get("key_id", ""), "notes": json.dumps(form.get("notes") or {})}
+        options |= {"mode": "hosted", "back": "post"}
+        try:
+            order = self._order(options)
+            if not options.get("callback_url"):
+                raise refusal("The callback_url field is required.", field="callback_url")
+        except WireError as error:
+            return self._refused(error, options)
+        return self._shown(order, options)
+
+    def link_page(self, link_id: str) -> Response:
+        """Where a payment link leads to; the way back is by GET."""
+        link = self._books.links.all.get(link_id)
+        if link is None:
+            return self._refused(unknown_id(), {})
+        order = self._books.orders[link.order_id]
+        options = {
+            "key": KEY_ID,
+            "order_id": order.id,
+            "name": "Payment link",
+            "mode": "hosted",
+            "back": "get",
+        }
+        options |= {"description": link.wanted.description, "callback_url": link.wanted.callback_url}
+        options |= {name: str(value) for name, value in link.wanted.customer.items()}
+        try:
+            self._order(options)
+        except WireError as error:
+            return self._refused(error, options)
+        return self._shown(order, options)
+
+    def _shown(self, order: Order, options: Mapping[str, str]) -> Response:
+        color = options.get("color", "")
+        return make_response(
+            render_template(
+                "razorpay_pay.html",
+                order=order,
+                options=options,
+                banks=BANKS,
+                wallets=WALLETS,
+                color=color if COLOR.fullmatch(color) else DEFAULT_COLOR,
+                locked=options.get("readonly", "").split(","),
+                hidden=options.get("hidden", "").split(","),
+            )
+        )
+
+    def _refused(self, error: WireError, options: Mapping[str, str]) -> Response:
+        sentence = error.body["error"]["description"]
+        return make_response(
+            render_template("razorpay_refused.html", sentence=sentence, options=options), error.status
+        )
 
     def _order(self, options: Mapping[str, str]) -> Order:
         if options.get("key") != KEY_ID:
@@ -86,11 +129,16 @@ class Checkout:
             raise unknown_id()
         if order.status == "paid":
             raise already_paid()
+        link = self._books.links.of_order(order.id)
+        if link and not link.payable:
+            raise refusal(f"This payment link is {link.status}.")
         return order
 
+    # Attempts
+
     def try_to_pay(self) -> Json:
-        """One attempt from the pay page; answers as `outcome`."""
-        data = {key: value for key, value in checks.body_of(request).items() if isinstance(value, str)}
+        """One attempt from the pay page; answers with the page that asks for more, else as `outcome`."""
+        data = _texts()
         order = self._order(data)
         payer = Payer(
             email=data.get("email") or Payer.email,
@@ -98,79 +146,67 @@ class Checkout:
             description=data.get("description") or None,
             notes=_notes(data.get("notes", "")),
         )
-        attempt = self._try(data)
-        payment = self._books.attempt(order, attempt.instrument, None, payer)
-        if attempt.error:
-            self._books.fail(payment, attempt.error)
-        elif not attempt.pending:
-            self._books.authorize(payment)
-            if order.automatic_capture:
-                self._books.capture(payment)
+        choice = chosen(self._books, data)
+        payment = self._books.attempt(order, choice.instrument, None, payer)
+        if choice.page != "none":
+            return {"result": choice.page, "payment_id": payment.id, "asks": _who_asks(choice)}
+        if not choice.silent:
+            self._decide(payment, choice.error)
+        return self._outcome(payment)
+
+    def answer_bank(self, payment_id: str) -> Json:
+        """The OTP, or a button of the mock bank."""
+        payment = self._payment(payment_id)
+        if payment.status != "created":
+            raise refusal("This payment has been answered already.")
+        self._decide(payment, answered(payment, _texts()))
         return self._outcome(payment)
 
     def outcome(self, payment_id: str) -> Json:
         """What became of an attempt: the page asks while the bank is silent."""
+        return self._outcome(self._payment(payment_id))
+
+    def _payment(self, payment_id: str) -> Payment:
         payment = self._books.payments.get(payment_id)
         if payment is None:
             raise unknown_id()
-        return self._outcome(payment)
+        return payment
+
+    def _decide(self, payment: Payment, error: PaymentError | None) -> None:
+        if error:
+            self._books.fail(payment, error)
+        else:
+            self._books.accept(payment)
 
     def _outcome(self, payment: Payment) -> Json:
         if payment.status == "created":
             return {"result": "pending", "payment_id": payment.id}
         if payment.status == "failed" and payment.error:
             return {"result": "failure", "error": _browser_error(payment, payment.error)}
+        link = self._books.links.of_order(payment.order_id)
+        fields = self._link_fields(link, payment) if link else self._fields(payment)
+        return {"result": "success", "fields": fields}
+
+    def _fields(self, payment: Payment) -> dict[str, str]:
         return {
-            "result": "success",
-            "fields": {
-                "razorpay_payment_id": payment.id,
-                "razorpay_order_id": payment.order_id,
-                "razorpay_signature": self._books.checkout_signature(payment.order_id, payment.id),
-            },
+            "razorpay_payment_id": payment.id,
+            "razorpay_order_id": payment.order_id,
+            "razorpay_signature": self._books.checkout_signature(payment.order_id, payment.id),
         }
 
-    def _try(self, data: Mapping[str, str]) -> Try:
-        pending = data.get("outcome") == "pending"
-        match data.get("method"):
-            case "upi":
-                return self._try_upi(data.get("vpa", "").strip().lower(), pending)
-            case "card":
-                return self._try_card(
-                    re.sub(r"[ -]", "", data.get("card_number", "")), data.get("otp", ""), pending
-                )
-            case "netbanking":
-                return self._try_bank(data.get("bank", ""), data.get("outcome", ""))
-        raise refusal("The selected method is invalid.", field="method")
+    def _link_fields(self, link: PaymentLink, payment: Payment) -> dict[str, str]:
+        return self._books.links.callback_fields(link, payment.id, KEY_SECRET)
 
-    def _try_upi(self, vpa: str, pending: bool) -> Try:
-        if vpa not in ("success@razorpay", "failure@razorpay"):
-            raise refusal(
-                "Invalid UPI ID. Test mode knows success@razorpay and failure@razorpay.", field="vpa"
-            )
-        failed = vpa == "failure@razorpay" and not pending
-        return Try(self._books.instrument("upi", vpa=vpa), DECLINED if failed else None, pending)
 
-    def _try_card(self, number: str, otp: str, pending: bool) -> Try:
-        if number not in TEST_CARDS:
-            raise refusal("This card is not one of the test cards.", field="card_number")
-        if not pending and not re.fullmatch(r"[0-9]{1,10}", otp):
-            raise refusal("The OTP must have 1 to 10 digits.", field="otp")
-        network, international = TEST_CARDS[number]
-        failed = not pending and len(otp) < 4
-        instrument = self._books.card_instrument(number[-4:], network, international=international)
-        return Try(instrument, WRONG_OTP if failed else None, pending)
+def _texts() -> dict[str, str]:
+    return {key: value for key, value in checks.body_of(request).items() if isinstance(value, str)}
 
-    def _try_bank(self, bank: str, outcome: str) -> Try:
-        if bank not in BANKS:
-            raise refusal("The selected bank is invalid.", field="bank")
-        if outcome not in ("success", "failure", "pending"):
-            raise refusal("The selected outcome is invalid.", field="outcome")
-        failed = outcome == "failure"
-        return Try(
-            self._books.instrument("netbanking", bank=bank),
-            BANK_DOWN if failed else None,
-            outcome == "pending",
-        )
+
+def _who_asks(choice: Choice) -> str:
+    instrument = choice.instrument
+    if instrument.card:
+        return f"{instrument.card.network} •••• {instrument.card.last4}"
+    return BANKS.get(instrument.bank or "") or WALLETS[instrument.wallet or ""]
 
 
 def _notes(text: str) -> Notes:

@@ -1,4 +1,4 @@
-"""What Razorpay accepts: request bodies and list parameters, checked the strict way."""
+"""What Razorpay accepts in request bodies, checked the strict way."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -8,15 +8,14 @@ from typing import Any
 from flask import Request
 
 from payments_service.simulator.base import Json
-from payments_service.simulator.razorpay.records import Notes
-from payments_service.simulator.razorpay.refusals import list_refusal, plain_refusal, refusal
+from payments_service.simulator.razorpay.records import Capture, Notes
+from payments_service.simulator.razorpay.refunds import Asked
+from payments_service.simulator.razorpay.refusals import plain_refusal, refusal
 
 MINIMUM_AMOUNT_PAISE = 100
 MAX_NOTES = 15
 MAX_NOTE_CHARACTERS = 256
 MAX_RECEIPT_CHARACTERS = 40
-DEFAULT_COUNT = 10
-MAX_COUNT = 100
 MIN_EXPIRY_MINUTES = 12
 MAX_EXPIRY_MINUTES = 7200
 ORDER_FIELDS = (
@@ -145,7 +144,7 @@ class NewOrder:
     receipt: str | None
     notes: Notes
     offer_id: str | None
-    automatic_capture: bool
+    capture: Capture
 
 
 def new_order(data: Json) -> NewOrder:
@@ -157,7 +156,7 @@ def new_order(data: Json) -> NewOrder:
         receipt=receipt(data),
         notes=notes(data),
         offer_id=data.get("offer_id"),
-        automatic_capture=_automatic_capture(data),
+        capture=_capture(data),
     )
     if data.get("first_payment_min_amount") is not None and not flag(data, "partial_payment"):
         raise refusal(
@@ -168,32 +167,36 @@ def new_order(data: Json) -> NewOrder:
     return order
 
 
-def _automatic_capture(data: Json) -> bool:
+def _capture(data: Json) -> Capture:
     """The `payment` object decides, then the old `payment_capture`, then the account: automatic."""
     old = flag(data, "payment_capture")
     settings = data.get("payment")
     if settings is None:
-        return old is not False
+        return Capture(automatic=old is not False)
     if not isinstance(settings, dict):
         raise refusal("The payment must be an array.", field="payment")
     only(settings, ("capture", "capture_options"))
     if settings.get("capture") not in ("automatic", "manual"):
         raise refusal("The selected payment.capture is invalid.", field="capture")
-    automatic: bool = settings["capture"] == "automatic"
-    _check_capture_options(settings.get("capture_options"), automatic)
-    return automatic
+    return _capture_options(settings.get("capture_options"), automatic=settings["capture"] == "automatic")
 
 
-def _check_capture_options(options: Any, automatic: bool) -> None:
+def _capture_options(options: Any, *, automatic: bool) -> Capture:
     if not isinstance(options, dict):
         if automatic or options not in (None, []):
             raise refusal("The automatic_expiry_period field is required.", field="automatic_expiry_period")
-        return
+        return Capture(automatic=False, window_minutes=MAX_EXPIRY_MINUTES)
     only(options, CAPTURE_OPTIONS)
     if automatic and options.get("automatic_expiry_period") is None:
         raise refusal("The automatic_expiry_period field is required.", field="automatic_expiry_period")
     if options.get("refund_speed", "normal") not in REFUND_SPEEDS:
         raise refusal("The selected refund_speed is invalid.", field="refund_speed")
+    least, most = _expiry_minutes(options)
+    return Capture(automatic, least if automatic else None, most, options.get("refund_speed"))
+
+
+def _expiry_minutes(options: Json) -> tuple[int, int]:
+    """Until when it is captured by itself, and by hand."""
     automatic_minutes = integer(
         options.get("automatic_expiry_period", MIN_EXPIRY_MINUTES), "automatic_expiry_period"
     )
@@ -208,14 +211,13 @@ def _check_capture_options(options: Any, automatic: bool) -> None:
             "The manual_expiry_period must be between automatic_expiry_period and 7200.",
             field="manual_expiry_period",
         )
+    return automatic_minutes, manual_minutes
 
 
 @dataclass(frozen=True)
 class NewRefund:
     amount: int | None
-    speed: str | None
-    notes: Notes
-    receipt: str | None
+    asked: Asked
 
 
 def new_refund(data: Json) -> NewRefund:
@@ -224,9 +226,8 @@ def new_refund(data: Json) -> NewRefund:
     speed = data.get("speed")
     if speed is not None and speed not in REFUND_SPEEDS:
         raise refusal("The selected speed is invalid.", field="speed")
-    return NewRefund(
-        amount(data) if data.get("amount") is not None else None, speed, notes(data), receipt(data)
-    )
+    paise = amount(data) if data.get("amount") is not None else None
+    return NewRefund(paise, Asked(speed, receipt(data), notes(data)))
 
 
 def idempotency_key(request: Request) -> str | None:
@@ -238,47 +239,3 @@ def idempotency_key(request: Request) -> str | None:
             "The idempotency key must have at least 10 characters: letters, digits, hyphens and underscores.",
         )
     return key
-
-
-@dataclass(frozen=True)
-class Page:
-    count: int
-    skip: int
-    from_time: int
-    to_time: int
-
-    def cut(self, items: list[Json]) -> list[Json]:
-        """The newest first, by creation time."""
-        chosen = [item for item in reversed(items) if self.from_time <= item["created_at"] <= self.to_time]
-        return chosen[self.skip : self.skip + self.count]
-
-
-def page(parameters: Mapping[str, str]) -> Page:
-    """Razorpay docs, api/pagination. Parameters that nobody knows are ignored, as in `expand[]`."""
-    count = _list_number(parameters, "count", DEFAULT_COUNT)
-    if count > MAX_COUNT:
-        raise list_refusal("count", f"The count may not be greater than {MAX_COUNT}.")
-    if count < 1:
-        raise list_refusal("count", "The count must be at least 1.")
-    return Page(
-        count,
-        _list_number(parameters, "skip", 0),
-        _list_number(parameters, "from", 0),
-        _list_number(parameters, "to", 2**62),
-    )
-
-
-def _list_number(parameters: Mapping[str, str], field: str, default: int) -> int:
-    text = parameters.get(field)
-    if text is None:
-        return default
-    if not re.fullmatch(r"[0-9]{1,15}", text):
-        raise list_refusal(field, f"The {field} must be an integer.")
-    return int(text)
-
-
-def expands(parameters: Mapping[str, str], wanted: str) -> bool:
-    """`expand[]=payments`, `expand[]=payments.card`; the Node SDK writes `expand[expand]`."""
-    return any(
-        name.startswith("expand") and value.split(".")[0] == wanted for name, value in parameters.items()
-    )

@@ -1,7 +1,7 @@
 """Razorpay's entities, as the API and the webhooks write them down.
 
-Sources: Razorpay docs api/orders/entity, api/payments/entity, api/refunds/entity, api/disputes/entity,
-webhooks/payments.
+Sources: Razorpay docs api/orders/entity, api/payments/entity, webhooks/payments,
+payments/payments/capture-settings/api.
 """
 
 from dataclasses import dataclass, field
@@ -20,6 +20,18 @@ def collection(items: list[Json]) -> Json:
     return {"entity": "collection", "count": len(items), "items": items}
 
 
+@dataclass(frozen=True)
+class Capture:
+    """What becomes of an authorized payment; minutes are counted from the payment's creation."""
+
+    automatic: bool = True
+    # authorized later than this, it waits for a capture by hand; None: captured whenever it is authorized
+    automatic_minutes: int | None = None
+    # not captured until then, it goes back (the docs say 3 and 5 days; the shorter one is the safer one)
+    window_minutes: int = 3 * 24 * 60
+    refund_speed: str | None = None
+
+
 @dataclass
 class Order:
     id: str
@@ -29,7 +41,7 @@ class Order:
     receipt: str | None = None
     notes: Notes = field(default_factory=dict)
     offer_id: str | None = None
-    automatic_capture: bool = True
+    capture: Capture = Capture()
     amount_paid: int = 0
     attempts: int = 0
     status: Literal["created", "attempted", "paid"] = "created"
@@ -190,80 +202,3 @@ class Payment:
         if self.status in ("created", "failed"):
             return dict.fromkeys(self.instrument.approval)
         return dict(self.instrument.approval)
-
-
-@dataclass
-class Refund:
-    id: str
-    payment_id: str
-    amount: int
-    currency: str
-    created_at: int
-    notes: Notes = field(default_factory=dict)
-    receipt: str | None = None
-    speed: str | None = None
-    arn: str | None = None
-    status: Literal["pending", "processed", "failed"] = "pending"
-
-    def entity(self) -> Json:
-        # `speed_processed` is there only if the request named a speed (api/refunds/create-normal).
-        processed = {"optimum": "instant", "normal": "normal"}
-        return {
-            "id": self.id,
-            "entity": "refund",
-            "amount": self.amount,
-            "currency": self.currency,
-            "payment_id": self.payment_id,
-            "notes": written_notes(self.notes),
-            "receipt": self.receipt,
-            "acquirer_data": {"arn": self.arn},
-            "created_at": self.created_at,
-            "batch_id": None,
-            "status": self.status,
-            **({"speed_processed": processed[self.speed]} if self.speed else {}),
-            "speed_requested": self.speed or "normal",
-        }
-
-
-EVIDENCE = (
-    "shipping_proof",
-    "billing_proof",
-    "cancellation_proof",
-    "customer_communication",
-    "proof_of_service",
-    "explanation_letter",
-    "refund_confirmation",
-    "access_activity_log",
-    "refund_cancellation_policy",
-    "term_and_conditions",
-    "others",
-    "submitted_at",
-)
-
-
-@dataclass
-class Dispute:
-    id: str
-    payment_id: str
-    amount: int
-    currency: str
-    created_at: int
-    respond_by: int
-    amount_deducted: int = 0
-    status: Literal["open", "won", "lost"] = "open"
-
-    def entity(self) -> Json:
-        return {
-            "id": self.id,
-            "entity": "dispute",
-            "payment_id": self.payment_id,
-            "amount": self.amount,
-            "currency": self.currency,
-            "amount_deducted": self.amount_deducted,
-            "reason_code": "goods_or_services_not_received_or_partially_received",
-            "respond_by": self.respond_by,
-            "status": self.status,
-            "phase": "chargeback",
-            "created_at": self.created_at,
-            "evidence": {"amount": self.amount, "summary": None, **dict.fromkeys(EVIDENCE)},
-        }

@@ -21,6 +21,7 @@
     this.frame = null;
     this.onMessage = this.onMessage.bind(this);
     this.onKey = this.onKey.bind(this);
+    this.onBack = this.onBack.bind(this);
   }
 
   Razorpay.prototype.on = function (event, listener) {
@@ -38,10 +39,17 @@
     if (this.frame) {
       return this;
     }
-    this.frame = makeFrame(pageAddress(this.options));
+    this.frame = makeFrame(pageAddress(this.options), this.options, this.modal);
+    this.focusedBefore = document.activeElement;
+    this.scrollBefore = document.body.style.overflow;
+    document.body.style.overflow = "hidden";
     document.body.appendChild(this.frame);
     window.addEventListener("message", this.onMessage);
     window.addEventListener("keydown", this.onKey);
+    if (this.modal.handleback === true) {
+      window.history.pushState({ razorpay: true }, "");
+      window.addEventListener("popstate", this.onBack);
+    }
     if (this.options.timeout) {
       this.timer = setTimeout(this.dismiss.bind(this, "timeout"), this.options.timeout * 1000);
     }
@@ -55,8 +63,13 @@
     clearTimeout(this.timer);
     window.removeEventListener("message", this.onMessage);
     window.removeEventListener("keydown", this.onKey);
+    window.removeEventListener("popstate", this.onBack);
     this.frame.remove();
     this.frame = null;
+    document.body.style.overflow = this.scrollBefore;
+    if (this.focusedBefore && this.focusedBefore.focus) {
+      this.focusedBefore.focus();
+    }
   };
 
   Razorpay.prototype.dismiss = function (reason) {
@@ -72,10 +85,20 @@
     }
   };
 
-  Razorpay.prototype.onKey = function (event) {
-    if (event.key === "Escape" && this.modal.escape !== false) {
+  Razorpay.prototype.escape = function () {
+    if (this.modal.escape !== false) {
       this.dismiss();
     }
+  };
+
+  Razorpay.prototype.onKey = function (event) {
+    if (event.key === "Escape") {
+      this.escape();
+    }
+  };
+
+  Razorpay.prototype.onBack = function () {
+    this.dismiss();
   };
 
   Razorpay.prototype.onMessage = function (event) {
@@ -88,6 +111,10 @@
     } else if (message.type === "failure") {
       this.fail(message.error);
     } else if (message.type === "dismiss") {
+      this.dismiss();
+    } else if (message.type === "escape") {
+      this.escape();
+    } else if (message.type === "backdrop" && this.modal.backdropclose === true) {
       this.dismiss();
     }
   };
@@ -122,9 +149,14 @@
       currency: options.currency,
       name: options.name,
       description: options.description,
+      image: options.image,
+      color: options.theme && options.theme.color,
+      payer_name: prefill.name,
       email: prefill.email,
       contact: prefill.contact,
       method: prefill.method,
+      readonly: switchedOn(options.readonly),
+      hidden: switchedOn(options.hidden),
       notes: options.notes && JSON.stringify(options.notes),
       origin: window.location.origin,
     };
@@ -136,14 +168,30 @@
     return page.href;
   }
 
-  function makeFrame(address) {
+  // { email: true, contact: false } → "email"
+  function switchedOn(fields) {
+    return Object.keys(fields || {})
+      .filter(function (name) {
+        return fields[name];
+      })
+      .join(",");
+  }
+
+  function makeFrame(address, options, modal) {
     var frame = document.createElement("iframe");
+    var backdrop = (options.theme && options.theme.backdrop_color) || "rgba(0,0,0,.6)";
     frame.className = "razorpay-checkout-frame";
     frame.title = "Razorpay Checkout (simulator)";
     frame.setAttribute("data-testid", "razorpay-checkout-frame");
     frame.src = address;
-    frame.style.cssText =
-      "position:fixed;inset:0;width:100%;height:100%;border:0;z-index:2147483647;background:rgba(0,0,0,.6)";
+    frame.style.cssText = "position:fixed;inset:0;width:100%;height:100%;border:0;z-index:2147483647";
+    frame.style.background = backdrop;
+    frame.addEventListener("load", function () {
+      frame.focus();
+    });
+    if (modal.animation !== false && frame.animate) {
+      frame.animate([{ opacity: 0 }, { opacity: 1 }], 150);
+    }
     return frame;
   }
 

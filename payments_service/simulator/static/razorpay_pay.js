@@ -1,62 +1,126 @@
-/* The pay page: sends what the customer chose, and tells checkout.js (the page around it) what became of it. */
+/* The pay page: sends what the payer chose, shows the bank's pages, and tells what became of it:
+   in a frame to checkout.js (the page around it), else by going back to the shop. */
 (function () {
   "use strict";
 
   var ASK_AGAIN_MILLISECONDS = 500;
+  var SHOW_SUCCESS_MILLISECONDS = 600;
   var page = document.getElementById("checkout");
   var data = page.dataset;
-  var message = document.getElementById("message");
-  var methods = document.getElementById("methods");
+  var hosted = data.mode === "hosted";
+  var paymentId = null;
+
+  function element(id) {
+    return document.getElementById(id);
+  }
+
+  function value(id) {
+    var input = element(id);
+    return input ? input.value : "";
+  }
+
+  // The way back
 
   function tell(type, detail) {
+    if (hosted) {
+      goBack(type, detail);
+      return;
+    }
     var target = /^https?:/.test(data.origin) ? data.origin : "*";
     window.parent.postMessage(Object.assign({ type: type }, detail), target);
   }
 
+  function goBack(type, detail) {
+    if (type === "success" && data.callbackUrl) {
+      setTimeout(send, SHOW_SUCCESS_MILLISECONDS, data.callbackUrl, detail.fields);
+    } else if (type === "dismiss" && data.cancelUrl) {
+      window.location.assign(data.cancelUrl);
+    }
+  }
+
+  function send(address, fields) {
+    var form = document.createElement("form");
+    form.method = data.back;
+    form.action = address;
+    form.hidden = true;
+    Object.keys(fields).forEach(function (name) {
+      var input = document.createElement("input");
+      input.type = "hidden";
+      input.name = name;
+      input.value = fields[name];
+      form.appendChild(input);
+    });
+    document.body.appendChild(form);
+    form.submit();
+  }
+
+  // Screens
+
   function say(text, kind) {
+    var message = element("message");
     message.textContent = text;
     message.className = kind || "";
   }
 
-  function value(id) {
-    return document.getElementById(id).value;
+  function show(screen) {
+    ["methods", "otp", "bank", "waiting"].forEach(function (name) {
+      element("screen-" + name).hidden = name !== screen;
+    });
   }
 
-  function pay(choice) {
-    var body = Object.assign(
-      {
-        key: data.key,
-        order_id: data.orderId,
-        email: data.email,
-        contact: data.contact,
-        description: data.description,
-        notes: data.notes,
-      },
-      choice
-    );
+  function wait(text) {
+    show("waiting");
+    say(text);
+  }
+
+  function stop(text) {
+    show("methods");
+    say(text, "bad");
+    element("message").focus();
+  }
+
+  function ask(screen, answer) {
+    paymentId = answer.payment_id;
+    page.querySelectorAll("#screen-" + screen + " .asks").forEach(function (heading) {
+      heading.textContent = answer.asks;
+    });
+    show(screen);
+    say("");
+    var first = screen === "otp" ? element("otp") : element("bank-success");
+    first.focus();
+  }
+
+  // Talking to the gateway
+
+  function post(address, body) {
     wait("Talking to your bank…");
-    ask("pay/attempts", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+    request(address, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
   }
 
-  function ask(address, request) {
-    fetch(address, request)
+  function request(address, options) {
+    fetch(address, options)
       .then(function (response) {
         return response.json();
       })
-      .then(show)
+      .then(read)
       .catch(function () {
         stop("The simulator did not answer. Try again.");
       });
   }
 
-  function show(answer) {
+  function read(answer) {
     if (answer.result === "success") {
+      wait("");
       say("Payment successful", "good");
       tell("success", { fields: answer.fields });
+    } else if (answer.result === "otp" || answer.result === "bank") {
+      ask(answer.result, answer);
     } else if (answer.result === "pending") {
-      page.dataset.paymentId = answer.payment_id;
-      wait("Waiting for your bank to confirm " + answer.payment_id + "…");
-      setTimeout(ask, ASK_AGAIN_MILLISECONDS, "pay/attempts/" + encodeURIComponent(answer.payment_id));
+      waitForTheBank(answer.payment_id);
     } else if (answer.result === "failure") {
       stop(answer.error.description + " You can try again.");
       tell("failure", { error: answer.error });
@@ -65,56 +129,118 @@
     }
   }
 
-  function wait(text) {
-    methods.disabled = true;
-    say(text);
+  function waitForTheBank(id) {
+    page.dataset.paymentId = id;
+    wait("Waiting for your bank to confirm " + id + "…");
+    setTimeout(request, ASK_AGAIN_MILLISECONDS, attempt(id));
   }
 
-  function stop(text) {
-    methods.disabled = false;
-    say(text, "bad");
+  function attempt(id) {
+    return data.attempts + "/" + encodeURIComponent(id);
   }
 
-  function payByUpi(outcome) {
-    pay({ method: "upi", vpa: value("upi-id"), outcome: outcome });
+  function pay(choice) {
+    var who = {
+      key: data.key,
+      order_id: data.orderId,
+      email: value("email"),
+      contact: value("contact"),
+      description: data.description,
+      notes: data.notes,
+    };
+    post(data.attempts, Object.assign(who, choice));
   }
 
-  function payByCard(outcome) {
-    pay({ method: "card", card_number: value("card-number"), otp: value("card-otp"), outcome: outcome });
+  function answerBank(answer) {
+    post(attempt(paymentId), answer);
   }
 
-  function payByBank(outcome) {
-    pay({ method: "netbanking", bank: value("bank"), outcome: outcome });
-  }
+  // What the payer does
 
-  var actions = {
-    "pay-upi": payByUpi.bind(null, undefined),
-    "pay-card": payByCard.bind(null, undefined),
-    "bank-success": payByBank.bind(null, "success"),
-    "bank-failure": payByBank.bind(null, "failure"),
-    "upi-pending": payByUpi.bind(null, "pending"),
-    "card-pending": payByCard.bind(null, "pending"),
-    "bank-pending": payByBank.bind(null, "pending"),
-    "close-checkout": tell.bind(null, "dismiss", {}),
+  var forms = {
+    "form-upi": function () {
+      pay({ method: "upi", vpa: value("upi-id") });
+    },
+    "form-card": function () {
+      pay({
+        method: "card",
+        card_number: value("card-number"),
+        card_expiry: value("card-expiry"),
+        card_cvv: value("card-cvv"),
+      });
+    },
+    "form-netbanking": function () {
+      pay({ method: "netbanking", bank: value("bank") });
+    },
+    "form-wallet": function () {
+      pay({ method: "wallet", wallet: value("wallet") });
+    },
+    "form-otp": function () {
+      answerBank({ otp: value("otp") });
+    },
   };
 
-  // Also serves the refusal page, which has only the close button.
-  document.addEventListener("click", function (event) {
-    var action = actions[event.target.id];
+  var buttons = {
+    "upi-pending": function () {
+      pay({ method: "upi", vpa: value("upi-id"), outcome: "pending" });
+    },
+    "bank-success": function () {
+      answerBank({ outcome: "success" });
+    },
+    "bank-failure": function () {
+      answerBank({ outcome: "failure" });
+    },
+    "bank-pending": function () {
+      waitForTheBank(paymentId);
+    },
+    "bank-cancel": function () {
+      answerBank({ outcome: "cancel" });
+    },
+    "otp-cancel": function () {
+      answerBank({ outcome: "cancel" });
+    },
+    "close-checkout": function () {
+      tell("dismiss", {});
+    },
+  };
+
+  document.addEventListener("submit", function (event) {
+    var action = forms[event.target.id];
     if (action) {
       event.preventDefault();
       action();
     }
   });
 
-  document.addEventListener("keydown", function (event) {
-    if (event.key === "Escape") {
-      tell("dismiss", {});
+  // Also serves the refusal page, which has only the close button.
+  document.addEventListener("click", function (event) {
+    var action = buttons[event.target.id];
+    if (action) {
+      event.preventDefault();
+      action();
+    } else if (event.target === document.body || event.target === document.documentElement) {
+      tell("backdrop", {});
     }
   });
 
-  if (methods && data.method && document.getElementById("tab-" + data.method)) {
-    document.getElementById("tab-" + data.method).open = true;
+  document.addEventListener("keydown", function (event) {
+    if (event.key === "Escape") {
+      tell("escape", {});
+    }
+  });
+
+  // One method is open at a time, also where <details name> is not known.
+  document.querySelectorAll("details.method").forEach(function (tab, _, tabs) {
+    tab.addEventListener("toggle", function () {
+      tabs.forEach(function (other) {
+        other.open = other.open && (other === tab || !tab.open);
+      });
+    });
+  });
+
+  if (data.method && element("tab-" + data.method)) {
+    element("tab-upi").open = data.method === "upi";
+    element("tab-" + data.method).open = true;
   }
 
   document.body.inert = false; // nobody can press a button before it does something
