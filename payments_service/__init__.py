@@ -14,6 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from payments_service import cli, logs, pages
 from payments_service.api import Services, errors, guards, payments, webhooks
 from payments_service.api.json import DecimalJSONProvider
+from payments_service.flows.deliver import Channels
 from payments_service.ledger.db import Database
 from payments_service.settings import Settings
 
@@ -30,9 +31,18 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.json = DecimalJSONProvider(app)
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, SECRET_KEY=settings.secret_key)
+    channels = Channels(
+        merchant_name=settings.merchant_name,
+        webhook_url=settings.merchant_webhook_url,
+        webhook_secrets=settings.merchant_webhook_secrets,
+        smtp_url=settings.smtp_url,
+        mail_from=settings.mail_from,
+        ops_email=settings.ops_email,
+    )
     app.extensions["payments_service"] = Services(
         settings=settings,
-        db=Database(settings.database_url),
+        db=Database(settings.database_url, destinations=channels.destinations),
+        channels=channels,
         gateways=tuple(gateway(config) for gateway, config in settings.gateways),
     )
     if settings.trusted_proxy_hops:

@@ -1,10 +1,14 @@
 """The environment, checked once, as one frozen `Settings`; a wrong start names every wrong variable."""
 
+import base64
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.utils import parseaddr
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -24,18 +28,25 @@ SIMULATOR_PREFIX = "simulator_"
 NOT_BUILT_YET = (
     "API_KEYS",
     "CELERY_BROKER_URL",
-    "MAIL_FROM",
-    "MERCHANT_WEBHOOK_SECRET",
-    "MERCHANT_WEBHOOK_URL",
     "METRICS_TOKEN",
-    "OPS_EMAIL",
     "REDIS_URL",
     "SENTRY_DSN",
-    "SMTP_URL",
     "WEBHOOK_ALLOWED_IPS",
 )
 """Promised settings whose parts do not exist yet: set, they would only look as if they worked."""
 
+NEEDS = (
+    ("MERCHANT_WEBHOOK_URL", "MERCHANT_WEBHOOK_SECRET"),
+    ("MERCHANT_WEBHOOK_SECRET", "MERCHANT_WEBHOOK_URL"),
+    ("SMTP_URL", "MAIL_FROM"),
+    ("MAIL_FROM", "SMTP_URL"),
+    ("OPS_EMAIL", "SMTP_URL"),
+)
+"""The first is of no use without the second."""
+
+SIGNING_PREFIX = "whsec_"
+NOTHING_MORE = (("", "", ""), ("/", "", ""))
+"""Of path, query and fragment."""
 MAX_URL = 180
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 """No path, no default port, no pattern: an origin is compared, not matched."""
@@ -68,6 +79,11 @@ class Settings:
     min_amount: Money
     max_amount: Money
     order_expiry: timedelta
+    merchant_webhook_url: str | None = field(repr=False)
+    merchant_webhook_secrets: tuple[str, ...] = field(repr=False)
+    smtp_url: str | None = field(repr=False)
+    mail_from: str
+    ops_email: str | None
     gateways: tuple[tuple[type[Gateway], Any], ...]
     """Each configured provider with its own frozen config."""
 
@@ -127,6 +143,36 @@ def _is_database(text: str) -> None:
         raise ValidationError("must be a sqlite:// or a postgresql:// URL")
 
 
+def _is_signing_secrets(text: str) -> None:
+    for secret in _list(text):
+        try:
+            key = base64.b64decode(secret.removeprefix(SIGNING_PREFIX), validate=True)
+        except ValueError:
+            key = b""
+        if not secret.startswith(SIGNING_PREFIX) or not 24 <= len(key) <= 64:
+            raise ValidationError(f"must be {SIGNING_PREFIX} and the base64 of 24 to 64 bytes, or a list")
+
+
+def _is_mail_server(text: str) -> None:
+    parts = urlsplit("")
+    try:
+        parts = urlsplit(text)
+        is_server = parts.scheme in ("smtp", "smtps") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_server = False
+    if not is_server or parts[2:] not in NOTHING_MORE or bool(parts.username) != bool(parts.password):
+        raise ValidationError("must be smtp://user:password@host:port (smtps:// for TLS from the start)")
+
+
+def _is_sender(text: str) -> None:
+    """An address, or a name and an address."""
+    name, address = parseaddr(text)
+    try:
+        Address(name, addr_spec=address)
+    except (ValueError, IndexError, MessageError):
+        raise ValidationError("must be an address, or Name <address>") from None
+
+
 class _Environment(Schema):
     """The variables that are not a gateway's."""
 
@@ -151,6 +197,11 @@ class _Environment(Schema):
     MAX_AMOUNT = fields.String(load_default="500000")
     # 15 minutes is the least that one gateway takes, an hour the most that another does.
     ORDER_EXPIRY = fields.Integer(load_default=1800, validate=validate.Range(900, 3600))
+    MERCHANT_WEBHOOK_URL = fields.String(validate=_is_web_address)
+    MERCHANT_WEBHOOK_SECRET = fields.String(validate=_is_signing_secrets)
+    SMTP_URL = fields.String(validate=_is_mail_server)
+    MAIL_FROM = fields.String(validate=_is_sender)
+    OPS_EMAIL = fields.Email()
     LATE_SUCCESS = fields.String(load_default="complete", validate=validate.OneOf(["complete"]))
     REQUIRE_QUOTE = fields.String(load_default="false", validate=validate.OneOf(["false"]))
 
@@ -225,6 +276,9 @@ def _check_together(
         Money(100) <= values["MIN_AMOUNT"] <= values["MAX_AMOUNT"]
     ):
         errors["MIN_AMOUNT"] = ["must be at least 1 and not above MAX_AMOUNT"]
+    for name, needed in NEEDS:
+        if values.get(name) and not values.get(needed) and needed not in errors:
+            errors[needed] = [f"is missing, {name} needs it"]
     if values.get("APP_ENV") == DEVELOPMENT:
         return
     for name in ("FRONTEND_URL", "MERCHANT_NAME", "DATABASE_URL", "SECRET_KEY"):
@@ -234,7 +288,7 @@ def _check_together(
         errors.setdefault("BACKEND_URL", ["is required in production (or RENDER_EXTERNAL_URL)"])
     if values.get("SECRET_KEY") == DEVELOPMENT_SECRET:
         errors["SECRET_KEY"] = ["is the well-known one of the example; make your own"]
-    for name in ("BACKEND_URL", "RENDER_EXTERNAL_URL", "FRONTEND_URL", "RETURN_URL"):
+    for name in ("BACKEND_URL", "RENDER_EXTERNAL_URL", "FRONTEND_URL", "RETURN_URL", "MERCHANT_WEBHOOK_URL"):
         for url in _list(values.get(name) or ""):
             if not url.startswith("https://") and not _is_loopback(url):
                 errors[name] = ["must begin with https:// in production"]
@@ -280,6 +334,11 @@ def _settings(values: dict[str, Any], gateways: tuple[tuple[type[Gateway], Any],
         min_amount=values["MIN_AMOUNT"],
         max_amount=values["MAX_AMOUNT"],
         order_expiry=timedelta(seconds=values["ORDER_EXPIRY"]),
+        merchant_webhook_url=values.get("MERCHANT_WEBHOOK_URL"),
+        merchant_webhook_secrets=_list(values.get("MERCHANT_WEBHOOK_SECRET", "")),
+        smtp_url=values.get("SMTP_URL"),
+        mail_from=values.get("MAIL_FROM", ""),
+        ops_email=values.get("OPS_EMAIL"),
         gateways=gateways,
     )
 

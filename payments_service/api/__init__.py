@@ -9,6 +9,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from payments_service.errors import InvalidInput
 from payments_service.flows.create_order import Urls
+from payments_service.flows.deliver import Channels
 from payments_service.gateways import GATEWAYS
 from payments_service.gateways.base import Gateway
 from payments_service.ledger.db import Database
@@ -21,6 +22,8 @@ class Services:
 
     settings: Settings
     db: Database
+    channels: Channels
+    """Who is told of what happens, for the worker."""
     gateways: tuple[Gateway, ...]
     """Every configured provider, the one that takes new orders first."""
 

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
@@ -14,6 +14,7 @@ from payments_service.ledger.db import insert_once
 from payments_service.ledger.tables import Outbox
 
 MERCHANT, CUSTOMER, OPERATOR = "merchant", "customer", "operator"
+PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
 
 
 def put(
@@ -44,7 +45,7 @@ def put(
             payment_id=payment_id,
             destination=destination,
             body=json.dumps(body, ensure_ascii=False).encode(),
-            state="pending",
+            state=PENDING,
             attempts=0,
             generation=1,
             next_try_at=now,
@@ -52,20 +53,76 @@ def put(
         )
 
 
-def claim(session: Session, now: datetime, lease_ends: datetime, limit: int) -> list[Outbox]:
-    """Rows that are due, now ours until the lease ends: nobody else sends them meanwhile."""
+def due_destinations(session: Session, now: datetime, destinations: Sequence[str]) -> list[str]:
+    """Those for which something is due."""
+    due = select(Outbox.destination).where(Outbox.state == PENDING, Outbox.next_try_at <= now)
+    return list(session.scalars(due.where(Outbox.destination.in_(destinations)).distinct()))
+
+
+def claim(session: Session, destination: str, now: datetime, lease_ends: datetime) -> Outbox | None:
+    """The row that is due longest, now ours until the lease ends: nobody else sends it meanwhile.
+
+    The try is counted here, so that one which its sender does not survive counts too.
+    """
     due = (
         select(Outbox.id)
-        .where(Outbox.state == "pending", Outbox.next_try_at <= now)
+        .where(Outbox.state == PENDING, Outbox.destination == destination, Outbox.next_try_at <= now)
         .order_by(Outbox.next_try_at)
-        .limit(limit)
+        .limit(1)
         .with_for_update(skip_locked=True)
     )
     taken = (
         update(Outbox)
-        .where(Outbox.id.in_(due.scalar_subquery()))
-        .values(next_try_at=lease_ends, generation=Outbox.generation + 1)
+        # "=", not "in": PostgreSQL may run a subquery of "in" again and take more than one.
+        .where(Outbox.id == due.scalar_subquery())
+        .values(next_try_at=lease_ends, generation=Outbox.generation + 1, attempts=Outbox.attempts + 1)
         .returning(Outbox)
         .execution_options(synchronize_session=False)
     )
-    return list(session.scalars(taken))
+    return session.scalars(taken).one_or_none()
+
+
+def write_back(session: Session, claimed: Outbox, **values: Any) -> bool:
+    """What became of a try; False, and nothing is written, when somebody else has the row by now."""
+    still_ours = (
+        update(Outbox)
+        .where(Outbox.id == claimed.id, Outbox.generation == claimed.generation)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    return cast("CursorResult[object]", session.execute(still_ours)).rowcount == 1
+
+
+def send_again(
+    session: Session,
+    destination: str,
+    now: datetime,
+    *,
+    event_id: str | None = None,
+    only_dead: bool = False,
+    since: datetime | None = None,
+) -> list[Outbox]:
+    """Make rows pending now, whatever became of them, with a schedule from its start; oldest first.
+
+    The event ids stay the same. A sender that is at work on one of them no longer has it.
+    """
+    chosen = (
+        update(Outbox)
+        .where(Outbox.destination == destination)
+        .values(
+            state=PENDING,
+            attempts=0,
+            generation=Outbox.generation + 1,
+            next_try_at=now,
+            delivered_at=None,
+        )
+        .returning(Outbox)
+        .execution_options(synchronize_session=False)
+    )
+    if event_id is not None:
+        chosen = chosen.where(Outbox.event_id == event_id)
+    if only_dead:
+        chosen = chosen.where(Outbox.state == DEAD)
+    if since is not None:
+        chosen = chosen.where(Outbox.created_at >= since)
+    return sorted(session.scalars(chosen), key=lambda row: (row.created_at, row.id))

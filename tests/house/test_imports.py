@@ -19,12 +19,14 @@ ALLOWED: dict[str, set[str]] = {
     "logs": set(),
     "gateways": CORE | {"gateways", "requests", "urllib3", "certifi", "pybreaker", "razorpay"},
     "ledger": CORE | {"ledger", "sqlalchemy", "alembic", "uuid6"},
-    "flows": CORE | {"flows", "ledger", "gateways.base", "logs", "sqlalchemy", "uuid6", "cachetools"},
+    "flows": CORE
+    | {"flows", "ledger", "gateways.base", "notify", "logs", "sqlalchemy", "uuid6", "cachetools"},
+    "notify": CORE | {"standardwebhooks", "certifi"},
     "api": CORE
     | {"api", "flows", "gateways", "gateways.base", "ledger.db", "logs", "settings", "flask", "werkzeug"}
     | {"marshmallow"},
     "pages": CORE | {"pages", "api", "flows", "gateways", "gateways.base", "settings", "flask", "werkzeug"},
-    "cli": {"flows", "ledger", "gateways", "flask", "click"},
+    "cli": {"clock", "flows", "ledger", "gateways", "flask", "click"},
     "settings": {"gateways", "gateways.base", "money", "marshmallow", "sqlalchemy"},
     "simulator": {"simulator", "flask", "werkzeug", "_typeshed"},
 }

@@ -1,0 +1,195 @@
+"""Tell what the outbox holds: claim a row, send it outside any transaction, write down what came back.
+
+Each destination is served on its own, so that one which is slow or dead holds up no other. At least
+once: a sender that dies between sending and writing leaves a row whose lease ends, and it is sent again
+under the same id. Order is not promised; `sequence` in the body tells it.
+"""
+
+import json
+import logging
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+from payments_service import notify
+from payments_service.clock import Clock
+from payments_service.errors import StoreUnavailable
+from payments_service.flows.alerts import raise_alert
+from payments_service.ledger import outbox, payments
+from payments_service.ledger.db import Database
+from payments_service.ledger.tables import Outbox, Payment
+from payments_service.notify import Answer, Letter, Verdict
+
+log = logging.getLogger(__name__)
+
+WAITS = (
+    timedelta(seconds=5),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    *(timedelta(hours=hours) for hours in (2, 5, 10, 14, 20, 24)),
+)
+"""After the first try, the second, …: about 75 hours in all (Standard Webhooks 1.0, retry schedule)."""
+TRIES = len(WAITS) + 1
+JITTER = 0.1
+LEASE = timedelta(seconds=90)
+"""Longer than any try takes, so that nobody takes over one that is still alive."""
+FAILURES_IN_A_ROW = 3
+"""After as many a destination is left alone for the rest of a sweep; there is no other pause."""
+CONFIRMED = "payment.completed"
+GONE = 410
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Who is told, and by which way: what the settings name."""
+
+    merchant_name: str
+    webhook_url: str | None = field(default=None, repr=False)
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    smtp_url: str | None = field(default=None, repr=False)
+    mail_from: str = ""
+    ops_email: str | None = None
+
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        told = {
+            outbox.MERCHANT: self.webhook_url,
+            outbox.CUSTOMER: self.smtp_url,
+            outbox.OPERATOR: self.smtp_url and self.ops_email,
+        }
+        return tuple(destination for destination, way in told.items() if way)
+
+
+def deliver_due(db: Database, channels: Channels, clock: Clock, limit: int) -> int:
+    """Send what is due, at most `limit` rows to each destination; how many tries were made.
+
+    Rows of a destination that the settings no longer name wait until they do again.
+    """
+    with db.read() as session:
+        due = outbox.due_destinations(session, clock.now(), channels.destinations)
+    if not due:
+        return 0
+    with ThreadPoolExecutor(len(due)) as lines:
+        return sum(lines.map(lambda to: _deliver_to(to, db, channels, clock, limit), due))
+
+
+def _deliver_to(destination: str, db: Database, channels: Channels, clock: Clock, limit: int) -> int:
+    failures = 0
+    for tries in range(limit):
+        with db.begin() as session:
+            row = outbox.claim(session, destination, clock.now(), clock.now() + LEASE)
+        if row is None:
+            return tries
+        answer = _send(db, channels, row)
+        with db.begin() as session:
+            _write_down(session, row, answer, clock)
+        failures = failures + 1 if answer.verdict is Verdict.NOT_NOW else 0
+        if failures == FAILURES_IN_A_ROW:
+            return tries + 1
+    return limit
+
+
+def _send(db: Database, channels: Channels, row: Outbox) -> Answer:
+    started = time.monotonic()
+    try:
+        answer = _post(channels, row) if row.destination == outbox.MERCHANT else _mail(db, channels, row)
+    except StoreUnavailable:
+        raise
+    except Exception as error:  # one poisonous row must not stop those behind it
+        log.exception("Event could not be sent", extra={"data": {"eventId": row.event_id}})
+        answer = Answer(Verdict.NOT_NOW, type(error).__name__)
+    fields = {
+        **_about(row),
+        "outcome": answer.verdict,
+        "answer": answer.reason,
+        "try": row.attempts,
+        "milliseconds": round((time.monotonic() - started) * 1000),
+    }
+    level = logging.INFO if answer.verdict is Verdict.DELIVERED else logging.WARNING
+    log.log(level, "Event sent", extra={"data": fields})
+    return answer
+
+
+def _post(channels: Channels, row: Outbox) -> Answer:
+    return notify.post(channels.webhook_url or "", channels.webhook_secrets, row.event_id, row.body)
+
+
+def _write_down(session: Session, row: Outbox, answer: Answer, clock: Clock) -> None:
+    error = f"{answer.reason}: {answer.words}" if answer.words else answer.reason
+    is_last = answer.verdict is Verdict.NEVER or row.attempts >= TRIES
+    if answer.verdict is Verdict.DELIVERED:
+        values = {"state": outbox.DELIVERED, "delivered_at": clock.now(), "error": None}
+    elif is_last:
+        values = {"state": outbox.DEAD, "error": error}
+    else:
+        values = {"next_try_at": clock.after(_wait(row.attempts, answer)), "error": error}
+    if not outbox.write_back(session, row, **values):
+        log.warning("Event was taken over while it was sent", extra={"data": _about(row)})
+        return
+    detail = {**_about(row), "answer": answer.reason, "tries": row.attempts}
+    if answer.status == GONE:
+        raise_alert(session, "destination_gone", row.destination, detail, clock)
+    if values.get("state") == outbox.DEAD:
+        raise_alert(session, "event_undelivered", row.destination, detail, clock)
+
+
+def _wait(tries: int, answer: Answer) -> timedelta:
+    jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 (spreads load, guards nothing)
+    return max(WAITS[tries - 1] * jitter, answer.retry_after or timedelta(0))
+
+
+def _about(row: Outbox) -> dict[str, str]:
+    return {"eventId": row.event_id, "type": row.type, "destination": row.destination}
+
+
+# ── letters ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _mail(db: Database, channels: Channels, row: Outbox) -> Answer:
+    if row.destination == outbox.OPERATOR:
+        return notify.mail(channels.smtp_url or "", _to_operator(channels, row))
+    if row.type != CONFIRMED or row.payment_id is None:
+        return Answer(Verdict.NEVER, "not for the payer")
+    with db.read() as session:
+        payment = payments.by_id(session, row.payment_id)
+    return notify.mail(channels.smtp_url or "", _to_payer(channels, row, payment))
+
+
+def _to_payer(channels: Channels, row: Outbox, payment: Payment) -> Letter:
+    lines = [
+        f"{channels.merchant_name} has received your payment of {payment.money}.",
+        "",
+        f"Our id of it: {payment.id}",
+        f"The gateway's: {payment.transaction_id or '-'}",
+    ]
+    if payment.mode == "test":
+        lines += ["", "This was a test. No money has moved."]
+    subject = f"{channels.merchant_name}: payment of {payment.money} received"
+    return _letter(channels, row, payment.customer_email, subject, lines)
+
+
+def _to_operator(channels: Channels, row: Outbox) -> Letter:
+    body = json.loads(row.body)
+    data = body["data"]
+    about = " ".join(str(data[name]) for name in ("code", "review", "subject", "id") if data.get(name))
+    lines = [
+        f"{row.type}, {body['timestamp']}, event {row.event_id}",
+        "",
+        json.dumps(data, indent=2, ensure_ascii=False),
+    ]
+    subject = f"{channels.merchant_name}: {row.type} {about}"
+    return _letter(channels, row, channels.ops_email or "", subject, lines)
+
+
+def _letter(channels: Channels, row: Outbox, recipient: str, subject: str, lines: list[str]) -> Letter:
+    return Letter(
+        message_id=f"{row.event_id}.{row.destination}",
+        sender=channels.mail_from,
+        recipient=recipient,
+        subject=subject,
+        text="\n".join([*lines, ""]),
+    )
