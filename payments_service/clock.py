@@ -21,3 +21,6 @@ class Clock:
 
     def after(self, wait: timedelta) -> datetime:
         return self.now() + wait / self.scale
+
+
+REAL_TIME = Clock()

@@ -7,6 +7,7 @@ import logging
 
 from sqlalchemy.orm import Session
 
+from payments_service.flows import announce
 from payments_service.gateways.base import AttemptSnapshot, PaymentSnapshot, RefundSnapshot
 from payments_service.ledger import events, payments
 from payments_service.ledger.events import Bell
@@ -70,21 +71,66 @@ def _record_refund(session: Session, payment: Payment, refund: RefundSnapshot, b
     if attempt is None:
         log.error("Refund of an unknown attempt", extra={"data": {"refundId": refund.gateway_refund_id}})
         return
-    status = refund.status or RefundStatus.PENDING
-    row = payments.refund(session, payment.provider, refund.gateway_refund_id)
-    before = row.status if row else None
+    row = payments.refund(
+        session,
+        payment.provider,
+        refund_id=refund.refund_id,
+        gateway_refund_id=refund.gateway_refund_id,
+    )
+    if row is None and _may_be_ours(session, attempt):
+        log.info("Refund not adopted yet", extra={"data": {"refundId": refund.gateway_refund_id}})
+        return
     if row is None:
         row = Refund(
             payment_id=payment.id,
             attempt_id=attempt.id,
             provider=payment.provider,
-            gateway_refund_id=refund.gateway_refund_id,
             amount=refund.amount.minor,
             currency=refund.amount.currency,
+            next_check_at=bell.clock.now(),
         )
         session.add(row)
-    elif REFUND_RANK[status] <= REFUND_RANK[RefundStatus(row.status)]:
+    write_refund(session, payment, row, refund, bell)
+
+
+def _may_be_ours(session: Session, attempt: PaymentAttempt) -> bool:
+    """One of ours was sent and has no answer yet: a refund that nobody knows may be that one."""
+    return any(
+        row.status == RefundStatus.INITIATED and row.refund_id
+        for row in payments.refunds(session, attempt.id)
+    )
+
+
+def write_refund(session: Session, payment: Payment, row: Refund, refund: RefundSnapshot, bell: Bell) -> None:
+    """Bring a refund forward to what the gateway says of it."""
+    before = row.status
+    status = refund.status or RefundStatus.PENDING
+    if refund.status is None:
+        about = {"refundId": refund.gateway_refund_id, "status": refund.gateway_status}
+        log.error("Unknown status from gateway", extra={"data": about})
+    row.gateway_refund_id = row.gateway_refund_id or refund.gateway_refund_id
+    if before and REFUND_RANK[status] <= REFUND_RANK[RefundStatus(before)]:
         return
-    row.status, row.gateway_status = status, refund.gateway_status
-    evidence = {"refundId": refund.gateway_refund_id, "amountPaise": refund.amount.minor}
-    events.append(session, payment, "refund", bell, SAYS, evidence, before=before, after=status)
+    row.gateway_status = refund.gateway_status
+    move_refund(session, payment, row, status, bell, SAYS)
+
+
+def move_refund(
+    session: Session, payment: Payment, row: Refund, to: RefundStatus, bell: Bell, reason: str
+) -> None:
+    """Change a refund's status: never without its row in the trail, and told when it is final."""
+    before = row.status
+    row.status, row.updated_at = to, bell.clock.now()
+    if to in (RefundStatus.COMPLETED, RefundStatus.FAILED):
+        row.next_check_at = None
+    session.flush()
+    evidence = {
+        "id": str(row.id),
+        "refundId": row.gateway_refund_id,
+        "amountPaise": row.amount,
+        "gatewayStatus": row.gateway_status,
+    }
+    sequence = events.append(session, payment, "refund", bell, reason, evidence, before=before, after=to)
+    announce.refund(session, payment, row, sequence, bell.clock)
+    about = {"id": payment.id, "from": before, "to": to, "source": bell.source, "reason": reason}
+    log.info("Refund status", extra={"data": {**about, **evidence}})

@@ -7,7 +7,7 @@ the audit trail. Older or doubled news does no harm.
 """
 
 import logging
-from datetime import UTC, datetime
+from datetime import timedelta
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -15,18 +15,31 @@ from uuid import UUID
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from payments_service.clock import REAL_TIME, Clock
 from payments_service.errors import GatewayError, UnknownAtGateway
-from payments_service.flows import record
+from payments_service.flows import announce, record
+from payments_service.flows.schedule import next_follow_up
 from payments_service.gateways.base import Deadline, Gateway, OrderRef, PaymentSnapshot, WebhookEvent
 from payments_service.ledger import events, inbox, payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import LOST, Payment, PaymentAttempt, PaymentOrder, PaymentWebhook
+from payments_service.ledger.tables import (
+    LOST,
+    Payment,
+    PaymentAttempt,
+    PaymentOrder,
+    PaymentReference,
+    PaymentWebhook,
+)
 from payments_service.states import RANK, AttemptStatus, PaymentStatus, may_move
 
 log = logging.getLogger(__name__)
 
 PAID_FOR = (PaymentStatus.AUTHORIZED, PaymentStatus.COMPLETED)
+LEFT_TO_THE_WORKER = timedelta(seconds=30)
+"""An event that could not be applied at once is tried again after this; its request is over then."""
+LATE_SUCCESS = "late_success"
+"""The review of money that came after the payment was given up, where the merchant wants to see it first."""
 
 
 class FollowUp(Enum):
@@ -48,7 +61,7 @@ def refresh(db: Database, gateway: Gateway, payment_id: UUID, bell: Bell, deadli
             _capture(db, gateway, payment_id, deadline)
             _ask(db, gateway, payment_id, bell, deadline)
     except GatewayError as error:
-        _let_time_speak(db, gateway, payment_id, error)
+        _let_time_speak(db, gateway, payment_id, error, bell.clock)
         raise
 
 
@@ -76,7 +89,7 @@ def settle(
             return FollowUp.NOTHING
         follow_up = _learn(session, gateway, payment, order, snapshot, bell)
         if gateway.our_clock_expires:
-            expire_if_due(session, payment)
+            expire_if_due(session, payment, bell.clock)
         return follow_up
 
 
@@ -88,7 +101,7 @@ def apply(
         log.error("News of another order", extra={"data": _ids(payment, snapshot)})
         return FollowUp.NOTHING
     # A gateway whose clock runs ahead must not make every later answer look old.
-    observed_at = min(snapshot.observed_at, datetime.now(UTC))
+    observed_at = min(snapshot.observed_at, bell.clock.now())
     newer = payment.observed_at is None or observed_at > payment.observed_at
     record.attempts(session, payment, order, snapshot, bell)
     record.refunds(session, payment, snapshot, bell)
@@ -117,12 +130,14 @@ def apply_event(
     order: PaymentOrder,
     event: WebhookEvent,
     row: PaymentWebhook,
+    clock: Clock = REAL_TIME,
 ) -> FollowUp:
     """Apply a stored event of this order and say so in its inbox row.
 
     An event that cannot be applied is undone, kept with its error, and does not disturb the others.
     """
     row.payment_id = payment.id
+    row.next_try_at = clock.after(LEFT_TO_THE_WORKER)
     if event.wake_up:
         row.outcome = "waiting"
         return FollowUp.FETCH
@@ -130,7 +145,7 @@ def apply_event(
     try:
         with session.begin_nested():
             if event.snapshot is not None:
-                bell = Bell("webhook", event.event_id)
+                bell = Bell("webhook", event.event_id, clock)
                 follow_up = _learn(session, gateway, payment, order, event.snapshot, bell)
                 payment.webhook_data = {"type": event.type, "eventId": event.event_id}
     except OperationalError:
@@ -155,9 +170,14 @@ def move(
     session: Session, payment: Payment, to: PaymentStatus, bell: Bell, reason: str, evidence: dict[str, Any]
 ) -> None:
     """Change the status: the only place that does, and never without its row in the trail."""
-    before = payment.status
-    payment.status, payment.updated_at = to, datetime.now(UTC)
-    events.append(session, payment, "status", bell, reason, evidence, before=before, after=to)
+    before, now = payment.status, bell.clock.now()
+    payment.status, payment.updated_at = to, now
+    sequence = events.append(session, payment, "status", bell, reason, evidence, before=before, after=to)
+    if to is PaymentStatus.COMPLETED:
+        payment.completed_at = now
+        if _is_paid_twice(session, payment, bell):
+            return
+    announce.status(session, payment, sequence, bell.clock)
     fields = {"id": payment.id, "from": before, "to": to, "source": bell.source, "reason": reason}
     log.info("Payment status", extra={"data": {**fields, **evidence}})
 
@@ -166,17 +186,19 @@ def quarantine(session: Session, payment: Payment, why: str, bell: Bell, evidenc
     """Flag the payment for a person, once for each reason."""
     if payment.review == why:
         return
-    payment.review, payment.updated_at = why, datetime.now(UTC)
-    events.append(session, payment, "review", bell, why, evidence)
+    payment.review, payment.updated_at = why, bell.clock.now()
+    sequence = events.append(session, payment, "review", bell, why, evidence)
+    announce.review(session, payment, sequence, bell.clock)
     log.error("Payment needs review", extra={"data": {"id": payment.id, "why": why, **evidence}})
 
 
-def expire_if_due(session: Session, payment: Payment) -> None:
+def expire_if_due(session: Session, payment: Payment, clock: Clock) -> None:
     """End an open payment whose time has run out. A late success is still welcome."""
-    if payment.status != PaymentStatus.PENDING or datetime.now(UTC) < payment.expires_at:
+    if payment.status != PaymentStatus.PENDING or not _is_over(payment, clock):
         return
     evidence = {"expiresAt": payment.expires_at.isoformat()}
-    move(session, payment, PaymentStatus.EXPIRED, Bell("clock", "order-expiry"), "time ran out", evidence)
+    bell = Bell("clock", "order-expiry", clock)
+    move(session, payment, PaymentStatus.EXPIRED, bell, "time ran out", evidence)
 
 
 # ── asking ──────────────────────────────────────────────────────────────────────────────────────────
@@ -200,17 +222,19 @@ def _ask_about(
     return settle(db, gateway, order.payment_id, order.id, snapshot, bell)
 
 
-def _let_time_speak(db: Database, gateway: Gateway, payment_id: UUID, error: GatewayError) -> None:
+def _let_time_speak(
+    db: Database, gateway: Gateway, payment_id: UUID, error: GatewayError, clock: Clock
+) -> None:
     """Nobody could say more: end what our own clock ends, and what the gateway denies after its time."""
     with db.begin() as session:
         payment = payments.lock(session, payment_id)
         if gateway.our_clock_expires:
-            expire_if_due(session, payment)
+            expire_if_due(session, payment, clock)
         order = payments.current_order(session, payment_id)
-        overdue = datetime.now(UTC) >= max(payment.expires_at, order.leased_until)
+        overdue = _is_over(payment, clock) and clock.now() >= order.leased_until
         denied = isinstance(error, UnknownAtGateway) and payment.status == PaymentStatus.INITIATED
         if denied and overdue:
-            bell = Bell("clock", "order-expiry")
+            bell = Bell("clock", "order-expiry", clock)
             move(session, payment, PaymentStatus.FAILED, bell, "no order came to be", {"error": error.code})
 
 
@@ -238,31 +262,50 @@ def _learn(
     bell: Bell,
 ) -> FollowUp:
     """Apply news; when it tells the gateway's id of our order, also what waited for that id."""
-    is_new = _open_order(gateway, payment, order, snapshot)
+    is_new = _open_order(gateway, payment, order, snapshot, bell.clock)
     follow_up = apply(session, payment, order, snapshot, bell)
     if is_new:
         session.flush()
         for row in inbox.foreign(session, gateway.provider, [order.wire_id, order.gateway_order_id or ""]):
             event = gateway.reread_webhook(row.event_id, row.payload)
-            waiting = apply_event(session, gateway, payment, order, event, row)
+            waiting = apply_event(session, gateway, payment, order, event, row, bell.clock)
             follow_up = follow_up if waiting is FollowUp.NOTHING else waiting
     return follow_up
 
 
-def _open_order(gateway: Gateway, payment: Payment, order: PaymentOrder, snapshot: PaymentSnapshot) -> bool:
+def _open_order(
+    gateway: Gateway, payment: Payment, order: PaymentOrder, snapshot: PaymentSnapshot, clock: Clock
+) -> bool:
     """Note how to open our order and the gateway's id of it, once; whether the id was news."""
     if order.checkout is None and snapshot.checkout is not None:
         order.checkout = dict(snapshot.checkout.fields)
     if order.gateway_order_id or not snapshot.order.gateway_order_id:
         return False
-    order.gateway_order_id, order.updated_at = snapshot.order.gateway_order_id, datetime.now(UTC)
+    order.gateway_order_id, order.updated_at = snapshot.order.gateway_order_id, clock.now()
+    payment.next_check_at = next_follow_up(gateway.polling, payment.created_at, clock)
     if order.status != LOST:
         order.status = "open"
         payment.order_id = order.wire_id if gateway.browser_knows_wire_id else order.gateway_order_id
     return True
 
 
+def _is_paid_twice(session: Session, payment: Payment, bell: Bell) -> bool:
+    """Whether the reference that the merchant vouches for was paid by another payment. Its row is locked."""
+    if not (payment.price_verified and payment.reference):
+        return False
+    reference = session.get_one(PaymentReference, payment.reference)
+    reference.paid_by = reference.paid_by or payment.id
+    if reference.paid_by == payment.id:
+        return False
+    quarantine(session, payment, "reference_paid_twice", bell, {"paidBy": str(reference.paid_by)})
+    return True
+
+
 # ── the questions ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _is_over(payment: Payment, clock: Clock) -> bool:
+    return clock.age(payment.created_at) >= payment.expires_at - payment.created_at
 
 
 def _is_about(order: PaymentOrder, snapshot: PaymentSnapshot) -> bool:
@@ -291,11 +334,14 @@ def _move_on(
     deciding = _deciding(rows)
     if current is not PaymentStatus.COMPLETED and newer:
         payment.gateway_status = snapshot.gateway_status
-    if (reason := may_move(current, claimed, newer=newer, released=released)) is not None:
-        payment.gateway_status = snapshot.gateway_status
-        move(session, payment, claimed, bell, reason, _evidence(payment, snapshot, deciding))
     if deciding and not (current is PaymentStatus.COMPLETED and payment.transaction_id):
         payment.transaction_id, payment.payment_method = deciding.transaction_id, deciding.method
+    is_late = claimed is PaymentStatus.COMPLETED and current in (PaymentStatus.FAILED, PaymentStatus.EXPIRED)
+    if is_late and session.info["reviews_late_success"]:
+        quarantine(session, payment, LATE_SUCCESS, bell, _evidence(payment, snapshot, deciding))
+    elif (reason := may_move(current, claimed, newer=newer, released=released)) is not None:
+        payment.gateway_status = snapshot.gateway_status
+        move(session, payment, claimed, bell, reason, _evidence(payment, snapshot, deciding))
     paid = [row.transaction_id for row in rows if row.status == AttemptStatus.SUCCEEDED]
     if len(paid) > 1:
         quarantine(session, payment, "second_success", bell, {"paymentIds": paid})

@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
 from typing import Any, ClassVar, cast
 
@@ -111,6 +111,14 @@ class Deadline:
         """(connect, read) in seconds for one HTTP call, never zero, which would mean "at once"."""
         left = max(0.05, self.remaining())
         return min(self.CONNECT_SECONDS, left), min(self.READ_SECONDS, left)
+
+
+Polling = tuple[tuple[timedelta, timedelta], ...]
+"""(until which age, how often), ascending."""
+
+
+def polling(*seconds: tuple[int, int]) -> Polling:
+    return tuple((timedelta(seconds=until), timedelta(seconds=every)) for until, every in seconds)
 
 
 # ── text ────────────────────────────────────────────────────────────────────────────────────────────
@@ -319,6 +327,9 @@ class Gateway(ABC):
     """The names under which pages of this gateway read the order id: orderId, and for some another."""
     payment_url_names: ClassVar[tuple[str, ...]]
     """The names under which they read the address of our hosted page: paymentUrl, and for some another."""
+    polling: ClassVar[Polling]
+    """How often an open order may be asked for in its first twenty minutes, by age."""
+    one_refund_at_a_time: ClassVar[bool]
     our_clock_expires: ClassVar[bool]
     """True where orders never end at the gateway, so that our ORDER_EXPIRY ends them here."""
     reads_per_second: ClassVar[float]

@@ -33,11 +33,13 @@ from payments_service.gateways.base import (
     NewRefund,
     OrderRef,
     PaymentSnapshot,
+    Polling,
     RefundRef,
     RefundSnapshot,
     VerifyField,
     WebhookEvent,
     WrongVariable,
+    polling,
     variable,
 )
 from payments_service.gateways.http import ErrorFacts, GatewaySession, decimal_json, reading_answer
@@ -115,6 +117,8 @@ PERHAPS_THERE = frozenset({400, 409, 422})
 
 KEY_NAMESPACE = uuid.UUID("6f0b8c0e-3b52-4f3e-9d7a-0c6c1a2d7c55")
 IST = timezone(timedelta(hours=5, minutes=30))
+POLLING = polling((60, 20), (300, 30), (1200, 60))
+"""No schedule is published: a few questions with growing gaps."""
 LAST_MINUTE = timedelta(minutes=1)
 """Whoever began in time may finish; and 15 minutes, the least, are still that when they arrive."""
 NAME_CATEGORIES = ("L", "M", "N", "Zs")
@@ -158,6 +162,8 @@ class CashfreeGateway(Gateway):
     browser_knows_wire_id: ClassVar[bool] = True
     order_id_names: ClassVar[tuple[str, ...]] = ("orderId",)
     payment_url_names: ClassVar[tuple[str, ...]] = ("paymentUrl", "paymentLink")
+    polling: ClassVar[Polling] = POLLING
+    one_refund_at_a_time: ClassVar[bool] = False
     our_clock_expires: ClassVar[bool] = False
     # api-reference/payments/rate-limits: 100 reads of payments a minute, and each needs its order read too.
     reads_per_second: ClassVar[float] = 200 / 60

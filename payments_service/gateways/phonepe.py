@@ -33,11 +33,13 @@ from payments_service.gateways.base import (
     NewRefund,
     OrderRef,
     PaymentSnapshot,
+    Polling,
     RefundRef,
     RefundSnapshot,
     VerifyField,
     WebhookEvent,
     WrongVariable,
+    polling,
     variable,
 )
 from payments_service.gateways.http import ErrorFacts, GatewaySession, decimal_json, reading_answer
@@ -100,6 +102,8 @@ TOKEN_HOSTS = {
 }
 MODES = {"sandbox": "test", "production": "live"}
 
+POLLING = polling((25, 25), (55, 3), (115, 6), (175, 10), (235, 30), (1200, 60))
+"""PhonePe's own schedule (check-status-api, UAT checklist): it insists on being asked."""
 EXPIRE_AFTER_SECONDS = (300, 3600)
 RENEW_EARLY_SECONDS = 240
 """Three to five minutes before the end, says the checklist."""
@@ -143,6 +147,8 @@ class PhonePeGateway(Gateway):
     browser_knows_wire_id: ClassVar[bool] = True
     order_id_names: ClassVar[tuple[str, ...]] = ("orderId", "transactionId")
     payment_url_names: ClassVar[tuple[str, ...]] = ("paymentUrl",)
+    polling: ClassVar[Polling] = POLLING
+    one_refund_at_a_time: ClassVar[bool] = True
     our_clock_expires: ClassVar[bool] = False
     reads_per_second: ClassVar[float] = 20.0  # no limits are published
 

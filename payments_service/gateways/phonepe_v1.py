@@ -31,11 +31,13 @@ from payments_service.gateways.base import (
     NewRefund,
     OrderRef,
     PaymentSnapshot,
+    Polling,
     RefundRef,
     RefundSnapshot,
     VerifyField,
     WebhookEvent,
     WrongVariable,
+    polling,
     variable,
 )
 from payments_service.gateways.http import ErrorFacts, GatewaySession, decimal_json, reading_answer
@@ -80,6 +82,8 @@ HOSTS = {
 }
 MODES = {"sandbox": "test", "production": "live"}
 
+POLLING = polling((25, 25), (55, 3), (115, 6), (175, 10), (235, 30), (1200, 60))
+"""PhonePe's own schedule (check-status-api, UAT checklist): it insists on being asked."""
 UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
 """A callback says nothing of its age, and an old one can be sent again: it never counts as newer."""
 
@@ -125,6 +129,8 @@ class PhonePeV1Gateway(Gateway):
     browser_knows_wire_id: ClassVar[bool] = True
     order_id_names: ClassVar[tuple[str, ...]] = ("orderId", "transactionId")
     payment_url_names: ClassVar[tuple[str, ...]] = ("paymentUrl",)
+    polling: ClassVar[Polling] = POLLING
+    one_refund_at_a_time: ClassVar[bool] = True
     our_clock_expires: ClassVar[bool] = True
     reads_per_second: ClassVar[float] = 20.0  # no limits are published
 

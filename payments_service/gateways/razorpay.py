@@ -32,10 +32,12 @@ from payments_service.gateways.base import (
     NewRefund,
     OrderRef,
     PaymentSnapshot,
+    Polling,
     RefundRef,
     RefundSnapshot,
     VerifyField,
     WebhookEvent,
+    polling,
     variable,
 )
 from payments_service.gateways.http import ErrorFacts, GatewaySession, reading_answer
@@ -95,6 +97,8 @@ OFFICIAL_API = "https://api.razorpay.com"
 PAYMENT_ID = re.compile(r"pay_[A-Za-z0-9]{6,40}")
 UNKNOWN_ID = "The id provided does not exist"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+POLLING = polling((60, 20), (300, 30), (1200, 60))
+"""No schedule is published: a few questions with growing gaps."""
 CAPTURE_WINDOW_MINUTES = 7200
 """Five days, the longest allowed: a late authorisation is still captured by Razorpay itself."""
 
@@ -121,6 +125,8 @@ class RazorpayGateway(Gateway):
     browser_knows_wire_id: ClassVar[bool] = False
     order_id_names: ClassVar[tuple[str, ...]] = ("orderId",)
     payment_url_names: ClassVar[tuple[str, ...]] = ("paymentUrl",)
+    polling: ClassVar[Polling] = POLLING
+    one_refund_at_a_time: ClassVar[bool] = False
     our_clock_expires: ClassVar[bool] = True
     reads_per_second: ClassVar[float] = 20.0  # none are published (api/pagination: back off after a 429)
 

@@ -45,9 +45,18 @@ class UtcDateTime(TypeDecorator[datetime]):
 class Database:
     """An engine and its transactions, and who is told of what they change."""
 
-    def __init__(self, url: str, *, destinations: Sequence[str] = (), pool_size: int = 10) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        destinations: Sequence[str] = (),
+        reviews_late_success: bool = False,
+        pool_size: int = 10,
+    ) -> None:
         self.destinations = tuple(destinations)
         """Those that the settings name, of `outbox.MERCHANT`, `CUSTOMER` and `OPERATOR`."""
+        self.reviews_late_success = reviews_late_success
+        """Whether money that comes after failure or expiry waits for a person (LATE_SUCCESS=review)."""
         self.url = normalized_url(url)
         self.is_sqlite = self.url.startswith("sqlite")
         self.engine = _sqlite_engine(self.url) if self.is_sqlite else _postgres_engine(self.url, pool_size)
@@ -71,7 +80,7 @@ class Database:
     def _transaction(self, engine: Engine) -> Iterator[Session]:
         try:
             with (
-                Session(engine, expire_on_commit=False, info={"destinations": self.destinations}) as session,
+                Session(engine, expire_on_commit=False, info=self._info()) as session,
                 session.begin(),
             ):
                 yield session
@@ -81,6 +90,10 @@ class Database:
             # The driver's words may hold the statement's values: only its class is told.
             log.error("Database unavailable", extra={"data": {"error": type(error).__name__}})  # noqa: TRY400
             raise StoreUnavailable("The payment store is not available, please try again") from error
+
+    def _info(self) -> dict[str, Any]:
+        """What the flows of a transaction may ask it for."""
+        return {"destinations": self.destinations, "reviews_late_success": self.reviews_late_success}
 
 
 def insert_once(session: Session, table: type[Any], unique: list[str], **values: Any) -> None:

@@ -1,12 +1,12 @@
 """The audit trail: append, never change."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from payments_service.clock import Clock
+from payments_service.clock import REAL_TIME, Clock
 from payments_service.ledger.tables import Payment, PaymentEvent
 
 
@@ -16,7 +16,7 @@ class Bell:
 
     source: str
     actor: str
-    clock: Clock = field(default=Clock(), compare=False)
+    clock: Clock = REAL_TIME
 
 
 def append(
@@ -29,10 +29,10 @@ def append(
     *,
     before: str | None = None,
     after: str | None = None,
-) -> None:
-    """One row of the trail. The caller holds the payment's lock, which numbers the rows."""
+) -> int:
+    """One row of the trail; returns its number. The caller holds the payment's lock, which numbers them."""
     session.flush()
-    last = session.execute(
+    last: int = session.execute(
         select(func.coalesce(func.max(PaymentEvent.sequence), 0)).where(PaymentEvent.payment_id == payment.id)
     ).scalar_one()
     session.add(
@@ -49,3 +49,4 @@ def append(
             created_at=bell.clock.now(),
         )
     )
+    return last + 1

@@ -8,7 +8,16 @@ from uuid import UUID
 from sqlalchemy import CursorResult, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from payments_service.ledger.tables import LOST, Payment, PaymentAttempt, PaymentOrder, Refund
+from payments_service.clock import utc_now
+from payments_service.ledger.db import insert_once
+from payments_service.ledger.tables import (
+    LOST,
+    Payment,
+    PaymentAttempt,
+    PaymentOrder,
+    PaymentReference,
+    Refund,
+)
 from payments_service.money import Money
 from payments_service.states import RefundStatus
 
@@ -17,8 +26,18 @@ REFERENCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def lock(session: Session, payment_id: UUID) -> Payment:
-    """The payment, fresh, its row locked until the transaction ends."""
+    """The payment, fresh, its row locked until the transaction ends; before it, the reference it is for."""
+    trusted = select(Payment.reference).where(Payment.id == payment_id, Payment.price_verified)
+    if (reference := session.execute(trusted).scalar_one_or_none()) is not None:
+        lock_reference(session, reference)
     query = select(Payment).where(Payment.id == payment_id).with_for_update()
+    return session.execute(query.execution_options(populate_existing=True)).scalar_one()
+
+
+def lock_reference(session: Session, reference: str) -> PaymentReference:
+    """The row of a trusted reference, made where it is missing, locked until the transaction ends."""
+    insert_once(session, PaymentReference, ["reference"], reference=reference, created_at=utc_now())
+    query = select(PaymentReference).where(PaymentReference.reference == reference).with_for_update()
     return session.execute(query.execution_options(populate_existing=True)).scalar_one()
 
 
@@ -88,6 +107,33 @@ def claim_asking(session: Session, payment_id: UUID, now: datetime, window: time
     return cast("CursorResult[object]", session.execute(claim)).rowcount == 1
 
 
+def had_order(session: Session, payment_id: UUID) -> bool:
+    """Whether the gateway ever knew an order of this payment."""
+    known = PaymentOrder.payment_id == payment_id, PaymentOrder.gateway_order_id.is_not(None)
+    return session.scalars(select(PaymentOrder.id).where(*known).limit(1)).first() is not None
+
+
+def claim_due(
+    session: Session, provider: str, now: datetime, lease_ends: datetime, limit: int
+) -> list[Payment]:
+    """Payments that the worker should ask about, now ours until the lease ends."""
+    due = (
+        select(Payment.id)
+        .where(Payment.provider == provider, Payment.next_check_at <= now)
+        .order_by(Payment.next_check_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken = (
+        update(Payment)
+        .where(Payment.id.in_(due.scalar_subquery()))
+        .values(next_check_at=lease_ends)
+        .returning(Payment)
+        .execution_options(synchronize_session=False)
+    )
+    return list(session.scalars(taken))
+
+
 def attempts(session: Session, payment_id: UUID) -> list[PaymentAttempt]:
     query = select(PaymentAttempt).join(PaymentOrder).where(PaymentOrder.payment_id == payment_id)
     return list(session.scalars(query.order_by(PaymentAttempt.created_at, PaymentAttempt.id)))
@@ -100,9 +146,19 @@ def attempt(session: Session, provider: str, transaction_id: str) -> PaymentAtte
     return session.scalars(query).one_or_none()
 
 
-def refund(session: Session, provider: str, gateway_refund_id: str) -> Refund | None:
-    query = select(Refund).where(Refund.provider == provider, Refund.gateway_refund_id == gateway_refund_id)
-    return session.scalars(query).one_or_none()
+def refund(
+    session: Session, provider: str, *, refund_id: str | None, gateway_refund_id: str
+) -> Refund | None:
+    """A refund by our id, else by the gateway's."""
+    mine = select(Refund).where(Refund.provider == provider)
+    if refund_id and (row := session.scalars(mine.where(Refund.refund_id == refund_id)).one_or_none()):
+        return row
+    return session.scalars(mine.where(Refund.gateway_refund_id == gateway_refund_id)).one_or_none()
+
+
+def refunds(session: Session, attempt_id: UUID) -> list[Refund]:
+    query = select(Refund).where(Refund.attempt_id == attempt_id)
+    return list(session.scalars(query.order_by(Refund.created_at, Refund.id)))
 
 
 def amount_refunded(session: Session, payment: Payment) -> Money:

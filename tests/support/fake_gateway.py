@@ -20,6 +20,7 @@ from payments_service.gateways.base import (
     RefundSnapshot,
     VerifyField,
     WebhookEvent,
+    polling,
 )
 from payments_service.gateways.signatures import sha256_hex
 from payments_service.money import Money
@@ -36,6 +37,8 @@ class FakeGateway(Gateway):
     order_id_names = ("orderId",)
     payment_url_names = ("paymentUrl",)
     our_clock_expires = True
+    one_refund_at_a_time = False
+    polling = polling((60, 20))
 
     def __init__(self, config: Any = None) -> None:
         self.calls: list[str] = []

@@ -1,0 +1,92 @@
+"""What is told about a change, put into the outbox in the transaction of the change itself."""
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from payments_service.clock import Clock
+from payments_service.ledger import outbox, payments
+from payments_service.ledger.tables import Payment, Refund
+from payments_service.states import PaymentStatus, RefundStatus
+
+EVENTS = {
+    PaymentStatus.AUTHORIZED: "payment.authorized",
+    PaymentStatus.COMPLETED: "payment.completed",
+    PaymentStatus.FAILED: "payment.failed",
+    PaymentStatus.EXPIRED: "payment.expired",
+}
+REFUND_EVENTS = {RefundStatus.COMPLETED: "refund.completed", RefundStatus.FAILED: "refund.failed"}
+COMPLETED, REVIEW = "payment.completed", "payment.review"
+
+
+def status(session: Session, payment: Payment, sequence: int, clock: Clock) -> None:
+    """The payment's new status, unless it never had an order that anybody could have paid."""
+    event = EVENTS.get(PaymentStatus(payment.status))
+    if event is None or not payments.had_order(session, payment.id):
+        return
+    # Once in a payment's life it is completed, so there is one such fact, whoever finds it.
+    fact = f"{event}:{payment.id}" if event == COMPLETED else f"{event}:{payment.id}:{sequence}"
+    _put(session, payment, event, fact, sequence, clock, {})
+
+
+def review(session: Session, payment: Payment, sequence: int, clock: Clock) -> None:
+    fact = f"{REVIEW}:{payment.id}:{sequence}"
+    _put(session, payment, REVIEW, fact, sequence, clock, {"review": payment.review})
+
+
+def refund(session: Session, payment: Payment, refund: Refund, sequence: int, clock: Clock) -> None:
+    event = REFUND_EVENTS.get(RefundStatus(refund.status))
+    if event is None:
+        return
+    about = {
+        "id": str(refund.id),
+        "refundId": refund.gateway_refund_id,
+        "amountPaise": refund.amount,
+        "status": refund.status,
+    }
+    _put(session, payment, event, f"{event}:{refund.id}", sequence, clock, {"refund": about})
+
+
+def _put(
+    session: Session,
+    payment: Payment,
+    event: str,
+    fact: str,
+    sequence: int,
+    clock: Clock,
+    more: dict[str, Any],
+) -> None:
+    told = {outbox.MERCHANT}
+    if event == COMPLETED:
+        told.add(outbox.CUSTOMER)
+    if event == REVIEW:
+        told.add(outbox.OPERATOR)
+    outbox.put(
+        session,
+        [destination for destination in session.info["destinations"] if destination in told],
+        fact=fact,
+        event_type=event,
+        payment_id=payment.id,
+        data={**_snapshot(session, payment), "sequence": sequence, **more},
+        now=clock.now(),
+    )
+
+
+def _snapshot(session: Session, payment: Payment) -> dict[str, Any]:
+    """The payment as it is in this transaction, without personal data."""
+    return {
+        "id": str(payment.id),
+        "gateway": payment.gateway,
+        "mode": payment.mode,
+        "orderId": payment.order_id,
+        "paymentId": payment.transaction_id,
+        "reference": payment.reference,
+        "userId": payment.user_id,
+        "metadata": payment.metadata_,
+        "status": payment.status,
+        "amountPaise": payment.amount,
+        "amountRefundedPaise": payments.amount_refunded(session, payment).minor,
+        "currency": payment.currency,
+        "method": payment.payment_method,
+        "priceVerified": payment.price_verified,
+    }

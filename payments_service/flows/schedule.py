@@ -1,0 +1,42 @@
+"""When an open payment or refund is asked for again, and when nobody asks any more (see docs/worker.md).
+
+Each gateway declares how densely it may be asked in the first twenty minutes; the rest is the same for all.
+Banks settle what they left open within five days, so that is how long we watch.
+"""
+
+from datetime import datetime, timedelta
+
+from payments_service.clock import Clock
+from payments_service.gateways.base import Polling
+from payments_service.states import PaymentStatus
+
+LATER: Polling = (
+    (timedelta(hours=1), timedelta(minutes=5)),
+    (timedelta(days=1), timedelta(hours=1)),
+    (timedelta(days=5), timedelta(hours=6)),
+)
+"""Until which age, how often: after the gateway's own dense part."""
+
+READ_AGAIN = (timedelta(hours=1), timedelta(days=1), timedelta(days=5))
+"""After its completion a payment is read again at these ages: for second payments and refunds elsewhere."""
+
+
+def next_check(
+    status: PaymentStatus, polling: Polling, created_at: datetime, completed_at: datetime | None, clock: Clock
+) -> datetime | None:
+    """The moment of the next question, None when there is none left to ask."""
+    if status is PaymentStatus.COMPLETED and completed_at:
+        age = clock.age(completed_at)
+        return next((clock.after(moment - age) for moment in READ_AGAIN if moment > age), None)
+    return next_follow_up(polling, created_at, clock)
+
+
+def next_refund_check(polling: Polling, since: datetime, clock: Clock) -> datetime | None:
+    """Banks take longer to give back: after five days once a day, for a month."""
+    month: Polling = ((timedelta(days=30), timedelta(days=1)),)
+    return next_follow_up((*polling, *LATER, *month), since, clock)
+
+
+def next_follow_up(polling: Polling, since: datetime, clock: Clock) -> datetime | None:
+    age = clock.age(since)
+    return next((clock.after(every) for until, every in (*polling, *LATER) if age < until), None)
