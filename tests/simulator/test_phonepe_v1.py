@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from payments_service.simulator.phonepe import books
+from payments_service.simulator.phonepe.events import return_form
 from tests.gateways.phonepe_wire import fixture
 from tests.simulator.conftest import Receiver
 from tests.simulator.phonepe_client import OLD_SALT, V1_ORDER, Client, phonepe_client, x_verify
@@ -67,7 +67,7 @@ def test_an_order_is_answered_as_documented(base, phonepe):
 def test_a_call_that_is_not_signed_with_our_salt_is_refused(phonepe, order, signature, expected):
     for answer in (
         phonepe.v1_post("/pg/v1/pay", {**V1_ORDER, "merchantTransactionId": "psv_2"}, signature),
-        phonepe.v1_post("/pg/v1/refund", {}, signature),
+        phonepe.v1_post("/pg/v1/refund", {"merchantId": "SIMULATORV1"}, signature),
         phonepe.v1_status(**{"X-VERIFY": signature}),
     ):
         assert answer.json()["code"] == expected
@@ -212,18 +212,20 @@ def test_a_refund_names_the_merchants_own_order_and_not_phonepes(phonepe, order,
 # ── the form ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
-    "vector",
-    [v for v in fixture("v1/signature_vectors")["vectors"] if "checksum" in v],
-    ids=lambda v: v["name"],
-)
-def test_the_forms_of_the_real_sandbox_are_signed_as_ours(monkeypatch, vector):
-    monkeypatch.setattr(books, "SALTS", {"1": fixture("v1/signature_vectors")["saltKey"]})
-    assert books.x_verify(vector["concatenated_before_salt"], "") == vector["checksum"]
+def test_the_forms_of_the_real_sandbox_are_made_again():
+    captured = fixture("v1/redirect_post_form_success")
+    made = return_form(
+        captured["code"],
+        captured["merchantId"],
+        captured["transactionId"],
+        int(captured["amount"]),
+        captured["providerReferenceId"],
+    )
+    assert list(made.items()) == list(captured.items())
 
 
-def test_the_captured_form_is_its_members_one_after_the_other(monkeypatch):
-    monkeypatch.setattr(books, "SALTS", {"1": fixture("v1/signature_vectors")["saltKey"]})
-    form = fixture("v1/redirect_post_form_success")
-    checksum = form.pop("checksum")
-    assert books.x_verify("".join(form.values()), "") == checksum
+def test_the_form_of_a_failure_has_no_reference():
+    captured = next(v for v in fixture("v1/signature_vectors")["vectors"] if "without" in v["name"])
+    made = return_form("PAYMENT_ERROR", "PGTESTPAYUAT", "MTID3620230108095646", 23200, None)
+    assert made.pop("checksum") == captured["checksum"]
+    assert "".join(made.values()) == captured["concatenated_before_salt"]

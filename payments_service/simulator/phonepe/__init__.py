@@ -6,7 +6,7 @@ Its customer, bank and dashboard. An order is known by the merchant's own id.
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
-from flask import Response, jsonify
+from flask import Response, jsonify, request
 
 from payments_service.simulator.base import (
     AttemptView,
@@ -18,29 +18,30 @@ from payments_service.simulator.base import (
     Route,
 )
 from payments_service.simulator.deliveries import Deliveries
-from payments_service.simulator.phonepe.books import (
+from payments_service.simulator.phonepe import events
+from payments_service.simulator.phonepe.books import UNFINISHED, Books
+from payments_service.simulator.phonepe.checking import NewRefund
+from payments_service.simulator.phonepe.checkout import Checkout
+from payments_service.simulator.phonepe.credentials import (
     CLIENT_ID,
     CLIENT_SECRET,
     CLIENT_VERSION,
-    DECLINED,
-    EXPIRED,
-    INSTRUMENTS,
     MERCHANT_ID,
     OLD_SALT_INDEX,
     OLD_SALT_KEY,
     OLD_WEBHOOK_PASSWORD,
+    PUBLIC_MERCHANT_ID,
+    PUBLIC_SALT_KEY,
     SALT_INDEX,
     SALT_KEY,
     WEBHOOK_PASSWORD,
     WEBHOOK_USER,
-    Books,
 )
-from payments_service.simulator.phonepe.checkout import Checkout
-from payments_service.simulator.phonepe.checks import NewRefund
-from payments_service.simulator.phonepe.records import Attempt, Order, Refund
-from payments_service.simulator.phonepe.refusals import NO_SUCH_PATH, TROUBLE
+from payments_service.simulator.phonepe.instruments import METHODS
+from payments_service.simulator.phonepe.records import DECLINED, EXPIRED, Attempt, Order, Refund
+from payments_service.simulator.phonepe.refusals import NO_SUCH_PATH, TROUBLE, V1_TROUBLE
 from payments_service.simulator.phonepe.v1 import V1
-from payments_service.simulator.phonepe.v2 import API, UNFINISHED, V2
+from payments_service.simulator.phonepe.v2 import API, V2
 from payments_service.simulator.world import World
 
 HOLDS_NOTHING = "PhonePe takes money at once and holds nothing. Send success"
@@ -53,7 +54,8 @@ class PhonePeSimulator(Gateway):
     base_path = "/phonepe"
     api_base = f"/phonepe{API}"
     operations = frozenset({"create_order", "fetch", "refund", "token"})
-    methods = frozenset(INSTRUMENTS)
+    methods = METHODS
+    event_types: ClassVar[tuple[str, ...]] = (*events.V2_EVENTS, *events.V1_CALLBACKS)
     credentials: ClassVar[Mapping[str, str]] = {
         "PHONEPE_CLIENT_ID": CLIENT_ID,
         "PHONEPE_CLIENT_SECRET": CLIENT_SECRET,
@@ -65,10 +67,16 @@ class PhonePeSimulator(Gateway):
         "PHONEPE_SALT_KEY": SALT_KEY,
         "PHONEPE_SALT_INDEX": SALT_INDEX,
         f"(salt key before rotation, index {OLD_SALT_INDEX})": OLD_SALT_KEY,
+        f"(salt key of {PUBLIC_MERCHANT_ID}, the merchant of the published samples)": PUBLIC_SALT_KEY,
     }
     choices: ClassVar[Mapping[str, Collection[Any]]] = {
         "token_seconds": range(10**7 + 1),
-        "refund_outcome": ("COMPLETED", "PENDING", "CONFIRMED"),
+        "refund_outcome": ("COMPLETED", "PENDING", "CONFIRMED", "FAILED"),
+        "refund_seconds": range(10**7 + 1),
+        "least_refund_paise": (100, 1),
+        "v1_timeout_seconds": range(60, 10**7 + 1),
+        "forbidden": ("nothing", "create_order", "fetch", "refund", "settlements"),
+        "refund_envelope": (True, False),
         "duplicate_code": ("INVALID_TRANSACTION_ID", "INVALID_MERCHANT_ORDER_ID", "ORDER_ALREADY_EXISTS"),
     }
 
@@ -85,7 +93,8 @@ class PhonePeSimulator(Gateway):
         return response
 
     def trouble(self, status: int) -> Response:
-        response = jsonify(TROUBLE[status])
+        is_v1 = "/pg/v1/" in request.path
+        response = jsonify((V1_TROUBLE if is_v1 else TROUBLE)[status])
         response.status_code = status
         return response
 
@@ -112,7 +121,7 @@ class PhonePeSimulator(Gateway):
     def pending(self, order_id: str, move: Move) -> None:
         """A new attempt of which the bank has said nothing yet: no webhook."""
         order = self._open_order(order_id, move)
-        self.books.attempt(order, move.method or "upi", move.amount_paise)
+        self.books.attempt(order, move.method, move.amount_paise)
 
     def expire(self, order_id: str, move: Move) -> None:
         """FAILED with ORDER_EXPIRED; in V1, TIMED_OUT."""
@@ -153,20 +162,21 @@ class PhonePeSimulator(Gateway):
         raise ImpossibleMoveError(NO_DISPUTES)
 
     def send_event(self, order_id: str, event_type: str) -> None:
-        raise ImpossibleMoveError(f"{self.name} sends no {event_type} on demand")
+        self.books.send_event(self._known(order_id), event_type)
 
     def settle(self) -> None:
-        pass
+        """Also by the clock, a day after the payment."""
+        self.books.settle()
 
     def order_of_refund(self, refund_id: str) -> str | None:
         refund = self.books.refunds.get(refund_id)
         return refund.order.id if refund else None
 
     def refund_success(self, refund_id: str) -> None:
-        self.books.finish_refund(self._unfinished_refund(refund_id), is_paid=True)
+        self.books.finish_refund(self._unfinished_refund(refund_id).id, is_paid=True)
 
     def refund_failure(self, refund_id: str) -> None:
-        self.books.finish_refund(self._unfinished_refund(refund_id), is_paid=False)
+        self.books.finish_refund(self._unfinished_refund(refund_id).id, is_paid=False)
 
     def _unfinished_refund(self, refund_id: str) -> Refund:
         refund = self.books.refunds[refund_id]
@@ -204,7 +214,7 @@ class PhonePeSimulator(Gateway):
         return attempt
 
     def _new_attempt(self, order: Order, move: Move) -> Attempt:
-        return self.books.attempt(order, move.method or "upi", move.amount_paise)
+        return self.books.attempt(order, move.method, move.amount_paise)
 
     def _last(self, order: Order, *states: str) -> Attempt | None:
         chosen = [attempt for attempt in order.attempts if attempt.state in states]
@@ -217,7 +227,7 @@ class PhonePeSimulator(Gateway):
             gateway=self.name,
             status=order.v1_code if order.is_v1 else order.state,
             amountPaise=order.amount,
-            amountPaidPaise=sum(attempt.amount for attempt in paid),
+            amountPaidPaise=order.paid,
             currency="INR",
             reference=order.number,
             createdAt=order.created_at // 1000,

@@ -1,71 +1,49 @@
-"""What pretend PhonePe remembers, and how orders and refunds move; each final move tells its webhook.
+"""What pretend PhonePe remembers, and how orders, refunds and settlements move; final moves tell webhooks.
 
-Sources: docs v2 webhook, order-status, authorization; v1 server-to-server-callback-5, ui-callback-1.
+Sources: docs v2 authorization, order-status, refund, settlement; v1 check-status-api-1.
 """
 
-import base64
-import hashlib
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from payments_service.simulator.base import Json
-from payments_service.simulator.deliveries import Deliveries, Message
-from payments_service.simulator.phonepe.checks import NewOrder, NewRefund
-from payments_service.simulator.phonepe.records import Attempt, Failure, Instrument, Order, Refund
+from payments_service.simulator.base import ImpossibleMoveError, Json
+from payments_service.simulator.deliveries import Deliveries
+from payments_service.simulator.phonepe import events
+from payments_service.simulator.phonepe.checking import NewOrder, NewRefund
+from payments_service.simulator.phonepe.credentials import MERCHANT_ID
+from payments_service.simulator.phonepe.instruments import INSTRUMENTS, USUAL_METHOD
+from payments_service.simulator.phonepe.records import (
+    EXPIRED,
+    NOT_ENOUGH_BALANCE,
+    Attempt,
+    Failure,
+    Order,
+    Refund,
+    v1_answer,
+)
+from payments_service.simulator.phonepe.settlements import Settlement
 from payments_service.simulator.world import DIGITS, World
 
-CLIENT_ID = "SIMULATORUAT"
-CLIENT_SECRET = "simulator_phonepe_client_secret"  # noqa: S105  (well-known on purpose)
-CLIENT_VERSION = "1"
-WEBHOOK_USER = "simulator_hook"
-WEBHOOK_PASSWORD = "simulator_Passw0rd1"  # noqa: S105
-OLD_WEBHOOK_PASSWORD = "simulator_OldPassw0rd1"  # noqa: S105
-MERCHANT_ID = "SIMULATORV1"
-SALT_KEY, SALT_INDEX = "simulator_phonepe_salt_key", "1"
-OLD_SALT_KEY, OLD_SALT_INDEX = "simulator_phonepe_old_salt_key", "2"
-SALTS = {SALT_INDEX: SALT_KEY, OLD_SALT_INDEX: OLD_SALT_KEY}
-
-UPI = {"utr": "206378866112", "upiTransactionId": "YBL369f6d962de74c2680789bff8c11aec9"}
-INSTRUMENTS = {
-    "upi": Instrument(
-        "UPI_INTENT",
-        {"type": "UPI", **UPI, "vpa": "12****78@ybl"},
-        {"type": "ACCOUNT", "maskedAccountNumber": "******1234", "accountType": "SAVINGS"},
-        {"type": "UPI", **UPI, "accountType": "SAVINGS"},
-    ),
-    "card": Instrument(
-        "CARD",
-        {"type": "PG", "authorizationCode": "088005"},
-        {"type": "CREDIT_CARD", "bankId": "HDFC", "maskedCardNumber": "******1234", "cardNetwork": "VISA"},
-        {"type": "CARD", "cardType": "CREDIT_CARD", "pgTransactionId": "1995464773", "arn": "520506406845"},
-    ),
-    "netbanking": Instrument(
-        "NET_BANKING",
-        {"type": "PG"},
-        {"type": "NET_BANKING", "bankId": "SBIN"},
-        {"type": "NETBANKING", "pgTransactionId": "1995464773", "bankTransactionId": None, "bankId": ""},
-    ),
-}
-DECLINED = Failure("PAYMENT_ERROR", "ZM")
-CANCELLED = Failure("TXN_CANCELLED", "ORDER_CANCELLED_BY_USER")
-EXPIRED = Failure("TXN_NOT_COMPLETED", "ORDER_EXPIRED", v1_code="TIMED_OUT")
-NOT_ENOUGH_BALANCE = Failure("REFUND_ERROR", "BF_034")
-REFUND_EVENTS = {"CONFIRMED": "accepted", "COMPLETED": "completed", "FAILED": "failed"}
+UNFINISHED = ("PENDING", "CONFIRMED")
+SETTLE_AFTER_SECONDS = 24 * 3600  # the usual T+1
+HEX = "0123456789abcdef"
 
 
 @dataclass(frozen=True)
 class Settings:
+    # how far a refund goes by itself, and in how many seconds: half of them until it is CONFIRMED
     refund_outcome: str = "COMPLETED"
+    refund_seconds: int = 0
+    # where the documents disagree: the code of a used id, the smallest refund
     duplicate_code: str = "INVALID_TRANSACTION_ID"
+    least_refund_paise: int = 100
     token_seconds: int = 24 * 3600
-
-
-def sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def x_verify(payload: str, path: str, index: str = SALT_INDEX) -> str:
-    return f"{sha256(payload + path + SALTS[index])}###{index}"
+    v1_timeout_seconds: int = 20 * 60
+    # which call the client has no permission for
+    forbidden: str = "nothing"
+    # two samples of refund events have neither `event` nor `payload`
+    refund_envelope: bool = True
 
 
 class Books:
@@ -83,6 +61,7 @@ class Books:
         self._orders: dict[str, Order] = {}
         self._by_token: dict[str, Order] = {}
         self.refunds: dict[str, Refund] = {}
+        self.settlements: dict[str, Settlement] = {}
 
     def now_ms(self) -> int:
         return int(self.world.now() * 1000)
@@ -104,52 +83,57 @@ class Books:
 
     # Orders
 
-    def add(self, new: NewOrder, *, is_v1: bool) -> Order:
+    def add(self, new: NewOrder) -> Order:
         now = self.now_ms()
+        seconds = self.settings.v1_timeout_seconds if new.flow == "V1" else new.expire_after
         order = Order(
             id=new.id,
-            number=self.new_number("T" if is_v1 else "OMO"),
+            number=self.new_number("T" if new.flow == "V1" else "OMO"),
             token=self.world.random_text(40),
             amount=new.amount,
             created_at=now,
             redirect_url=new.redirect_url,
-            is_v1=is_v1,
-            expire_at=now + new.expire_after * 1000,
+            flow=new.flow,
+            merchant_id=new.merchant_id,
+            methods=new.methods,
+            expire_at=now + seconds * 1000,
             meta_info=new.meta_info,
             message=new.message,
-            may_retry=new.may_retry and not is_v1,
+            may_retry=new.may_retry,
+            is_for_app=new.is_for_app,
             callback_url=new.callback_url,
             redirect_mode=new.redirect_mode,
         )
         self._orders[order.id] = self._by_token[order.token] = order
+        self.world.at(order.expire_at / 1000, partial(self.expire_if_open, order.id))
         return order
 
     def order(self, order_id: str) -> Order | None:
-        order = self._orders.get(order_id)
-        if order:
-            self._end_if_due(order)
-        return order
+        return self._orders.get(order_id)
 
     def order_of_token(self, token: str) -> Order | None:
-        order = self._by_token.get(token)
-        return self.order(order.id) if order else None
+        return self._by_token.get(token)
 
     def order_of_transaction(self, transaction_id: str) -> Order | None:
         return next((o for o in self.orders() if transaction_id in [a.id for a in o.attempts]), None)
 
     def orders(self) -> list[Order]:
-        return [order for order_id in list(self._orders) if (order := self.order(order_id))]
+        return list(self._orders.values())
 
-    def _end_if_due(self, order: Order) -> None:
-        if not order.is_v1 and order.state == "PENDING" and self.now_ms() > order.expire_at:
+    def expire_if_open(self, order_id: str) -> None:
+        order = self._orders[order_id]
+        if order.state == "PENDING":
             self.end(order, EXPIRED)
 
     # Attempts
 
-    def attempt(self, order: Order, method: str, amount: int | None = None) -> Attempt:
+    def attempt(self, order: Order, method: str | None = None, amount: int | None = None) -> Attempt:
         """A new try of which the bank has said nothing yet. V1 knows only one, under its own number."""
         if order.is_v1 and order.attempts:
             return order.attempts[0]
+        method = method or (USUAL_METHOD if USUAL_METHOD in order.methods else min(order.methods))
+        if method not in order.methods:
+            raise ImpossibleMoveError(f"Order {order.id} was made for: {', '.join(sorted(order.methods))}")
         attempt = Attempt(
             id=order.number if order.is_v1 else self.new_number("OM"),
             method=method,
@@ -165,13 +149,14 @@ class Books:
         attempt.state, attempt.failure = "COMPLETED", None
         if order.is_v1 or attempt.amount >= order.amount:
             order.state, order.failure = "COMPLETED", None
-            self._tell_order(order, "checkout.order.completed")
+            self.world.at(self.world.now() + SETTLE_AFTER_SECONDS, self.settle)
+            self._tell_order(order, "order.completed")
 
     def fail(self, order: Order, attempt: Attempt, failure: Failure) -> None:
         """V2 offers another try, unless the order forbids it."""
         attempt.state, attempt.failure = "FAILED", failure
         if not order.is_v1:
-            self._tell_order(order, "checkout.transaction.attempt.failed", attempt)
+            self._tell_order(order, events.ATTEMPT_FAILED, attempt)
         if not order.may_retry:
             self.end(order, failure)
 
@@ -181,7 +166,7 @@ class Books:
         for attempt in order.attempts:
             if attempt.state == "PENDING":
                 attempt.state, attempt.failure = "FAILED", failure
-        self._tell_order(order, "checkout.order.failed")
+        self._tell_order(order, "order.failed")
 
     # Refunds
 
@@ -189,8 +174,7 @@ class Books:
         return [refund for refund in self.refunds.values() if refund.order is order]
 
     def left_to_refund(self, order: Order) -> int:
-        paid = sum(attempt.amount for attempt in order.attempts if attempt.state == "COMPLETED")
-        return paid - sum(r.amount for r in self.refunds_of(order) if r.state != "FAILED")
+        return order.paid - sum(r.amount for r in self.refunds_of(order) if r.state != "FAILED")
 
     def refund(self, order: Order, new: NewRefund) -> Refund:
         """PENDING, as the answer to whoever asked for it says; `move_on` is what happens then."""
@@ -200,89 +184,117 @@ class Books:
         return refund
 
     def move_on(self, refund: Refund) -> None:
-        if self.settings.refund_outcome == "CONFIRMED":
-            refund.state = "CONFIRMED"
-            self._tell_refund(refund)
-        elif self.settings.refund_outcome == "COMPLETED":
-            self.finish_refund(refund, is_paid=True)
+        """By itself as far, and as fast, as the settings say."""
+        outcome, seconds = self.settings.refund_outcome, self.settings.refund_seconds
+        is_final = outcome in ("COMPLETED", "FAILED")
+        if outcome == "CONFIRMED" or (is_final and seconds):
+            self._in(seconds / 2, partial(self.confirm_refund, refund.id))
+        if is_final:
+            self._in(seconds, partial(self.finish_refund, refund.id, is_paid=outcome == "COMPLETED"))
 
-    def finish_refund(self, refund: Refund, *, is_paid: bool) -> None:
-        refund.state = "COMPLETED" if is_paid else "FAILED"
-        refund.failure = None if is_paid else NOT_ENOUGH_BALANCE
-        self._tell_refund(refund)
+    def _in(self, seconds: float, call: Callable[[], None]) -> None:
+        if seconds:
+            self.world.at(self.world.now() + seconds, call)
+        else:
+            call()
+
+    def confirm_refund(self, refund_id: str) -> None:
+        refund = self.refunds[refund_id]
+        if refund.state == "PENDING":
+            refund.state = "CONFIRMED"
+            self._tell_refund(refund, "pg.refund.accepted", "CONFIRMED")
+
+    def finish_refund(self, refund_id: str, *, is_paid: bool) -> None:
+        """What is final stays."""
+        refund = self.refunds[refund_id]
+        if refund.state in UNFINISHED:
+            refund.state = "COMPLETED" if is_paid else "FAILED"
+            refund.failure = None if is_paid else NOT_ENOUGH_BALANCE
+            event = "pg.refund.completed" if is_paid else "pg.refund.failed"
+            self._tell_refund(refund, event, refund.state)
+
+    # Settlements
+
+    def settle(self) -> None:
+        """One transfer of all that was paid by V2 and is not settled yet; V1 has no API that tells it."""
+        due = [o for o in self.orders() if o.state == "COMPLETED" and not o.is_v1 and not o.settlement]
+        if not due:
+            return
+        made = Settlement(self._uuid(), self.new_number("UTR")[:15], MERCHANT_ID, self.now_ms())
+        self.settlements[made.id] = made
+        for order in due:
+            order.settlement = made
+            if attempt := order.paid_attempt():
+                made.add(attempt.amount, str(attempt.instrument.rail["type"]))
+        self._tell("settlement.initiated", made.id, made.entity())
+        made.state = "PROCESSED"
+        self._tell("settlement.processed", made.id, made.entity())
+
+    def _uuid(self) -> str:
+        return "-".join(self.world.random_text(length, HEX) for length in (8, 4, 4, 4, 12))
 
     # Webhooks
 
+    def send_event(self, order: Order, event: str) -> None:
+        """Of the order as it stands, but for the state, which is the one that such an event claims."""
+        if (event in events.V1_CALLBACKS) is not order.is_v1:
+            raise ImpossibleMoveError(f"Order {order.id} is of {order.flow}, which sends no {event}")
+        if order.is_v1:
+            self._call_back(order, event)
+        elif event in events.REFUND_EVENTS:
+            refunds = self.refunds_of(order)
+            if not refunds:
+                raise ImpossibleMoveError(f"Order {order.id} has no refund")
+            self._tell_refund(refunds[-1], event, events.REFUND_EVENTS[event])
+        elif event in events.SETTLEMENT_EVENTS:
+            if order.settlement is None:
+                raise ImpossibleMoveError(f"Order {order.id} is not settled yet")
+            self._tell(event, order.id, order.settlement.entity(events.SETTLEMENT_EVENTS[event]))
+        else:
+            self._tell(event, order.id, self._claim(order, event))
+
+    def _claim(self, order: Order, event: str, attempt: Attempt | None = None) -> Json:
+        if event not in events.ATTEMPT_EVENTS:
+            return order.told(events.ORDER_EVENTS[event])
+        attempt = attempt or next(reversed(order.attempts), None)
+        if attempt is None or attempt.failure is None:
+            raise ImpossibleMoveError(f"The last attempt of order {order.id} did not fail")
+        details = {**attempt.told(), **attempt.means()}
+        return {**order.told("PENDING"), **attempt.failure.members(), "paymentDetails": [details]}
+
     def _tell_order(self, order: Order, event: str, attempt: Attempt | None = None) -> None:
         if order.is_v1:
-            self._call_back(order.v1_status(MERCHANT_ID), order, order.callback_url)
-            return
-        payload = {"merchantId": MERCHANT_ID, "merchantOrderId": order.id, **order.entity(all_attempts=False)}
-        if attempt and attempt.failure:
-            payload |= {**attempt.failure.members(), "paymentDetails": [attempt.entity()]}
-        self._tell(event, order, payload)
+            self._call_back(order, order.v1_code)
+        else:
+            event = f"{events.FLOW_NAMES[order.flow]}.{event}"
+            self._tell(event, order.id, self._claim(order, event, attempt))
 
-    def _tell_refund(self, refund: Refund) -> None:
+    def _tell_refund(self, refund: Refund, event: str, state: str) -> None:
         if not refund.order.is_v1:
-            payload = {"merchantId": MERCHANT_ID, "merchantRefundId": refund.id, **refund.entity()}
-            self._tell(f"pg.refund.{REFUND_EVENTS[refund.state]}", refund.order, payload)
-        elif refund.callback_url and refund.state != "CONFIRMED":
-            self._call_back(refund.v1_status(MERCHANT_ID), refund.order, refund.callback_url)
-
-    def _tell(self, event: str, order: Order, payload: Json) -> None:
-        """V2: nothing of the body is signed; the header is the same on every delivery."""
-        genuine = sha256(f"{WEBHOOK_USER}:{WEBHOOK_PASSWORD}")
-        old = sha256(f"{WEBHOOK_USER}:{OLD_WEBHOOK_PASSWORD}")
-        body = _compact({"event": event, "type": event.upper().replace(".", "_"), "payload": payload})
-        self._deliveries.send(
-            Message(
-                gateway="phonepe",
-                event_id=self.world.random_text(14),
-                event=event,
-                order_id=order.id,
-                body=body,
-                headers=_headers("Authorization", genuine),
-                corrupt_headers=_headers("Authorization", genuine[::-1]),
-                old_secret_headers=_headers("Authorization", old),
+            enveloped = self.settings.refund_envelope
+            self._tell(event, refund.order.id, refund.told(state), is_enveloped=enveloped)
+        elif refund.callback_url and state != "CONFIRMED":
+            order = refund.order
+            self._deliveries.send(
+                events.callback(
+                    self._event_id(), refund.v1_status(), order.id, order.merchant_id, refund.callback_url
+                )
             )
+
+    def _tell(self, event: str, about: str, payload: Json, *, is_enveloped: bool = True) -> None:
+        self._deliveries.send(
+            events.webhook(self._event_id(), event, about, payload, is_enveloped=is_enveloped)
         )
 
-    def _call_back(self, status: Json, order: Order, url: str) -> None:
-        """V1: signed over the base64 text, without a path, and sent to where the request said."""
-        response = base64.b64encode(_compact(status)).decode()
-        genuine = x_verify(response, "")
+    def _call_back(self, order: Order, code: str) -> None:
+        """With the code that is claimed, whatever the transaction's own is."""
+        status = order.v1_status()
+        if code != order.v1_code:
+            data = {**status["data"], "state": events.V1_CALLBACKS[code]}
+            status = v1_answer(code, data)
         self._deliveries.send(
-            Message(
-                gateway="phonepe",
-                event_id=self.world.random_text(14),
-                event=str(status["code"]),
-                order_id=order.id,
-                body=_compact({"response": response}),
-                headers=_headers("X-VERIFY", genuine),
-                corrupt_headers=_headers("X-VERIFY", genuine[63::-1] + genuine[64:]),
-                old_secret_headers=_headers("X-VERIFY", x_verify(response, "", OLD_SALT_INDEX)),
-                url=url,
-            )
+            events.callback(self._event_id(), status, order.id, order.merchant_id, order.callback_url)
         )
 
-    # The way back
-
-    def return_form(self, order: Order) -> Json:
-        """What V1 posts to redirectUrl with redirectMode POST; a failure names no reference."""
-        fields = {
-            "code": order.v1_code,
-            "merchantId": MERCHANT_ID,
-            "transactionId": order.id,
-            "amount": str(order.amount),
-            **({"providerReferenceId": order.number} if order.state == "COMPLETED" else {}),
-            **{f"param{number}": "na" for number in range(1, 21)},
-        }
-        return {**fields, "checksum": x_verify("".join(fields.values()), "")}
-
-
-def _compact(value: Json) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _headers(name: str, value: str) -> dict[str, str]:
-    return {"Content-Type": "application/json", name: value}
+    def _event_id(self) -> str:
+        return self.world.random_text(14)

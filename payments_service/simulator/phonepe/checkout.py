@@ -1,22 +1,33 @@
 """PhonePe in the browser: the stand-in for checkout.js, and the pay page to which an order's URL leads.
 
 Sources: docs website/standard-checkout/invoke-iframe; v1 pay-api-1 and ui-callback-1; error-codes for
-INTERNAL_SECURITY_BLOCK_1, with which a page that was opened from nowhere is refused.
+INTERNAL_SECURITY_BLOCK_1, with which a page that was opened from nowhere is refused, and for PR004, the token
+of a mobile SDK in a browser.
 """
 
 from flask import Response, current_app, make_response, render_template, request
 
 from payments_service.simulator.base import Json, Route
-from payments_service.simulator.phonepe import checks
-from payments_service.simulator.phonepe.books import CANCELLED, DECLINED, INSTRUMENTS, Books
-from payments_service.simulator.phonepe.records import Attempt, Order
+from payments_service.simulator.phonepe import payer
+from payments_service.simulator.phonepe.books import Books
+from payments_service.simulator.phonepe.checking import json_object
+from payments_service.simulator.phonepe.events import return_form
+from payments_service.simulator.phonepe.records import CANCELLED, DECLINED, Attempt, Order
 from payments_service.simulator.phonepe.refusals import bad_request, unknown_order
 from payments_service.simulator.phonepe.v2 import API
 
-OUTCOMES = ("success", "failure", "pending", "cancel")
 FROM_NOWHERE = (
     "INTERNAL_SECURITY_BLOCK_1: this page was opened without a Referer, from no registered website."
 )
+FOR_AN_APP = "PR004: this order was made for a mobile SDK."
+# the parts of the page, and the methods by which an order is paid there
+PARTS = {
+    "upi": {"upi"},
+    "upi_id": {"upi_collect"},
+    "card": {"card", "debit_card"},
+    "netbanking": {"netbanking"},
+}
+UPI_APPS = ("PhonePe", "Google Pay", "Paytm", "BHIM")
 
 
 class Checkout:
@@ -39,29 +50,33 @@ class Checkout:
 
     def page(self) -> Response:
         order = self._books.order_of_token(request.args.get("token", ""))
-        sentence = _refusal(order)
-        template = "phonepe_refused.html" if sentence else "phonepe_pay.html"
-        leave = self._leave(order) if order and order.state != "PENDING" else None
-        html = render_template(template, order=order, sentence=sentence, leave=leave, methods=INSTRUMENTS)
-        return make_response(html, 400 if sentence else 200)
+        status, sentence = _refusal(order)
+        leave = self._leave(order) if order and order.redirect_url and order.state != "PENDING" else None
+        if order is None or sentence:
+            html = render_template("phonepe_refused.html", sentence=sentence, leave=leave)
+        else:
+            html = render_template(
+                "phonepe_pay.html", order=order, parts=_parts_of(order), payer=payer, apps=UPI_APPS
+            )
+        return make_response(html, status)
 
     def act(self) -> Json:
         """What the payer does; answers as `outcome`."""
-        body = checks.json_object(request.get_data(), bad_request)
+        body = json_object(request.get_data(), bad_request)
         order = self._order(str(body.get("token")))
-        outcome, method = body.get("outcome"), body.get("method", "upi")
-        if outcome not in OUTCOMES or method not in INSTRUMENTS:
-            raise bad_request("the page knows no such outcome or method")
+        chosen = payer.choice(body)
         if order.state != "PENDING":
             return self._told(order)
-        if outcome == "cancel":
+        if chosen.outcome == "cancel":
             self._books.end(order, CANCELLED)
-        elif outcome == "success":
-            self._books.succeed(order, self._attempt(order, method))
-        elif outcome == "failure":
-            self._books.fail(order, self._attempt(order, method), DECLINED)
-        else:
-            self._attempt(order, method)
+            return self._told(order)
+        if chosen.method not in order.methods:
+            raise bad_request(f"this order is not paid by {chosen.method}")
+        attempt = self._attempt(order, chosen.method)
+        if chosen.outcome == "success":
+            self._books.succeed(order, attempt)
+        elif chosen.outcome == "failure":
+            self._books.fail(order, attempt, DECLINED)
         return self._told(order)
 
     def outcome(self, token: str) -> Json:
@@ -70,7 +85,7 @@ class Checkout:
 
     def _order(self, token: str) -> Order:
         order = self._books.order_of_token(token)
-        if order is None:
+        if order is None or order.is_for_app:
             raise unknown_order()
         return order
 
@@ -83,19 +98,30 @@ class Checkout:
         return {
             "state": order.state,
             "attempt": last,
-            "cancelled": order.failure is CANCELLED,
+            "cancelled": order.failure == CANCELLED,
             "leave": self._leave(order) if order.state != "PENDING" else None,
         }
 
     def _leave(self, order: Order) -> Json:
         """Where the payer goes now; V1 may want a form there."""
-        is_form = order.is_v1 and order.redirect_mode == "POST"
-        return {"url": order.redirect_url, "fields": self._books.return_form(order) if is_form else None}
+        if not order.is_v1 or order.redirect_mode != "POST":
+            return {"url": order.redirect_url, "fields": None}
+        reference = order.number if order.state == "COMPLETED" else None
+        form = return_form(order.v1_code, order.merchant_id, order.id, order.amount, reference)
+        return {"url": order.redirect_url, "fields": form}
 
 
-def _refusal(order: Order | None) -> str | None:
+def _parts_of(order: Order) -> list[str]:
+    return [part for part, methods in PARTS.items() if methods & order.methods]
+
+
+def _refusal(order: Order | None) -> tuple[int, str | None]:
     if order is None:
-        return "The token is not valid."
+        return 400, "The token is not valid."
+    if order.is_for_app:
+        return 401, FOR_AN_APP
     if not request.headers.get("Referer"):
-        return FROM_NOWHERE
-    return f"This order is {order.state}." if order.state != "PENDING" else None
+        return 400, FROM_NOWHERE
+    if order.state != "PENDING":
+        return 400, f"This order is {order.state}."
+    return 200, None

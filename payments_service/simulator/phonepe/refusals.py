@@ -13,6 +13,7 @@ TROUBLE: dict[int, Json] = {
         " Please try again in a while.",
     },
 }
+V1_TROUBLE = {status: {"success": False, **body} for status, body in TROUBLE.items()}
 NO_SUCH_PATH: Json = {"code": "NOT_FOUND", "message": "HTTP 404 Not Found"}
 V1_STATUS = {"AUTHORIZATION_FAILED": 401, "TRANSACTION_NOT_FOUND": 404}
 
@@ -39,6 +40,11 @@ def wrong_token() -> WireError:
     return WireError(401, body)
 
 
+def forbidden() -> WireError:
+    """The code is documented, its sentence is not."""
+    return WireError(403, {"code": "FORBIDDEN", "message": "The client may not make this call"})
+
+
 def id_reused(code: str) -> WireError:
     """The documents disagree about the code."""
     status = 400 if code == "ORDER_ALREADY_EXISTS" else 417
@@ -58,6 +64,18 @@ def unknown_refund() -> WireError:
 def unknown_transaction() -> WireError:
     message = "No entry found for given transaction id"
     return WireError(400, {"code": "INVALID_TRANSACTION_ID", "message": message})
+
+
+def unknown_settlement() -> WireError:
+    """Code and status are invented."""
+    message = "No entry found for given settlement id"
+    return WireError(400, {"code": "INVALID_SETTLEMENT_ID", "message": message})
+
+
+def too_old(days: int) -> WireError:
+    """The code is documented; that it comes as an answer, and with which status, is invented."""
+    message = f"The payment is more than {days} days old"
+    return WireError(400, {"code": "REFUND_FOR_TXN_OLDER_THAN_LIMIT", "message": message})
 
 
 def v1_refusal(code: str, message: str) -> WireError:

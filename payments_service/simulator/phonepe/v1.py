@@ -10,9 +10,11 @@ import hmac
 from flask import request
 
 from payments_service.simulator.base import Json, Route, WireError
-from payments_service.simulator.phonepe import checks
-from payments_service.simulator.phonepe.books import MERCHANT_ID, SALTS, Books, x_verify
-from payments_service.simulator.phonepe.records import v1_answer
+from payments_service.simulator.phonepe import v1_checks
+from payments_service.simulator.phonepe.books import Books
+from payments_service.simulator.phonepe.checking import json_object, members
+from payments_service.simulator.phonepe.credentials import SALTS, x_verify
+from payments_service.simulator.phonepe.records import Order, Refund, v1_answer
 from payments_service.simulator.phonepe.refusals import v1_bad_request, v1_refusal
 from payments_service.simulator.phonepe.v2 import API, refuse_refund
 
@@ -29,14 +31,14 @@ class V1:
         )
 
     def pay(self) -> Json:
-        new = checks.new_v1_order(_signed_body("/pg/v1/pay"))
+        new = v1_checks.new_order(_signed_body("/pg/v1/pay"))
         if self._books.order(new.id) or new.id in self._books.refunds:
             raise _used_id()
-        order = self._books.add(new, is_v1=True)
+        order = self._books.add(new)
         url = f"{request.host_url}phonepe/transact/simulator?token={order.token}"
         instrument = {"type": "PAY_PAGE", "redirectInfo": {"url": url, "method": "GET"}}
         data = {
-            "merchantId": MERCHANT_ID,
+            "merchantId": order.merchant_id,
             "merchantTransactionId": order.id,
             "instrumentResponse": instrument,
         }
@@ -44,63 +46,54 @@ class V1:
 
     def status(self, merchant_id: str, our_id: str) -> Json:
         """Of a payment, or of a refund by its own id."""
-        _check_signature("", f"/pg/v1/status/{merchant_id}/{our_id}")
+        _check_signature(merchant_id, "", f"/pg/v1/status/{merchant_id}/{our_id}")
         if request.headers.get("X-MERCHANT-ID") != merchant_id:
             raise v1_bad_request("X-MERCHANT-ID must name the merchant")
-        _check_merchant(merchant_id)
         refund = self._books.refunds.get(our_id)
+        found: Order | Refund | None = refund or self._books.order(our_id)
         order = refund.order if refund else self._books.order(our_id)
-        if order is None or not order.is_v1:
+        if found is None or order is None or not order.is_v1 or order.merchant_id != merchant_id:
             raise _unknown_id()
-        return (refund or order).v1_status(MERCHANT_ID)
+        return found.v1_status()
 
     def refund(self) -> Json:
-        new = checks.new_v1_refund(_signed_body("/pg/v1/refund"))
+        body = _signed_body("/pg/v1/refund")
+        new = v1_checks.new_refund(body)
         if self._books.order(new.id) or new.id in self._books.refunds:
             raise _used_id()
         order = self._books.order(new.order_id)
-        if order is None or not order.is_v1:
+        if order is None or not order.is_v1 or order.merchant_id != body["merchantId"]:
             raise _unknown_id()
         refuse_refund(self._books, order, new.amount, v1_bad_request)
         refund = self._books.refund(order, new)
-        answer = refund.v1_status(MERCHANT_ID)
+        answer = refund.v1_created()
         self._books.move_on(refund)
         return answer
 
 
 def _signed_body(path: str) -> Json:
     """What the base64 text in `request` says; the text itself, as it came, is what is signed."""
-    text = checks.json_object(request.get_data(), v1_bad_request).get("request")
+    envelope = json_object(request.get_data(), v1_bad_request)
+    text = members(envelope, "the body", "request", v1_bad_request).get("request")
     if not isinstance(text, str):
         raise v1_bad_request("request must be base64")
-    _check_signature(text, path)
     try:
         raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise v1_bad_request("request must be base64") from None
-    body = checks.json_object(raw, v1_bad_request)
-    _check_merchant(body.get("merchantId"))
+    body = json_object(raw, v1_bad_request)
+    _check_signature(body.get("merchantId"), text, path)
     return body
 
 
-def _check_signature(payload: str, path: str) -> None:
+def _check_signature(merchant_id: object, payload: str, path: str) -> None:
     given = request.headers.get("X-VERIFY", "")
     index = given.rpartition("###")[2]
-    if index not in SALTS:
-        raise _key_not_found()
-    if not hmac.compare_digest(
-        given.encode("utf-8", "surrogatepass"), x_verify(payload, path, index).encode()
-    ):
+    if not isinstance(merchant_id, str) or index not in SALTS.get(merchant_id, {}):
+        raise v1_refusal("KEY_NOT_CONFIGURED", "Key not found for the merchant")
+    wanted = x_verify(merchant_id, payload, path, index)
+    if not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode()):
         raise v1_refusal("AUTHORIZATION_FAILED", "Value of X-VERIFY is incorrect")
-
-
-def _check_merchant(merchant_id: object) -> None:
-    if merchant_id != MERCHANT_ID:
-        raise _key_not_found()
-
-
-def _key_not_found() -> WireError:
-    return v1_refusal("KEY_NOT_CONFIGURED", "Key not found for the merchant")
 
 
 def _unknown_id() -> WireError:

@@ -1,23 +1,30 @@
 """PhonePe V2's wire format: what a merchant's server asks.
 
-Sources: docs v2 authorization, create-payment, order-status, refund; paths of the official SDKs.
+Sources: docs v2 authorization, create-payment, order-status, refund, settlement; paths of the official SDKs.
+That both checkouts find each other's orders is not recorded.
 """
 
 import hmac
 from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 from flask import request
 
 from payments_service.simulator.base import Json, Route
 from payments_service.simulator.phonepe import checks
-from payments_service.simulator.phonepe.books import CLIENT_ID, CLIENT_SECRET, CLIENT_VERSION, Books
+from payments_service.simulator.phonepe.books import UNFINISHED, Books
+from payments_service.simulator.phonepe.checking import NewOrder, Refusal, json_object, whole_number
+from payments_service.simulator.phonepe.credentials import CLIENT_ID, CLIENT_SECRET, CLIENT_VERSION
 from payments_service.simulator.phonepe.records import Order
 from payments_service.simulator.phonepe.refusals import (
     bad_request,
+    forbidden,
     id_reused,
+    too_old,
     unknown_order,
     unknown_refund,
+    unknown_settlement,
     unknown_transaction,
     wrong_client,
     wrong_token,
@@ -30,7 +37,14 @@ TOKEN_FORM = {
     "client_version": CLIENT_VERSION,
     "grant_type": "client_credentials",
 }
-UNFINISHED = ("PENDING", "CONFIRMED")
+# the faults that a call knows, where they are not under its own name
+FAULTS = {"settlements": "fetch", "telemetry": None}
+FLAGS = ("details", "errorContext", "settlementDetails")
+DAY_MS = 24 * 3600 * 1000
+REFUNDABLE_DAYS = 90
+SETTLEMENTS_KEPT_MS = 183 * DAY_MS
+MAX_MS = 10**14
+PAGE, LARGEST_PAGE = 10, 40
 View = Callable[..., Json]
 
 
@@ -41,25 +55,41 @@ class V2:
     def routes(self) -> tuple[Route, ...]:
         table: tuple[tuple[str, str, View, str], ...] = (
             ("POST", "/checkout/v2/pay", self.pay, "create_order"),
-            ("GET", "/checkout/v2/order/<order_id>/status", self.status, "fetch"),
-            ("GET", "/checkout/v2/transaction/<transaction_id>/status", self.transaction, "fetch"),
+            ("POST", "/payments/v2/pay", self.pay_custom, "create_order"),
+            *(
+                row
+                for base in ("/checkout/v2", "/payments/v2")
+                for row in (
+                    ("POST", f"{base}/sdk/order", self.order_for_app, "create_order"),
+                    ("GET", f"{base}/order/<order_id>/status", self.status, "fetch"),
+                    ("GET", f"{base}/transaction/<transaction_id>/status", self.transaction, "fetch"),
+                )
+            ),
             ("POST", "/payments/v2/refund", self.create_refund, "refund"),
             ("GET", "/payments/v2/refund/<refund_id>/status", self.refund, "fetch"),
+            ("GET", "/settlements/v1/range", self.settlements, "settlements"),
+            ("GET", "/settlements/v1/<settlement_id>/status", self.settlement, "settlements"),
+            ("POST", "/client/v1/backend/events/batch", self.telemetry, "telemetry"),
         )
         token = Route("POST", f"{API}/v1/oauth/token", self.token, "token")
         return (
             token,
-            *(Route(method, API + path, self._private(view), on) for method, path, view, on in table),
+            *(
+                Route(method, API + path, self._private(view, call), FAULTS.get(call, call))
+                for method, path, view, call in table
+            ),
         )
 
-    def _private(self, view: View) -> View:
-        """Requires a token that is still good."""
+    def _private(self, view: View, call: str) -> View:
+        """Requires a token that is still good, and the permission."""
 
         @wraps(view)
         def checked(**ids: str) -> Json:
             scheme, _, text = request.headers.get("Authorization", "").partition(" ")
             if scheme != "O-Bearer" or not self._books.is_good_token(text):
                 raise wrong_token()
+            if call == self._books.settings.forbidden:
+                raise forbidden()
             return view(**ids)
 
         return checked
@@ -81,32 +111,58 @@ class V2:
             "token_type": "O-Bearer",
         }
 
+    # Orders
+
     def pay(self) -> Json:
-        new = checks.new_order(checks.json_object(request.get_data(), bad_request))
+        order = self._add(checks.new_order(_body()))
+        return {**_created(order), "redirectUrl": _page_of(order)}
+
+    def order_for_app(self) -> Json:
+        order = self._add(checks.new_app_order(_body()))
+        return {**_created(order), "token": order.token}
+
+    def pay_custom(self) -> Json:
+        """The attempt is under way at once: in the payer's app, or on the bank's page."""
+        new, mode = checks.new_custom_order(_body(), request.headers.get("x-device-os"))
+        order = self._add(new)
+        self._books.attempt(order)
+        intent = f"upi://pay?pa=SIMULATOR@ybl&am={order.amount / 100:.2f}&tr={order.number}&cu=INR"
+        way = {"UPI_INTENT": {"intentUrl": intent}, "UPI_QR": {"qrData": intent}, "UPI_COLLECT": {}}
+        return {**_created(order), **way.get(mode, {"redirectUrl": _page_of(order)})}
+
+    def _add(self, new: NewOrder) -> Order:
         if self._books.order(new.id):
             raise id_reused(self._books.settings.duplicate_code)
-        order = self._books.add(new, is_v1=False)
-        return {
-            "orderId": order.number,
-            "state": order.state,
-            "expireAt": order.expire_at,
-            "redirectUrl": f"{request.host_url}phonepe/transact/uat_v2?token={order.token}",
-        }
+        return self._books.add(new)
 
     def status(self, order_id: str) -> Json:
-        return self._order(order_id).entity(
-            all_attempts=_flag("details"), error_context=_flag("errorContext")
-        )
+        return self._status(self._order(order_id), all_attempts=_flag("details"))
 
     def transaction(self, transaction_id: str) -> Json:
         order = self._books.order_of_transaction(transaction_id)
-        if order is None:
+        if order is None or order.is_v1:
             raise unknown_transaction()
         attempts = [attempt.entity() for attempt in order.attempts if attempt.id == transaction_id]
-        return {**order.entity(all_attempts=False), "paymentDetails": attempts}
+        return {**self._status(order, all_attempts=False), "paymentDetails": attempts}
+
+    def _status(self, order: Order, *, all_attempts: bool) -> Json:
+        _check_query(*FLAGS)
+        return order.entity(
+            all_attempts=all_attempts,
+            error_context=_flag("errorContext"),
+            settlement_details=_flag("settlementDetails"),
+        )
+
+    def _order(self, order_id: str) -> Order:
+        order = self._books.order(order_id)
+        if order is None or order.is_v1:
+            raise unknown_order()
+        return order
+
+    # Refunds
 
     def create_refund(self) -> Json:
-        new = checks.new_refund(checks.json_object(request.get_data(), bad_request))
+        new = checks.new_refund(_body(), self._books.settings.least_refund_paise)
         if new.id in self._books.refunds:
             raise id_reused(self._books.settings.duplicate_code)
         order = self._order(new.order_id)
@@ -122,23 +178,67 @@ class V2:
             raise unknown_refund()
         return refund.entity()
 
-    def _order(self, order_id: str) -> Order:
-        order = self._books.order(order_id)
-        if order is None or order.is_v1:
-            raise unknown_order()
-        return order
+    # Settlements
+
+    def settlements(self) -> Json:
+        """Newest first, which is not recorded; at most half a year back."""
+        _check_query("from", "to", "limit", "offset")
+        oldest = self._books.now_ms() - SETTLEMENTS_KEPT_MS
+        since, until = _number("from", None, oldest, MAX_MS), _number("to", None, oldest, MAX_MS)
+        limit, offset = _number("limit", PAGE, 1, LARGEST_PAGE), _number("offset", 0, 0, MAX_MS)
+        found = [one for one in self._books.settlements.values() if since <= one.created_at <= until]
+        rows = [one.row() for one in reversed(found)]
+        return {"settlements": rows[offset : offset + limit], "hasNext": len(rows) > offset + limit}
+
+    def settlement(self, settlement_id: str) -> Json:
+        settlement = self._books.settlements.get(settlement_id)
+        if settlement is None:
+            raise unknown_settlement()
+        return settlement.entity()
+
+    def telemetry(self) -> Json:
+        checks.check_telemetry(_body())
+        return {}
 
 
-def refuse_refund(books: Books, order: Order, amount: int, refuse: checks.Refusal) -> None:
-    """Only what was paid, one refund at a time."""
+def refuse_refund(books: Books, order: Order, amount: int, refuse: Refusal) -> None:
+    """Only what was paid, one refund at a time, and not for ever."""
     if order.state != "COMPLETED":
         raise refuse("the order is not COMPLETED")
     if any(refund.state in UNFINISHED for refund in books.refunds_of(order)):
         raise refuse("another refund of this order is in progress")
     if amount > books.left_to_refund(order):
         raise refuse("the amount is more than is left")
+    if books.now_ms() - order.created_at > REFUNDABLE_DAYS * DAY_MS:
+        raise too_old(REFUNDABLE_DAYS)
+
+
+def _body() -> Json:
+    return json_object(request.get_data(), bad_request)
+
+
+def _created(order: Order) -> Json:
+    return {"orderId": order.number, "state": "PENDING", "expireAt": order.expire_at}
+
+
+def _page_of(order: Order) -> str:
+    return f"{request.host_url}phonepe/transact/uat_v2?token={order.token}"
+
+
+def _check_query(*known: str) -> None:
+    for name in request.args:
+        if name not in known:
+            raise bad_request(f"there is no parameter {name}")
 
 
 def _flag(name: str) -> bool:
     """The SDKs write it in several ways, and more than once."""
     return request.args.get(name, "").lower() == "true"
+
+
+def _number(name: str, usual: int | None, least: int, most: int) -> int:
+    text = request.args.get(name)
+    if text is None and usual is not None:
+        return usual
+    value: Any = int(text) if text and text.isascii() and text.isdigit() else None
+    return whole_number(value, name, least, most, bad_request)

@@ -5,6 +5,7 @@
 
   var frame = null;
   var listener = null;
+  var focused = null;
 
   function transact(options) {
     if (!options || !options.tokenUrl) {
@@ -25,7 +26,9 @@
       }
     };
     window.addEventListener("message", listener);
+    focused = document.activeElement;
     document.body.appendChild(frame);
+    frame.focus();
   }
 
   function closePage() {
@@ -33,6 +36,9 @@
       window.removeEventListener("message", listener);
       frame.remove();
       frame = null;
+      if (focused) {
+        focused.focus();
+      }
     }
   }
 
