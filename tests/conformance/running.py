@@ -26,9 +26,9 @@ def run(sdk: str, project: Path, *pytest_options: str) -> dict[str, Any]:
         report = Path(folder, "report.json")
         variables = {**os.environ, "SIMULATOR_URL": url, "CONFORMANCE_REPORT": str(report)}
         command = [str(python), "-m", "pytest", "-c", HERE / "pytest.ini", "--confcutdir", HERE, "-q"]
-        suite = HERE / f"suite_{sdk}.py"
+        suites = sorted(HERE.glob(f"suite_{sdk}*.py"))
         ended = subprocess.run(
-            [*command, *pytest_options, suite], env=variables, timeout=SUITE_SECONDS, check=False
+            [*command, *pytest_options, *suites], env=variables, timeout=SUITE_SECONDS, check=False
         )
         if not report.exists():
             return {"offered": [], "exercised": [], "tests": 0, "failed": 0, "exit": ended.returncode or 1}
