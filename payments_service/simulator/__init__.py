@@ -3,6 +3,7 @@
 A Flask app of its own that shares no code with the rest of the package, so that each can check the other.
 """
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from payments_service.simulator.deliveries import Deliveries
 from payments_service.simulator.faults import DropConnections, Faults, FaultyViews
 from payments_service.simulator.phonepe import PhonePeSimulator
 from payments_service.simulator.razorpay import RazorpaySimulator
-from payments_service.simulator.state import StateFile
+from payments_service.simulator.state import StateFile, StateFileError
 from payments_service.simulator.world import World
+
+log = logging.getLogger(__name__)
 
 DEFAULT_WEBHOOKS = "http://127.0.0.1:5000/api/webhook"
 TICK_SECONDS = 0.5
@@ -32,7 +35,6 @@ class Simulator:
     world: World
     deliveries: Deliveries
     gateways: dict[str, Gateway]
-
     state_file: StateFile | None = None
 
     def run_clock(self) -> None:
@@ -40,7 +42,11 @@ class Simulator:
         while not self.world.stopping.wait(TICK_SECONDS):
             self.world.ring()
             if self.state_file:
-                self.state_file.save()
+                try:
+                    self.state_file.save_if_due()
+                except StateFileError as error:
+                    # A full disk is no reason to stop the clock; the next tick tries again.
+                    log.warning("%s", error)
 
     def stop(self) -> None:
         """End hanging requests and webhook senders; what was still said goes to the state file."""
@@ -59,7 +65,7 @@ def create_simulator(
 ) -> Flask:
     """Webhooks go to `webhooks`/<gateway>; the n-th retry waits backoff_seconds × 2ⁿ⁻¹ of simulator time.
 
-    With a `state` file it goes on where the simulator that wrote the file has stopped.
+    With a `state` file it goes on where the simulator that wrote the file has stopped. Raises StateFileError.
     """
     world = World(seed)
     faults = Faults(world)
@@ -68,6 +74,9 @@ def create_simulator(
     state_file = StateFile(state, world, faults, deliveries, gateways) if state else None
     if state_file:
         state_file.load()
+        world.resume()
+        # Now, so that a file that cannot be written is known at once, and the next start knows of this one.
+        state_file.save()
         deliveries.resume()
     app = Flask(__name__, static_url_path="/_sim/static")
     app.url_map.strict_slashes = False

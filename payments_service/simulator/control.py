@@ -1,6 +1,7 @@
 """The control plane, /_sim: what the customer, the bank, the dashboard and bad luck do next."""
 
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, cast
 
@@ -9,7 +10,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 
 from payments_service.simulator.base import BadInputError, Gateway, ImpossibleMoveError, Json, Move, OrderView
 from payments_service.simulator.deliveries import Deliveries, Delivery
-from payments_service.simulator.faults import OPERATIONS, Faults
+from payments_service.simulator.faults import API_KINDS, OPERATIONS, WEBHOOK_KINDS, Faults, Storm
 from payments_service.simulator.world import World
 
 VERBS = (
@@ -23,9 +24,15 @@ VERBS = (
     "dashboard-refund",
     "dispute",
 )
+# What the others call orderId is the merchant's own; where the gateway hands it out, the merchant's is here.
+NAMED_BY_GATEWAY = frozenset({"razorpay"})
+ALL_KINDS = (*API_KINDS, *WEBHOOK_KINDS)
 MAX_PAISE = 10**12
 MAX_SECONDS = 3600
 MAX_ADVANCE_SECONDS = 10 * 365 * 24 * 3600
+MAX_PAGE = 10**6
+# An answer that nothing has changed is not believed for ever: some states change with time alone.
+UNCHANGED_SECONDS = 5
 
 
 class Control:
@@ -36,6 +43,8 @@ class Control:
         self._faults = faults
         self._deliveries = deliveries
         self._gateways = gateways
+        # another process, other versions
+        self._process = uuid.uuid4().hex
 
     def blueprint(self) -> Blueprint:
         blueprint = Blueprint("control", __name__)
@@ -51,8 +60,10 @@ class Control:
             ("POST", "/_sim/settle", self.settle),
             ("GET", "/_sim/faults", self.faults),
             ("POST", "/_sim/faults", self.add_fault),
+            ("POST", "/_sim/faults/storm", self.add_storm),
             ("DELETE", "/_sim/faults", self.clear_faults),
             ("GET", "/_sim/deliveries", self.deliveries),
+            ("GET", "/_sim/gateways", self.gateways),
             ("POST", "/_sim/clock", self.clock),
             ("GET", "/_sim/settings", self.settings),
             ("POST", "/_sim/settings", self.configure),
@@ -60,16 +71,30 @@ class Control:
         for number, (method, path, view) in enumerate(table):
             blueprint.add_url_rule(path, f"{number}_{view.__name__}", view, methods=[method])
         blueprint.before_request(self._world.ring)
+        blueprint.after_request(self._note_change)
         blueprint.register_error_handler(BadInputError, _bad_input)
         blueprint.register_error_handler(ImpossibleMoveError, _impossible_move)
         blueprint.register_error_handler(HTTPException, _http_error)
         return blueprint
 
     def overview(self) -> str:
-        return render_template("overview.html", gateways=self._gateways.values(), verbs=VERBS)
+        return render_template("overview.html", gateways=self._gateways.values())
 
     def health(self) -> Response:
-        return jsonify(status="ok", gateways=sorted(self._gateways), now=self._world.now())
+        return jsonify(
+            status="ok",
+            gateways=sorted(self._gateways),
+            now=self._world.now(),
+            aheadSeconds=self._world.ahead_seconds(),
+        )
+
+    def gateways(self) -> Response:
+        """What there is to choose from: addresses, credentials, methods, events, settings."""
+        return jsonify(
+            verbs=VERBS,
+            kinds={"api": list(API_KINDS), "webhook": list(WEBHOOK_KINDS)},
+            gateways={name: _gateway_json(gateway) for name, gateway in self._gateways.items()},
+        )
 
     def reset(self) -> Response:
         """Forget everything, also faults, settings and waiting webhooks; the webhooks' address stays."""
@@ -77,17 +102,34 @@ class Control:
         seed = None if body.get("seed") is None else _integer(body, "seed", -MAX_PAISE, MAX_PAISE)
         with self._world.lock:
             self._world.reset(seed)
-            self._faults.clear()
+            self._faults.reset()
             self._deliveries.reset()
             for gateway in self._gateways.values():
                 gateway.reset()
         return jsonify(reset=True)
 
     def orders(self) -> Response:
+        """The newest first; `?gateway=`, `?q=` (part of an id or a status), `?limit=`, `?before=` an orderId.
+
+        `next` is the `before` of the next page. With If-None-Match it costs nothing while nothing changes.
+        """
+        response = Response(status=304)
+        version = self._version()
+        response.set_etag(version)
+        response.cache_control.no_cache = True
+        if version in request.if_none_match:
+            return response
+        limit = _whole(request.args, "limit", 1, MAX_PAGE) if "limit" in request.args else MAX_PAGE
         with self._world.lock:
-            orders = [order for gateway in self._gateways.values() for order in gateway.orders()]
-            orders.sort(key=lambda order: order.createdAt, reverse=True)
-            return jsonify(orders=self._orders_json(orders))
+            found = self._found(request.args.get("gateway"), request.args.get("q", "").strip().lower())
+            start = _after(found, request.args.get("before"))
+            page = self._orders_json(found[start : start + limit])
+        more = len(found) > start + limit
+        # Written outside the lock: a long list must not hold up the gateways.
+        body = jsonify(orders=page, total=len(found), next=page[-1]["orderId"] if more else None)
+        response.status_code, response.content_type = 200, "application/json"
+        response.set_data(body.get_data())
+        return response
 
     def order(self, order_id: str) -> Response:
         with self._world.lock:
@@ -133,7 +175,13 @@ class Control:
         raise NotFound(f"There is no refund {refund_id}")
 
     def faults(self) -> Response:
-        return jsonify(faults=[asdict(fault) for fault in self._faults.all()])
+        """What is set, what storms rage, and how often what has happened since the last reset."""
+        with self._world.lock:
+            return jsonify(
+                faults=[asdict(fault) for fault in self._faults.all()],
+                storms=[asdict(storm) for storm in self._faults.storms()],
+                counts=self._faults.counts(),
+            )
 
     def add_fault(self) -> Response:
         body = _body("gateway", "on", "kind", "count", "seconds")
@@ -146,26 +194,42 @@ class Control:
         response.status_code = 201
         return response
 
+    def add_storm(self) -> Response:
+        """`{"seed": 7, "rate": 0.2}`: each call and each webhook meets a fault with this probability."""
+        body = _body("seed", "rate", "kinds", "gateways", "on", "seconds")
+        storm = Storm(
+            seed=_integer(body, "seed", -MAX_PAISE, MAX_PAISE) if "seed" in body else 0,
+            rate=_number(body, "rate", 0, 1),
+            kinds=_choices(body, "kinds", ALL_KINDS),
+            gateways=_choices(body, "gateways", tuple(self._gateways)),
+            on=_choices(body, "on", (*OPERATIONS, "webhook")),
+            seconds=_number(body, "seconds", 0, MAX_SECONDS) if "seconds" in body else None,
+        )
+        self._faults.add_storm(storm)
+        response = jsonify(asdict(storm))
+        response.status_code = 201
+        return response
+
     def clear_faults(self) -> Response:
         self._faults.clear()
-        return jsonify(faults=[])
+        return self.faults()
 
     def deliveries(self) -> Response:
         """`?wait=seconds` (real time) first waits until nothing is being sent or due; `?orderId=` narrows."""
+        order_id = request.args.get("orderId")
         if "wait" in request.args:
-            self._deliveries.wait_until_idle(_number(request.args, "wait", 0, 60))
+            self._deliveries.wait_until_idle(_number(request.args, "wait", 0, 60), order_id)
         with self._world.lock:
-            order_id = request.args.get("orderId")
-            all_deliveries = [d for d in self._deliveries.all() if order_id in (None, d.message.order_id)]
+            chosen = self._deliveries.all() if order_id is None else self._deliveries.of_order(order_id)
             tries = [
-                _try_json(delivery, number)
-                for delivery in all_deliveries
-                for number in range(len(delivery.tries))
+                _try_json(delivery, number) for delivery in chosen for number in range(len(delivery.tries))
             ]
-            tries.sort(key=lambda one: cast("float", one["sentAt"]))
-            return jsonify(deliveries=tries, events=[_event_json(delivery) for delivery in all_deliveries])
+            events = [_event_json(delivery) for delivery in chosen]
+        tries.sort(key=lambda one: cast("float", one["sentAt"]))
+        return jsonify(deliveries=tries, events=events)
 
     def clock(self) -> Response:
+        """`{"advance_seconds": 86400}`; what is due in between happens, each thing at its moment."""
         body = _body("advance_seconds")
         self._world.advance(_number(body, "advance_seconds", 0, MAX_ADVANCE_SECONDS))
         self._deliveries.clock_moved()
@@ -174,7 +238,7 @@ class Control:
     def settings(self) -> Response:
         with self._world.lock:
             settings = {name: gateway.settings() for name, gateway in self._gateways.items()}
-            return jsonify(webhooks=self._deliveries.webhooks, **settings)
+            return jsonify(webhooks=self._deliveries.webhooks, **settings, choices=self._choices_json())
 
     def configure(self) -> Response:
         """`{"webhooks": "http://…", "razorpay": {…}}`; reset puts the gateways' own settings back."""
@@ -190,6 +254,26 @@ class Control:
             self._deliveries.webhooks = webhooks.rstrip("/")
         return self.settings()
 
+    def _choices_json(self) -> Json:
+        return {
+            name: {setting: _choice_json(allowed) for setting, allowed in gateway.choices.items()}
+            for name, gateway in self._gateways.items()
+        }
+
+    def _note_change(self, response: Response) -> Response:
+        if request.method != "GET":
+            self._world.touch()
+        return response
+
+    def _version(self) -> str:
+        return f"{self._process}-{self._world.changes}-{int(self._world.now() / UNCHANGED_SECONDS)}"
+
+    def _found(self, gateway_name: str | None, text: str) -> list[OrderView]:
+        gateways = [g for g in self._gateways.values() if gateway_name in (None, "", g.name)]
+        found = [order for gateway in gateways for order in gateway.orders() if _mentions(order, text)]
+        found.sort(key=lambda order: order.createdAt, reverse=True)
+        return found
+
     def _gateway_of(self, order_id: str) -> Gateway:
         for gateway in self._gateways.values():
             if gateway.order(order_id) is not None:
@@ -200,12 +284,57 @@ class Control:
         order = self._gateway_of(order_id).order(order_id)
         return self._orders_json([order] if order else [])[0]
 
-    def _orders_json(self, orders: list[OrderView]) -> list[Json]:
-        webhooks: dict[str, list[Json]] = {order.orderId: [] for order in orders}
-        for delivery in self._deliveries.all():
-            if delivery.message.order_id in webhooks:
-                webhooks[delivery.message.order_id].append(_event_json(delivery))
-        return [{**asdict(order), "webhooks": webhooks[order.orderId]} for order in orders]
+    def _orders_json(self, orders: Iterable[OrderView]) -> list[Json]:
+        return [
+            {
+                **_view_json(order),
+                "wireId": order.reference if order.gateway in NAMED_BY_GATEWAY else order.orderId,
+                "webhooks": [_event_json(one) for one in self._deliveries.of_order(order.orderId)],
+            }
+            for order in orders
+        ]
+
+
+def _view_json(view: Any) -> Json:
+    """As dataclasses.asdict, which takes ten times as long."""
+    return {
+        name: [_view_json(one) for one in value] if isinstance(value, list) else value
+        for name, value in vars(view).items()
+    }
+
+
+def _mentions(order: OrderView, text: str) -> bool:
+    if not text:
+        return True
+    words: list[str | None] = [order.orderId, order.reference, order.status]
+    words += [attempt.paymentId for attempt in order.attempts] + [refund.refundId for refund in order.refunds]
+    return any(text in word.lower() for word in words if word)
+
+
+def _after(orders: list[OrderView], order_id: str | None) -> int:
+    if order_id is None:
+        return 0
+    for number, order in enumerate(orders):
+        if order.orderId == order_id:
+            return number + 1
+    raise BadInputError("before", "must be the orderId of an order on the list")
+
+
+def _gateway_json(gateway: Gateway) -> Json:
+    return {
+        "apiBase": gateway.api_base,
+        "credentials": dict(gateway.credentials),
+        "operations": [on for on in OPERATIONS if on in gateway.operations],
+        "methods": sorted(gateway.methods),
+        "disputeOutcomes": list(gateway.dispute_outcomes),
+        "eventTypes": list(gateway.event_types),
+    }
+
+
+def _choice_json(allowed: Collection[Any]) -> Any:
+    if isinstance(allowed, range):
+        return {"from": allowed[0], "to": allowed[-1]}
+    return list(allowed)
 
 
 def _try_json(delivery: Delivery, index: int) -> Json:
@@ -237,6 +366,8 @@ def _event_json(delivery: Delivery) -> Json:
         "fault": delivery.fault,
         "tries": len(delivery.tries),
         "lastStatus": last.status if last else None,
+        "lastError": last.error if last else None,
+        "createdAt": delivery.created_at,
         "nextTryAt": delivery.due_at if delivery.state == "waiting" else None,
     }
 
@@ -281,6 +412,19 @@ def _number(body: Mapping[str, Any], field: str, least: float, most: float) -> f
     if not least <= value <= most:
         raise BadInputError(field, f"must be a number from {least} to {most}")
     return value
+
+
+def _whole(arguments: Mapping[str, str], field: str, least: int, most: int) -> int:
+    text = arguments[field]
+    return _integer({field: int(text) if text.isascii() and text.isdigit() else None}, field, least, most)
+
+
+def _choices(body: Mapping[str, Any], field: str, choices: tuple[str, ...]) -> tuple[str, ...]:
+    """Some of the choices; all of them when none is named."""
+    chosen = body.get(field, list(choices))
+    if not isinstance(chosen, list) or not chosen or any(one not in choices for one in chosen):
+        raise BadInputError(field, f"must be a list of some of {', '.join(choices)}")
+    return tuple(one for one in choices if one in chosen)
 
 
 def _choice(body: Mapping[str, Any], field: str, choices: tuple[str, ...]) -> str:

@@ -1,7 +1,9 @@
 """Sends webhooks the way a gateway does: signed once, in order, again and again until someone says 2xx."""
 
+import heapq
 import http.client
 import threading
+from collections import defaultdict
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,6 +64,10 @@ class Delivery:
     fault: str | None = None
     tries: list[Try] = field(default_factory=list)
 
+    @property
+    def is_open(self) -> bool:
+        return self.state in ("waiting", "sending")
+
     def next_headers(self) -> Mapping[str, str]:
         headers = self._signed_headers()
         if self.message.attempt_header is None:
@@ -76,6 +82,27 @@ class Delivery:
         return self.message.headers
 
 
+class Queue:
+    """What waits to be sent for one gateway, the next one first, also when the queue is long."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, int, Delivery]] = []
+        self._pushed = 0
+
+    def push(self, delivery: Delivery) -> None:
+        """Also after its time has changed: what stands here for the old time is then passed over."""
+        self._pushed += 1
+        heapq.heappush(self._heap, (delivery.due_at, delivery.sequence, self._pushed, delivery))
+
+    def first(self) -> Delivery | None:
+        while self._heap:
+            due_at, sequence, _, delivery = self._heap[0]
+            if delivery.state == "waiting" and (due_at, sequence) == (delivery.due_at, delivery.sequence):
+                return delivery
+            heapq.heappop(self._heap)
+        return None
+
+
 class Deliveries:
     """One sender per gateway, so first tries arrive in order; a waiting retry holds up nobody."""
 
@@ -85,35 +112,43 @@ class Deliveries:
         self._faults = faults
         self._usual_waits = tuple(backoff_seconds * 2**n for n in range(MAX_TRIES - 1))
         self._changed = threading.Condition(world.lock)
-        self._last_number = 0
-        self._deliveries: list[Delivery] = []
-        # those of them that wait or are being sent: a long history must not slow the senders down
-        self._open: list[Delivery] = []
-        self._held: dict[str, Delivery] = {}
         self._senders: dict[str, threading.Thread] = {}
+        self._last_number = 0
+        self._held: dict[str, Delivery] = {}
+        self._deliveries: list[Delivery] = []
+        # found again from the deliveries after a restart
+        self._by_order: defaultdict[str, list[Delivery]] = defaultdict(list)
+        self._queues: defaultdict[str, Queue] = defaultdict(Queue)
+        self._being_sent: dict[str, Delivery] = {}
 
     def send(self, message: Message) -> None:
         """Queue an event; the webhook fault that is due decides what becomes of it."""
         with self._changed:
             held = self._held.pop(message.gateway, None)
             fault = None if held else self._faults.take(message.gateway, "webhook")
-            delivery = self._queue(message, fault.kind if fault else None)
+            delivery = self._new(message, fault.kind if fault else None)
             if fault and fault.kind == "duplicate":
-                self._queue(message, "duplicate")
+                self._queue(self._new(message, "duplicate"))
             elif fault and fault.kind == "drop":
-                self._finish(delivery, "dropped")
+                delivery.state = "dropped"
             elif fault and fault.kind == "delay":
                 delivery.due_at += fault.seconds or 0.0
             elif fault and fault.kind == "reorder":
-                self._hold(delivery)
+                delivery.due_at += REORDER_AT_MOST_SECONDS
+                self._held[message.gateway] = delivery
+            self._queue(delivery)
             if held:
                 self._release(held)
             self._start_sender(message.gateway)
-            self._changed.notify_all()
+            self._note_change()
 
     def all(self) -> list[Delivery]:
         with self._changed:
             return list(self._deliveries)
+
+    def of_order(self, order_id: str) -> list[Delivery]:
+        with self._changed:
+            return list(self._by_order.get(order_id, ()))
 
     def clock_moved(self) -> None:
         with self._changed:
@@ -121,27 +156,32 @@ class Deliveries:
 
     def state(self) -> dict[str, Any]:
         """What a restart must not lose; what was being sent is to be sent again."""
-        kept = ("_deliveries", "_open", "_held", "_last_number")
+        kept = ("_deliveries", "_held", "_last_number")
         return {name: getattr(self, name) for name in kept}
 
     def resume(self) -> None:
         """Go on with what a restart left open."""
         with self._changed:
-            for delivery in self._open:
-                delivery.state = "waiting"
-                self._start_sender(delivery.message.gateway)
+            for delivery in self._deliveries:
+                self._by_order[delivery.message.order_id].append(delivery)
+                if delivery.is_open:
+                    delivery.state = "waiting"
+                    self._queue(delivery)
+                    self._start_sender(delivery.message.gateway)
 
     def reset(self) -> None:
         with self._changed:
             self._deliveries.clear()
-            self._open.clear()
+            self._by_order.clear()
+            self._queues.clear()
             self._held.clear()
+            self._being_sent.clear()
             self._changed.notify_all()
 
-    def wait_until_idle(self, seconds: float) -> bool:
-        """Wait in real time until nothing is being sent or due; False when that did not come to pass."""
+    def wait_until_idle(self, seconds: float, order_id: str | None = None) -> bool:
+        """Wait in real time until nothing (of this order) is being sent or due; False when it still is."""
         with self._changed:
-            return self._changed.wait_for(self._idle, seconds)
+            return self._changed.wait_for(lambda: self._idle(order_id), seconds)
 
     def stop(self) -> None:
         """End the senders; call after the world was told to stop."""
@@ -151,34 +191,39 @@ class Deliveries:
         for sender in senders:
             sender.join(STOP_TIMEOUT_SECONDS)
 
-    def _queue(self, message: Message, fault: str | None) -> Delivery:
+    def _new(self, message: Message, fault: str | None) -> Delivery:
         now = self._world.now()
         delivery = Delivery(message, self._next_number(), now, now, fault=fault)
         self._deliveries.append(delivery)
-        self._open.append(delivery)
+        self._by_order[message.order_id].append(delivery)
         return delivery
 
-    def _finish(self, delivery: Delivery, state: str) -> None:
-        delivery.state = state
-        # After a reset the delivery is nobody's any more.
-        if delivery in self._open:
-            self._open.remove(delivery)
-
-    def _hold(self, delivery: Delivery) -> None:
-        delivery.due_at += REORDER_AT_MOST_SECONDS
-        self._held[delivery.message.gateway] = delivery
+    def _queue(self, delivery: Delivery) -> None:
+        self._queues[delivery.message.gateway].push(delivery)
 
     def _release(self, held: Delivery) -> None:
         held.due_at = self._world.now()
         held.sequence = self._next_number()
+        self._queue(held)
 
     def _next_number(self) -> int:
         self._last_number += 1
         return self._last_number
 
-    def _idle(self) -> bool:
-        now = self._world.now()
-        return not any(d.state == "sending" or (d.state == "waiting" and d.due_at <= now) for d in self._open)
+    def _note_change(self) -> None:
+        self._world.touch()
+        self._changed.notify_all()
+
+    def _idle(self, order_id: str | None) -> bool:
+        if order_id is not None:
+            return not any(self._is_due(delivery) for delivery in self._by_order.get(order_id, ()))
+        return not self._being_sent and not any(
+            self._is_due(first) for queue in self._queues.values() if (first := queue.first())
+        )
+
+    def _is_due(self, delivery: Delivery) -> bool:
+        is_due = delivery.state == "waiting" and delivery.due_at <= self._world.now()
+        return is_due or delivery.state == "sending"
 
     def _start_sender(self, gateway: str) -> None:
         if gateway not in self._senders:
@@ -192,16 +237,19 @@ class Deliveries:
         while (delivery := self._next_due(gateway)) is not None:
             outcome = self._post(delivery)
             with self._changed:
-                self._record(delivery, outcome)
-                self._changed.notify_all()
+                # After a reset the delivery is nobody's any more.
+                if self._being_sent.get(gateway) is delivery:
+                    del self._being_sent[gateway]
+                    self._record(delivery, outcome)
+                self._note_change()
 
     def _next_due(self, gateway: str) -> Delivery | None:
         with self._changed:
             while not self._world.stopping.is_set():
-                waiting = [d for d in self._open if d.state == "waiting" and d.message.gateway == gateway]
-                first = min(waiting, key=lambda d: (d.due_at, d.sequence), default=None)
+                first = self._queues[gateway].first()
                 if first and first.due_at <= self._world.now():
                     first.state = "sending"
+                    self._being_sent[gateway] = first
                     return first
                 self._changed.wait(first.due_at - self._world.now() if first else None)
         return None
@@ -209,15 +257,16 @@ class Deliveries:
     def _record(self, delivery: Delivery, outcome: Try) -> None:
         delivery.tries.append(outcome)
         if outcome.status in delivery.message.successes:
-            self._finish(delivery, "delivered")
+            delivery.state = "delivered"
             return
         waits = delivery.message.retry_seconds or self._usual_waits
         wait = waits[outcome.number - 1] if outcome.number <= len(waits) else GIVE_UP_AFTER_SECONDS
         delivery.due_at = self._world.now() + wait
         if delivery.due_at >= delivery.created_at + GIVE_UP_AFTER_SECONDS:
-            self._finish(delivery, "given_up")
+            delivery.state = "given_up"
         else:
             delivery.state = "waiting"
+            self._queue(delivery)
 
     def _post(self, delivery: Delivery) -> Try:
         message, number, sent_at = delivery.message, len(delivery.tries) + 1, self._world.now()

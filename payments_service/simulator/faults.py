@@ -1,11 +1,12 @@
 """Trouble on demand: lost answers, reset connections, refusals, and webhooks that go wrong."""
 
+import hashlib
 import os
 import socket
 import struct
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, make_response, request
@@ -53,16 +54,65 @@ class Fault:
     remaining: int
 
 
+@dataclass
+class Storm:
+    """Bad luck with a probability, for every call and webhook that it covers, the same for the same seed.
+
+    Whether the n-th call of an operation is hit, and by what, depends on nothing but the seed, the gateway,
+    the operation and n: not on threads, and not on how many calls of another kind came in between.
+    """
+
+    seed: int
+    rate: float
+    kinds: tuple[str, ...]
+    gateways: tuple[str, ...]
+    on: tuple[str, ...]
+    seconds: float | None
+    # "gateway operation" → how many it has seen
+    seen: dict[str, int] = field(default_factory=dict)
+    hits: int = 0
+
+    def strike(self, gateway: str, on: str) -> Fault | None:
+        """The fault for the next call of this operation; to be asked once for each."""
+        kinds = [kind for kind in kinds_on(on) if kind in self.kinds]
+        if gateway not in self.gateways or on not in self.on or not kinds:
+            return None
+        operation = f"{gateway} {on}"
+        self.seen[operation] = self.seen.get(operation, 0) + 1
+        luck, choice = _dice(f"{self.seed} {operation} {self.seen[operation]}")
+        if luck >= self.rate:
+            return None
+        self.hits += 1
+        kind = kinds[int(choice * len(kinds))]
+        usual = kinds_on(on)[kind]
+        seconds = usual if usual is None or self.seconds is None else self.seconds
+        return Fault(gateway, on, kind, 1, seconds, 0)
+
+
+def kinds_on(on: str) -> dict[str, float | None]:
+    return WEBHOOK_KINDS if on == "webhook" else API_KINDS
+
+
+def _dice(what: str) -> tuple[float, float]:
+    """Two numbers from 0 to below 1 that nobody can guess and everybody can find again."""
+    digest = hashlib.sha256(what.encode()).digest()
+    first, second = (int.from_bytes(digest[at : at + 6], "big") / 2**48 for at in (0, 6))
+    return first, second
+
+
 class Faults:
-    """The faults that are set, oldest first; each fires `count` times."""
+    """The faults that are set, oldest first, each fires `count` times; then the storms."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._faults: list[Fault] = []
+        self._storms: list[Storm] = []
+        # gateway → operation → kind → how often
+        self._counts: dict[str, dict[str, dict[str, int]]] = {}
 
     def add(self, gateway: Gateway, on: str, kind: str, count: int, seconds: float | None) -> Fault:
         """Raises BadInputError when the gateway has no such operation, or the operation no such kind."""
-        kinds = WEBHOOK_KINDS if on == "webhook" else API_KINDS
+        kinds = kinds_on(on)
         if on != "webhook" and on not in gateway.operations:
             known = ", ".join([*sorted(gateway.operations), "webhook"])
             raise BadInputError("on", f"{gateway.name} knows these operations: {known}")
@@ -73,21 +123,56 @@ class Faults:
             self._faults.append(fault)
         return fault
 
+    def add_storm(self, storm: Storm) -> None:
+        with self._world.lock:
+            self._storms.append(storm)
+
     def all(self) -> list[Fault]:
         with self._world.lock:
             return list(self._faults)
 
+    def storms(self) -> list[Storm]:
+        with self._world.lock:
+            return list(self._storms)
+
+    def counts(self) -> dict[str, dict[str, dict[str, int]]]:
+        """How often what happened since the last reset."""
+        with self._world.lock:
+            return {
+                gateway: {on: dict(kinds) for on, kinds in operations.items()}
+                for gateway, operations in self._counts.items()
+            }
+
     def clear(self) -> None:
+        """No more faults; what happened stays counted."""
         with self._world.lock:
             self._faults.clear()
+            self._storms.clear()
+
+    def reset(self) -> None:
+        with self._world.lock:
+            self.clear()
+            self._counts.clear()
 
     def take(self, gateway: str, on: str | None) -> Fault | None:
         """The next fault for this operation, now used once more."""
+        if on is None:
+            return None
         with self._world.lock:
-            for fault in self._faults:
-                if (fault.gateway, fault.on) == (gateway, on) and fault.remaining > 0:
-                    fault.remaining -= 1
-                    return fault
+            fault = self._set_for(gateway, on)
+            # Every storm is asked about every call, so that none loses count.
+            struck = [storm.strike(gateway, on) for storm in self._storms]
+            fault = fault or next(filter(None, struck), None)
+            if fault:
+                kinds = self._counts.setdefault(gateway, {}).setdefault(on, {})
+                kinds[fault.kind] = kinds.get(fault.kind, 0) + 1
+            return fault
+
+    def _set_for(self, gateway: str, on: str) -> Fault | None:
+        for fault in self._faults:
+            if (fault.gateway, fault.on) == (gateway, on) and fault.remaining > 0:
+                fault.remaining -= 1
+                return fault
         return None
 
 
@@ -144,6 +229,7 @@ class FaultyViews:
                 self._world.sleep(wait_seconds)
                 with self._world.lock:
                     self._world.ring()
+                    self._world.touch()
                     return make_response(route.view(**ids))
         except WireError as refusal:
             return refusal.response()

@@ -1,12 +1,15 @@
 """What every pretend gateway shares: one lock, one clock with alarms, one source of random ids."""
 
 import heapq
+import logging
 import random
 import string
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 ALPHANUMERIC = string.ascii_letters + string.digits
 DIGITS = string.digits
@@ -18,7 +21,10 @@ class World:
     def __init__(self, seed: int | None = None) -> None:
         self.lock = threading.RLock()
         self.stopping = threading.Event()
+        # counts up with everything that may have changed something
+        self.changes = 0
         self._initial_seed = seed
+        self._restarts = 0
         self.reset(seed)
 
     def reset(self, seed: int | None) -> None:
@@ -29,6 +35,11 @@ class World:
             self._alarms_set = 0
             self._moment: float | None = None
 
+    def touch(self) -> None:
+        """Note that something may have changed."""
+        with self.lock:
+            self.changes += 1
+
     # The clock
 
     def now(self) -> float:
@@ -36,7 +47,13 @@ class World:
 
         While an alarm rings it is the moment that the alarm was set for, however late somebody looked.
         """
-        return time.time() + self._clock_offset_seconds if self._moment is None else self._moment
+        # Only who holds the lock is inside an alarm; everybody else waits until it has rung.
+        with self.lock:
+            return time.time() + self._clock_offset_seconds if self._moment is None else self._moment
+
+    def ahead_seconds(self) -> float:
+        """How far the control plane has advanced the clock."""
+        return self._clock_offset_seconds
 
     def advance(self, seconds: float) -> None:
         with self.lock:
@@ -57,8 +74,12 @@ class World:
         with self.lock:
             while self._alarms and self._moment is None and self._alarms[0][0] <= self.now():
                 self._moment, _, call = heapq.heappop(self._alarms)
+                self.changes += 1
                 try:
                     call()
+                except Exception:
+                    # Neither the clock nor the request that happens to come by has deserved it.
+                    log.exception("An alarm of the simulator failed: %r", call)
                 finally:
                     self._moment = None
 
@@ -75,5 +96,11 @@ class World:
     # A restart
 
     def state(self) -> dict[str, Any]:
-        kept = ("_clock_offset_seconds", "_random", "_alarms", "_alarms_set")
+        kept = ("_clock_offset_seconds", "_random", "_restarts", "_alarms", "_alarms_set")
         return {name: getattr(self, name) for name in kept}
+
+    def resume(self) -> None:
+        """Go on with other ids than before: those told after the last save are not known any more."""
+        with self.lock:
+            self._restarts += 1
+            self._random.seed(f"{self._random.random()} {self._restarts}")

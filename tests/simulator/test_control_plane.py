@@ -302,8 +302,8 @@ def test_reset_forgets_everything_and_a_seed_repeats_the_ids(control, client, ne
         control.move(ids[-1], "success")
     assert ids[0] == ids[1]
     control.call("POST", "/reset")
-    assert control.call("GET", "/orders") == {"orders": []}
-    assert control.call("GET", "/faults") == {"faults": []}
+    assert control.call("GET", "/orders") == {"orders": [], "total": 0, "next": None}
+    assert control.call("GET", "/faults") == {"faults": [], "storms": [], "counts": {}}
     assert control.call("GET", "/deliveries") == {"deliveries": [], "events": []}
     assert control.call("GET", "/settings")["razorpay"]["unique_receipts"] is False
     assert client.order.all()["count"] == 0
