@@ -1,44 +1,34 @@
-"""The one HTTP client: pool, timeouts, one TLS context, errors told apart by "did money move?".
+"""The one HTTP client: what is sent how often, and errors told apart by "did money move?".
 
 Every gateway speaks through a `GatewaySession`; it is a `requests.Session`, so that an official SDK
 can stand on it too. Reads (GET) are repeated within the deadline; anything else is sent once, ever.
-How much is asked at all is decided in `bounds.py`.
+How much is asked at all is decided in `bounds.py`; how long a call may last, in `transport.py`.
 """
 
-import http.client
-import io
 import json
 import logging
 import random
-import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-import certifi
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
-from urllib3.util import Timeout
 
 from payments_service.errors import GatewayError, OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
 from payments_service.gateways.base import Deadline, Urgency
 from payments_service.gateways.bounds import RESET_SECONDS, ReadBudget, WriteCircuit
+from payments_service.gateways.transport import Adapter, timeout_within
 
 log = logging.getLogger(__name__)
 
 READ_TRIES = 3
-MAX_ANSWER_BYTES = 8 * 1024 * 1024
-CHUNK_BYTES = 64 * 1024
 MAX_DESCRIPTION = 200
 
 
@@ -80,8 +70,8 @@ class GatewaySession(requests.Session):
         # Sessions are shared by threads; a cookie jar is the part that is not safe, and no API needs it.
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.trust_env = False
-        self.mount("https://", _Adapter())
-        self.mount("http://", _Adapter())
+        self.mount("https://", Adapter())
+        self.mount("http://", Adapter())
 
     def request(  # type: ignore[override]
         self, method: str, url: str, *, timeout: Deadline, harmless: bool = False, **options: Any
@@ -128,7 +118,7 @@ class GatewaySession(requests.Session):
         outcome = "ok"
         status: int | None = None
         try:
-            response = super().request(method, url, timeout=_timeout(deadline), **options)  # type: ignore[arg-type]
+            response = super().request(method, url, timeout=timeout_within(deadline), **options)  # type: ignore[arg-type]
             status = response.status_code
             self._raise_unless_answer(is_read, response)
         except (requests.RequestException, HTTPError) as error:
@@ -202,89 +192,6 @@ def reading_answer(gateway: str, *, of_write: bool) -> Iterator[None]:
         if of_write:
             raise OutcomeUnknown(message) from error
         raise Unavailable(message) from error
-
-
-class _UntilDeadline(io.RawIOBase):
-    """What a socket receives within one timeout for all of it; left alone, each byte has its own."""
-
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
-        self._raw, self._sock = raw, sock
-        self._ends = time.monotonic() + (sock.gettimeout() or 0.0)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> Any:
-        left = self._ends - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the answer took too long")
-        self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _Answer(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
-        super().__init__(sock, *args, **options)
-        self.fp = io.BufferedReader(_UntilDeadline(self.fp.detach(), sock))
-
-
-class _Connection(HTTPConnection):
-    response_class = _Answer
-
-
-class _TlsConnection(HTTPSConnection):
-    response_class = _Answer
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-class _Adapter(HTTPAdapter):
-    """Pooled connections that share one TLS context and end within the deadline even on a trickle."""
-
-    def __init__(self) -> None:
-        super().__init__(pool_connections=4, pool_maxsize=32, max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options, ssl_context=_tls_context())
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        # The context holds the roots. Left alone, requests would read its CA file again and again.
-        conn.cert_reqs = "CERT_REQUIRED"
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        options.update(stream=True, verify=True)
-        response = super().send(request, *args, **options)
-        body = bytearray()
-        for chunk in response.iter_content(CHUNK_BYTES):
-            body += chunk
-            if len(body) > MAX_ANSWER_BYTES:
-                response.close()
-                raise requests.exceptions.ContentDecodingError("the answer is too large")
-        response._content = bytes(body)
-        return response
-
-
-@cache
-def _tls_context() -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=certifi.where())
-
-
-def _timeout(deadline: Deadline) -> Timeout:
-    """Connecting and reading each within its own limit, and both together within the deadline."""
-    connect_seconds, read_seconds = deadline.timeouts()
-    together = max(connect_seconds, read_seconds, deadline.remaining())
-    return Timeout(total=together, connect=connect_seconds, read=read_seconds)
 
 
 def _classify(is_read: bool, error: Exception) -> GatewayError:

@@ -12,11 +12,12 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from payments_service.errors import GatewayError, OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
-from payments_service.gateways import http
+from payments_service.gateways import http, transport
 from payments_service.gateways.base import Deadline
 from payments_service.gateways.http import ErrorFacts, GatewaySession, decimal_json, reading_answer
 from tests.gateways.wire import HTML, Answer, Reply, Request, Trouble, closed_port, full_port, wire
@@ -50,6 +51,16 @@ def seconds_of(call: Callable[[], object], error: type[GatewayError]) -> float:
     return time.monotonic() - started
 
 
+def addresses_of(monkeypatch: pytest.MonkeyPatch, port: int | None, *addresses: str) -> None:
+    """What the name of the host stands for; an address itself stands for itself."""
+
+    def look_up(host: str, *_args: object, **_options: object) -> list[Any]:
+        found = addresses if host == "localhost" else (host,)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+
 # ── time ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -64,13 +75,39 @@ def test_a_deadline_bounds_the_whole_call(session: GatewaySession, method: str, 
 
 
 def test_connecting_and_reading_share_one_deadline() -> None:
-    timeout = http._timeout(Deadline(0.5)).clone()
+    timeout = transport.timeout_within(Deadline(0.5)).clone()
     timeout.start_connect()
     time.sleep(0.2)
     assert timeout.read_timeout is not None
     assert timeout.read_timeout < 0.31  # what connecting has left of it
-    patient = http._timeout(Deadline(100))
+    patient = transport.timeout_within(Deadline(100))
     assert (patient.connect_timeout, patient._read) == (Deadline.CONNECT_SECONDS, Deadline.READ_SECONDS)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_many_addresses_of_a_host_share_one_deadline(
+    session: GatewaySession, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """A gateway that vanished behind four addresses costs as long as one behind a single one."""
+    with full_port() as url:
+        addresses_of(monkeypatch, urlsplit(url).port, *("127.0.0.1",) * 5)
+        seconds = seconds_of(
+            lambda: session.request(method, url.replace("127.0.0.1", "localhost"), timeout=Deadline(0.4)),
+            Unavailable,
+        )
+    assert seconds < 0.4 + 0.5
+
+
+def test_an_address_that_refuses_is_followed_by_the_next(
+    session: GatewaySession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with wire(OK) as line:
+        addresses_of(monkeypatch, line.port, "127.0.0.9", "127.0.0.8", "127.0.0.1")
+        assert session.post(line.url, timeout=Deadline(5)).ok
+        addresses_of(monkeypatch, line.port, "127.0.0.9", "127.0.0.8")
+        with GatewaySession("testpay", read_error, reads_per_second=1000) as another:
+            seconds_of(lambda: another.post(line.url, timeout=Deadline(5)), Unavailable)
+        assert line.requests[0].headers["host"] == f"localhost:{line.port}"
 
 
 def test_a_call_whose_time_is_up_is_not_sent(session: GatewaySession) -> None:
@@ -262,7 +299,7 @@ def test_the_environment_changes_neither_credentials_nor_the_way(
 def test_an_answer_without_end_is_not_swallowed_whole(
     session: GatewaySession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 300_000)
+    monkeypatch.setattr(transport, "MAX_ANSWER_BYTES", 300_000)
     with wire(Trouble.TOO_LARGE) as line:
         assert seconds_of(lambda: session.post(line.url, timeout=Deadline(20)), OutcomeUnknown) < 5
     with wire(Reply(b" " * 300_000 + b"{}")) as line, pytest.raises(OutcomeUnknown):
@@ -279,7 +316,7 @@ def test_a_certificate_must_be_signed_by_somebody_known(
             with pytest.raises(Unavailable):
                 session.post(line.url, timeout=Deadline(5), **weakened)
         assert line.requests == []
-        monkeypatch.setattr(http, "_tls_context", lambda: ssl.create_default_context(cafile=certificate))
+        monkeypatch.setattr(transport, "_tls_context", lambda: ssl.create_default_context(cafile=certificate))
         with GatewaySession("testpay", read_error, reads_per_second=1000) as trusting:
             assert trusting.post(line.url, timeout=Deadline(5)).ok
             with pytest.raises(Unavailable):
@@ -298,7 +335,7 @@ def test_root_certificates_are_loaded_once_and_not_for_each_line(
 
     context = Counting(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(certificate)
-    monkeypatch.setattr(http, "_tls_context", lambda: context)
+    monkeypatch.setattr(transport, "_tls_context", lambda: context)
     with (
         wire(OK.raw, tls=self_signed) as line,
         GatewaySession("testpay", read_error, reads_per_second=1000) as session,

@@ -19,7 +19,7 @@ from payments_service.errors import (
     Unavailable,
     UnknownAtGateway,
 )
-from payments_service.gateways import http
+from payments_service.gateways import transport
 from payments_service.gateways.base import (
     Deadline,
     OrderRef,
@@ -120,7 +120,7 @@ def test_the_certificates_of_the_sdk_decide_nothing(
             with pytest.raises(Unavailable):
                 contract.call("create_order", gateway)
         assert line.requests == []
-        monkeypatch.setattr(http, "_tls_context", lambda: ssl.create_default_context(cafile=certificate))
+        monkeypatch.setattr(transport, "_tls_context", lambda: ssl.create_default_context(cafile=certificate))
         contract.call("create_order", RazorpayGateway(contract.config(line.url)))
 
 
