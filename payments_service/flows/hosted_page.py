@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from sqlalchemy import func, select
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
@@ -16,7 +17,7 @@ from payments_service.gateways.base import Gateway
 from payments_service.ledger import payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import Payment
+from payments_service.ledger.tables import Payment, PaymentEvent
 from payments_service.states import PaymentStatus
 
 
@@ -52,6 +53,8 @@ class HostedPage:
     payer_name: str | None = field(repr=False)
     """Only while the payment is payable; e-mail and phone never, for whoever learns an order id may look."""
     time_left: timedelta
+    paid_at: datetime | None
+    """When we learned that it is paid; None while it is not."""
 
 
 def hosted_page(db: Database, payment_id: UUID) -> HostedPage:
@@ -60,12 +63,14 @@ def hosted_page(db: Database, payment_id: UUID) -> HostedPage:
     with db.read() as session:
         payment = _find(session, payment_id)
         known = view(session, payment)
+        paid_at = _paid_at(session, payment)
     stage = _stage(known, now)
     return HostedPage(
         payment=known,
         stage=stage,
         payer_name=payment.customer_name if stage is Stage.PAYABLE else None,
         time_left=max(timedelta(0), known.expires_at - now),
+        paid_at=paid_at,
     )
 
 
@@ -81,6 +86,17 @@ def _find(session: Session, payment_id: UUID) -> Payment:
         return payments.by_id(session, payment_id)
     except NoResultFound as error:
         raise NotFound("Payment not found") from error
+
+
+def _paid_at(session: Session, payment: Payment) -> datetime | None:
+    if payment.status != PaymentStatus.COMPLETED:
+        return None
+    moves = select(func.max(PaymentEvent.created_at)).where(
+        PaymentEvent.payment_id == payment.id,
+        PaymentEvent.kind == "status",
+        PaymentEvent.to_status == PaymentStatus.COMPLETED,
+    )
+    return session.execute(moves).scalar_one()
 
 
 def _stage(payment: PaymentView, now: datetime) -> Stage:

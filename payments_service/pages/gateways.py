@@ -35,7 +35,7 @@ class GatewayRow:
 
     `scripts` are the gateway's own, by mode, where it has any; `stand_in_script` is the path below an API
     address that is not the gateway's. `order_fields` are the members of create-order's answer that `opener`
-    needs.
+    needs; `link_field` names the one that is the address of the gateway's own page, where it has one.
     """
 
     label: str
@@ -45,6 +45,7 @@ class GatewayRow:
     sources: Sources
     opener: str
     order_fields: tuple[str, ...]
+    link_field: str = ""
 
 
 CASHFREE_SCRIPT = "https://sdk.cashfree.com/js/v3/cashfree.js"
@@ -84,6 +85,7 @@ ROWS: Mapping[str, GatewayRow] = {
         ),
         opener="phonepe.js",
         order_fields=("redirectUrl",),
+        link_field="redirectUrl",
     ),
     "phonepe_v1": GatewayRow(
         label="PhonePe",
@@ -93,6 +95,7 @@ ROWS: Mapping[str, GatewayRow] = {
         sources=Sources(),
         opener="phonepe.js",
         order_fields=("redirectUrl",),
+        link_field="redirectUrl",
     ),
     "cashfree": GatewayRow(
         label="Cashfree",
@@ -122,6 +125,17 @@ class CheckoutPage:
     opener: str
     sources: Sources
     order: Mapping[str, Any] = field(repr=False)
+    link: str = field(default="", repr=False)
+    """The gateway's own page, which opens without any script."""
+
+    @property
+    def script_origin(self) -> str:
+        return _origin(self.script) if self.script else ""
+
+
+def label_of(provider: str) -> str:
+    """The gateway's name as a payer knows it."""
+    return ROWS[provider].label if provider in ROWS else provider.capitalize()
 
 
 def checkout_page(gateway: Gateway, mode: str, checkout: Mapping[str, Any]) -> CheckoutPage | None:
@@ -134,7 +148,8 @@ def checkout_page(gateway: Gateway, mode: str, checkout: Mapping[str, Any]) -> C
     if row.scripts and not _is_official(row, api_url):
         script, sources = api_url.rstrip("/") + row.stand_in_script, Sources.all_from(_origin(api_url))
     order = {name: checkout[name] for name in row.order_fields}
-    return CheckoutPage(row.label, script, row.opener, sources, order)
+    link = order.get(row.link_field, "")
+    return CheckoutPage(row.label, script, row.opener, sources, order, link)
 
 
 def _is_official(row: GatewayRow, api_url: str) -> bool:

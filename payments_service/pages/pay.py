@@ -14,11 +14,15 @@ from payments_service.errors import PaymentsError
 from payments_service.flows.hosted_page import HostedPage, Stage, come_back, hosted_page
 from payments_service.flows.views import PaymentView
 from payments_service.pages import assets
-from payments_service.pages.gateways import CheckoutPage, checkout_page
+from payments_service.pages.gateways import CheckoutPage, checkout_page, label_of
+from payments_service.pages.language import reader_language
 from payments_service.pages.security import add_headers, content_security_policy
-from payments_service.pages.words import NOT_HERE, STAGES, TROUBLE, UNKNOWN, WAITING, Words
+from payments_service.pages.words import WHILE_PAYING, Speech
 
 log = logging.getLogger(__name__)
+
+WAITING = frozenset({Stage.PREPARING, Stage.CONFIRMING})
+"""The page asks for news; every other stage stays as it is until somebody opens it again."""
 
 blueprint = Blueprint("pay", __name__, url_prefix="/pay", template_folder="templates")
 blueprint.after_request(add_headers)
@@ -29,12 +33,12 @@ blueprint.after_request(add_headers)
 def page(payment_id: UUID) -> ResponseReturnValue:
     found = hosted_page(services().db, payment_id)
     if found.stage is not Stage.PAYABLE:
-        return _render(found, STAGES[found.stage], None)
+        return _render(found, found.stage, None)
     checkout = _checkout(found.payment)
     if checkout is None:
         log.error("Payable, but no gateway to open it", extra={"data": {"id": payment_id}})
-        return _render(found, NOT_HERE, None), 503
-    return _render(found, STAGES[found.stage], checkout)
+        return _render(found, "not_here", None), 503
+    return _render(found, found.stage, checkout)
 
 
 @blueprint.route("/<uuid:payment_id>/return", methods=["GET", "POST"])
@@ -55,25 +59,25 @@ def static(name: str) -> ResponseReturnValue:
 @blueprint.get("/<path:_>")
 @guards.anybody
 def mistyped(_: str) -> ResponseReturnValue:
-    return _message(UNKNOWN, 404)
+    return _message("unknown", 404)
 
 
 @blueprint.errorhandler(PaymentsError)
 def refused(error: PaymentsError) -> ResponseReturnValue:
     log.info("Refused", extra={"data": {"status": error.http_status, "code": error.code}})
-    return _message(UNKNOWN if error.http_status == 404 else TROUBLE, error.http_status)
+    return _message("unknown" if error.http_status == 404 else "trouble", error.http_status)
 
 
 @blueprint.errorhandler(HTTPException)
 def not_served(error: HTTPException) -> ResponseReturnValue:
     status = error.code or 500
-    return _message(UNKNOWN if status == 404 else TROUBLE, status)
+    return _message("unknown" if status == 404 else "trouble", status)
 
 
 @blueprint.errorhandler(Exception)
 def unforeseen(error: Exception) -> ResponseReturnValue:
     log.error("Unforeseen error", exc_info=error)
-    return _message(TROUBLE, 500)
+    return _message("trouble", 500)
 
 
 def _checkout(payment: PaymentView) -> CheckoutPage | None:
@@ -81,16 +85,22 @@ def _checkout(payment: PaymentView) -> CheckoutPage | None:
     return checkout_page(gateway, payment.mode, payment.checkout or {}) if gateway else None
 
 
-def _render(found: HostedPage, words: Words, checkout: CheckoutPage | None) -> Response:
-    return_url = url_for("pay.come_back_", payment_id=found.payment.id)
+def _render(found: HostedPage, words: str, checkout: CheckoutPage | None) -> Response:
+    """The page; `words` names what it says."""
+    payment = found.payment
+    say = Speech(reader_language(), _names(payment))
+    return_url = url_for("pay.come_back_", payment_id=payment.id)
     html = render_template(
         "pages/pay.html",
+        say=say,
         merchant=services().settings.merchant_name,
-        payment=found.payment,
+        payment=payment,
         stage=found.stage,
         words=words,
         checkout=checkout,
-        facts=_facts(found, checkout, return_url) if checkout or found.stage in WAITING else None,
+        is_waiting=found.stage in WAITING,
+        receipt=_receipt(found, say),
+        facts=_facts(found, checkout, say, return_url) if checkout or found.stage in WAITING else None,
         return_url=return_url,
     )
     response = make_response(html)
@@ -99,19 +109,41 @@ def _render(found: HostedPage, words: Words, checkout: CheckoutPage | None) -> R
     return response
 
 
-def _facts(found: HostedPage, checkout: CheckoutPage | None, return_url: str) -> dict[str, Any]:
+def _names(payment: PaymentView) -> dict[str, str]:
+    merchant = services().settings.merchant_name
+    return {"merchant": merchant, "gateway": label_of(payment.provider), "amount": str(payment.amount)}
+
+
+def _receipt(found: HostedPage, say: Speech) -> list[tuple[str, str]]:
+    """What a payer may need to tell the shop or the bank: label and value, nothing personal."""
+    payment = found.payment
+    lines = [
+        ("paid_at", say.moment(found.paid_at) if found.paid_at else None),
+        ("method", say.method(payment.method) if payment.method and found.stage is Stage.COMPLETED else None),
+        ("gateway", say.names["gateway"] if payment.order_id else None),
+        ("refunded", str(payment.amount_refunded) if payment.amount_refunded.minor else None),
+        ("payment", payment.payment_id),
+        ("order", payment.order_id),
+    ]
+    return [(say(f"receipt.{name}"), value) for name, value in lines if value]
+
+
+def _facts(found: HostedPage, checkout: CheckoutPage | None, say: Speech, return_url: str) -> dict[str, Any]:
     """What the page's script has to know."""
     payment = found.payment
     facts: dict[str, Any] = {
         "status": payment.status.value,
         "statusUrl": f"/api/payment/status/{payment.gateway}/{payment.id}",
         "returnUrl": return_url,
+        "words": {
+            **say.pairs(*(WHILE_PAYING if checkout else ("leaving", "long"))),
+            **{name: say(name) for name in ("again", "no_news", "offline")},
+        },
     }
     if checkout is None:
         return facts
     return {
         **facts,
-        "label": checkout.label,
         "script": checkout.script,
         "order": {
             **checkout.order,
@@ -119,7 +151,7 @@ def _facts(found: HostedPage, checkout: CheckoutPage | None, return_url: str) ->
             "orderId": payment.order_id,
             "amount": payment.amount.minor,
             "currency": payment.amount.currency,
-            "merchant": services().settings.merchant_name,
+            "merchant": say.names["merchant"],
             "description": payment.description or "",
             "name": found.payer_name,
             "secondsLeft": int(found.time_left.total_seconds()),
@@ -142,5 +174,6 @@ def _name(pair: str) -> str:
     return unquote_plus(pair.partition("=")[0])
 
 
-def _message(words: Words, status: int) -> ResponseReturnValue:
-    return render_template("pages/message.html", words=words), status
+def _message(words: str, status: int) -> ResponseReturnValue:
+    say = Speech(reader_language(), {})
+    return render_template("pages/message.html", say=say, words=words), status

@@ -1,16 +1,26 @@
-"""In development only: a shop to try payments from, and where it lands. Both use the public API alone."""
+"""In development only: a shop to try payments from, where it lands, and what can be seen of a payment.
+
+Shop and status page use the public API alone; the panel beside them also reads the trail of one payment.
+"""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
 from payments_service.api import guards, services
+from payments_service.flows.trail import Step, trail
 from payments_service.money import Money, json_number
+from payments_service.pages.gateways import label_of
+from payments_service.pages.language import reader_language
 from payments_service.pages.security import add_headers
+from payments_service.pages.words import Speech
 
 blueprint = Blueprint("shop", __name__, template_folder="templates")
 blueprint.after_request(add_headers)
+
+ENDINGS = ("looking", "completed", "failed", "expired", "authorized", "pending", "unknown")
 
 
 @dataclass(frozen=True)
@@ -18,6 +28,7 @@ class Product:
     name: str
     about: str
     price: Money
+    picture: str
 
     @property
     def amount(self) -> int | float:
@@ -25,10 +36,15 @@ class Product:
 
 
 PRODUCTS = (
-    Product("Masala chai", "One cup, with a biscuit", Money(10_50)),
-    Product("Course in photography", "Six evenings, small group", Money(499_00)),
-    Product("Laptop", "14 inches, 16 GB", Money(1_24_999_00)),
+    Product("Masala chai", "One cup, with a biscuit", Money(10_50), "cup"),
+    Product("Course in photography", "Six evenings, small group", Money(499_00), "camera"),
+    Product("Laptop", "14 inches, 16 GB", Money(1_24_999_00), "laptop"),
 )
+METHODS = {
+    "razorpay": "opens in front of the page",
+    "phonepe": "takes the page’s place",
+    "cashfree": "takes the page’s place",
+}
 
 
 @blueprint.get("/")
@@ -37,9 +53,10 @@ def shop() -> ResponseReturnValue:
     house = services()
     return render_template(
         "pages/shop.html",
+        say=Speech("en", {}),
         merchant=house.settings.merchant_name,
         products=PRODUCTS,
-        gateways=house.gateway_names(),
+        gateways=[(name, label_of(name), METHODS.get(name, "")) for name in house.gateway_names()],
         return_url=f"{house.settings.backend_url}/payment-status",
     )
 
@@ -47,4 +64,28 @@ def shop() -> ResponseReturnValue:
 @blueprint.get("/payment-status")
 @guards.development_only
 def payment_status() -> ResponseReturnValue:
-    return render_template("pages/status.html", merchant=services().settings.merchant_name)
+    merchant = services().settings.merchant_name
+    say = Speech(reader_language(), {"merchant": merchant})
+    receipt = {name: say(f"receipt.{name}") for name in ("method", "order", "payment", "refunded")}
+    words = {"endings": say.pairs(*ENDINGS, prefix="shop."), "receipt": receipt, "check": say("check")}
+    return render_template("pages/status.html", say=say, merchant=merchant, facts=words)
+
+
+@blueprint.get("/demo/trail/<uuid:payment_id>")
+@guards.development_only
+def what_happened(payment_id: UUID) -> ResponseReturnValue:
+    """Every step of a payment so far, for the panel."""
+    return {"steps": [_told(step) for step in trail(services().db, payment_id)]}
+
+
+def _told(step: Step) -> dict[str, object]:
+    return {
+        "id": str(step.id),
+        "at": step.at.isoformat(),
+        "kind": step.kind,
+        "source": step.source,
+        "what": step.what,
+        "before": step.before,
+        "after": step.after,
+        "evidence": step.evidence,
+    }

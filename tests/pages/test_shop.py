@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
@@ -15,7 +16,13 @@ from payments_service.pages import assets, shop
 from payments_service.settings import Settings
 from tests.support.environment import environment, only
 
-PATHS = ("/", "/payment-status", "/payment-status?gateway=razorpay&orderId=order_1")
+PATHS = (
+    "/",
+    "/payment-status",
+    "/payment-status?gateway=razorpay&orderId=order_1",
+    f"/demo/trail/{UUID(int=0)}",
+)
+CUSTOMER = {"name": "Dilip O'Brien", "email": "dilip@example.com", "phone": "9876543210"}
 
 
 @pytest.fixture
@@ -37,7 +44,7 @@ def production(database_url: str) -> Iterator[Flask]:
     app.extensions["payments_service"].db.engine.dispose()
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", PATHS[:3])
 def test_development_has_a_shop(client: FlaskClient, path: str) -> None:
     answer = client.get(path)
     assert (answer.status_code, answer.mimetype) == (200, "text/html")
@@ -62,12 +69,29 @@ def test_three_products_are_for_sale_and_come_back_to_the_status_page(client: Fl
     assert 'name="gateway" value="razorpay" checked' in html
 
 
-def test_the_shop_is_made_of_nothing_but_the_public_api() -> None:
+def test_the_shop_buys_and_asks_through_the_public_api_alone() -> None:
     scripts = [(assets.STATIC / name).read_text() for name in ("shop.js", "status.js")]
-    called = set(re.findall(r'fetch\("([^"]+)"', "".join(scripts)))
+    called = set(re.findall(r'\.call\("\w+", "([^"]+)"', "".join(scripts)))
     assert called == {"/api/payment/create-order", "/api/payment/status/"}
+    assert not re.search(r"fetch\(|XMLHttpRequest|sendBeacon", "".join(scripts))
     imports = re.findall(r"from payments_service\.(\w+)", Path(shop.__file__).read_text())
-    assert set(imports) == {"api", "money", "pages"}
+    assert set(imports) == {"api", "flows", "money", "pages"}
+
+
+def test_the_trail_tells_every_step_and_nothing_about_the_payer(client: FlaskClient) -> None:
+    answer = client.post(
+        "/api/payment/create-order",
+        json={"amount": 499, "gateway": "razorpay", "customer": CUSTOMER, "description": "A course"},
+    )
+    told = client.get(f"/demo/trail/{_told(answer)['id']}")
+    steps = _told(told)["steps"]
+    assert steps[0]["kind"] == "status"
+    assert (steps[0]["before"], steps[0]["after"]) == (None, "initiated")
+    assert not [word for word in CUSTOMER.values() if word in told.text]
+
+
+def test_the_trail_of_nobodys_payment_is_empty(client: FlaskClient) -> None:
+    assert _told(client.get(f"/demo/trail/{uuid4()}")) == {"steps": []}
 
 
 def test_what_the_address_of_the_status_page_says_is_not_printed_by_us(client: FlaskClient) -> None:

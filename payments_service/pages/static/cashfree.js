@@ -3,6 +3,8 @@
   "use strict";
 
   window.gatewayCheckout = {
+    takesThePlace: true,
+
     isLoaded: function () {
       return typeof window.Cashfree === "function";
     },

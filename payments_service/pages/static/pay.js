@@ -4,29 +4,43 @@
   "use strict";
 
   var SLOW_MILLISECONDS = 8000;
+  var ANSWER_MILLISECONDS = 15000;
   var FIRST_PAUSE = 3000;
   var LONGEST_PAUSE = 20000;
   var MOST_QUESTIONS = 60;
 
   var facts = JSON.parse(document.getElementById("facts").textContent);
+  var stage = document.getElementById("stage");
   var button = document.getElementById("pay");
+  var check = document.getElementById("check");
+  var note = document.getElementById("note");
   var started = Date.now();
+  var isBusy = false;
   var isOpen = false;
   var isLeaving = false;
+  var isAsking = false;
   var pause = FIRST_PAUSE;
   var questions = 0;
   var timer = null;
 
-  function say(heading, sentence) {
-    document.getElementById("heading").textContent = heading;
-    document.getElementById("sentence").textContent = sentence;
+  function say(name, reason) {
+    var words = facts.words[name];
+    stage.dataset.mood = name;
+    document.getElementById("heading").textContent = words[0];
+    document.getElementById("sentence").textContent = words[1].replace("{reason}", reason || "").trim();
+  }
+
+  function setBusy(busy) {
+    isBusy = busy;
+    button.disabled = busy; // a link has none
+    button.setAttribute("aria-disabled", busy);
   }
 
   function leave() {
     isLeaving = true;
-    say("Thank you", "We are checking your payment and taking you back.");
+    say("leaving");
     if (button) {
-      button.disabled = true;
+      setBusy(true);
     }
     window.location.assign(facts.returnUrl);
   }
@@ -35,12 +49,13 @@
 
   function watch() {
     clearTimeout(timer);
+    timer = null;
     if (isLeaving) {
       return;
     }
     if (questions >= MOST_QUESTIONS) {
       if (!facts.order) {
-        say("This takes longer than usual", "You may close this page; the shop will hear of your payment. Please do not pay again.");
+        say("long");
       }
       return;
     }
@@ -50,22 +65,36 @@
 
   function ask() {
     clearTimeout(timer);
-    if (document.hidden) {
-      return; // asked again when somebody looks
+    if (document.hidden || isAsking || isLeaving) {
+      return Promise.resolve(); // asked again when somebody looks
     }
+    isAsking = true;
     questions += 1;
-    fetch(facts.statusUrl, { headers: { Accept: "application/json" } })
+    return answerWithin(ANSWER_MILLISECONDS)
+      .then(hear, function () {
+        remark(navigator.onLine ? "" : facts.words.offline); // the next question may get through
+      })
+      .then(function () {
+        isAsking = false;
+        watch();
+      });
+  }
+
+  function answerWithin(milliseconds) {
+    var control = new AbortController();
+    var end = setTimeout(control.abort.bind(control), milliseconds);
+    return fetch(facts.statusUrl, { headers: { Accept: "application/json" }, signal: control.signal })
       .then(function (response) {
         return response.ok ? response.json() : {};
       })
-      .then(hear, function () {
-        // offline for a moment: the next question may get through
-      })
-      .then(watch);
+      .finally(function () {
+        clearTimeout(end);
+      });
   }
 
   function hear(answer) {
     var status = answer.paymentStatus;
+    remark("");
     if (isLeaving || !status || status === facts.status) {
       return;
     }
@@ -77,10 +106,26 @@
     }
   }
 
+  function askAnew() {
+    pause = FIRST_PAUSE;
+    questions = 0;
+    return ask();
+  }
+
+  function remark(text) {
+    if (note) {
+      note.textContent = text;
+    }
+  }
+
   document.addEventListener("visibilitychange", function () {
-    if (!document.hidden && timer !== null && !isLeaving) {
+    if (!document.hidden && questions < MOST_QUESTIONS) {
       ask();
     }
+  });
+
+  window.addEventListener("online", function () {
+    ask();
   });
 
   // Shown again from the browser's memory: what it says may be long over.
@@ -96,20 +141,19 @@
     paid: leave,
     closed: function () {
       isOpen = false;
-      offerAgain("Payment not finished", "You closed the payment window. You can try again.");
-      pause = FIRST_PAUSE;
-      questions = 0;
-      ask(); // perhaps it was paid all the same, or the time is up
+      offer("closed");
+      button.focus({ preventScroll: true }); // it was in the window that is gone
+      askAnew(); // perhaps it was paid all the same, or the time is up
     },
     failed: function (reason) {
-      offerAgain("That did not work", (reason ? reason + " " : "") + "You can try again, also with another method.");
+      offer("declined", reason);
     },
   };
 
-  function offerAgain(heading, sentence) {
-    say(heading, sentence);
-    button.textContent = "Try again";
-    button.disabled = false;
+  function offer(name, reason) {
+    say(name, reason);
+    button.textContent = facts.words.again;
+    setBusy(false);
   }
 
   function open() {
@@ -122,13 +166,24 @@
       ask();
       return;
     }
+    // A checkout that takes this page's place may fail to: then the button is still there.
+    isOpen = !window.gatewayCheckout.takesThePlace;
+    remember();
+    setBusy(false);
+    say(isOpen ? "open" : "opening");
+    setTimeout(tellSlow, SLOW_MILLISECONDS);
+    watch();
     try {
       window.gatewayCheckout.open(order, tell);
-      isOpen = true;
-      say("Ready to pay", facts.label + " is open in front of this page.");
-      watch();
     } catch (error) {
-      cannotLoad();
+      isOpen = false;
+      offer("blocked");
+    }
+  }
+
+  function tellSlow() {
+    if (stage.dataset.mood === "opening" && !isLeaving) {
+      offer("slow");
     }
   }
 
@@ -138,55 +193,104 @@
       return;
     }
     var script = document.createElement("script");
-    var slow = setTimeout(tellSlow, SLOW_MILLISECONDS);
-    button.disabled = true;
-    say("One moment", "Opening " + facts.label + ".");
+    var slow = setTimeout(function () {
+      goOnWithout(script, "slow");
+    }, SLOW_MILLISECONDS);
+    setBusy(true);
+    say("opening");
     script.src = facts.script;
     script.onload = function () {
       clearTimeout(slow);
-      button.disabled = false;
+      if (!script.isConnected) {
+        return; // another try took over
+      }
       if (window.gatewayCheckout.isLoaded()) {
         open();
       } else {
-        goWithoutScript();
+        goOnWithout(script, "blocked");
       }
     };
     script.onerror = function () {
       clearTimeout(slow);
-      script.remove();
-      goWithoutScript();
+      if (script.isConnected) {
+        script.remove();
+        goOnWithout(script, "blocked");
+      }
     };
+    removeEarlier();
+    script.id = "gateway-script";
     document.head.appendChild(script);
   }
 
+  function removeEarlier() {
+    var earlier = document.getElementById("gateway-script");
+    if (earlier) {
+      earlier.remove();
+    }
+  }
+
   // Where the gateway's script is a convenience only, its absence keeps nobody from paying.
-  function goWithoutScript() {
+  function goOnWithout(script, words) {
     if (window.gatewayCheckout.needsScript === false) {
+      script.remove();
       open();
     } else {
-      cannotLoad();
+      offer(words);
     }
   }
 
-  function tellSlow() {
-    if (window.gatewayCheckout.needsScript === false) {
-      open();
-      return;
-    }
-    say("Still opening " + facts.label, "Your connection seems slow. It opens as soon as it has arrived.");
+  // ── by itself once a visit: who comes back with the Back button wants to be here ──
+
+  function opensByItself() {
+    var entry = performance.getEntriesByType && performance.getEntriesByType("navigation")[0];
+    var way = entry ? entry.type : "navigate";
+    var isFromHere = document.referrer.indexOf(window.location.origin + window.location.pathname) === 0;
+    return way !== "back_forward" && ((way === "navigate" && !isFromHere) || !remembers());
   }
 
-  function cannotLoad() {
-    offerAgain(
-      facts.label + " could not be opened",
-      "Nothing was charged. Check your connection, switch off ad or script blockers for this page, then try again."
-    );
+  function remember() {
+    try {
+      window.sessionStorage.setItem("opened", window.location.pathname);
+    } catch (error) {
+      // no storage: the kind of navigation has to do
+    }
+  }
+
+  function remembers() {
+    try {
+      return window.sessionStorage.getItem("opened") === window.location.pathname;
+    } catch (error) {
+      return false;
+    }
+  }
+
+  function start() {
+    if (opensByItself()) {
+      load();
+    } else {
+      say("shown_again");
+      setBusy(false);
+      ask();
+    }
   }
 
   if (facts.order) {
-    button.addEventListener("click", load);
-    document.addEventListener("DOMContentLoaded", load); // the opener's script comes after this one
+    button.addEventListener("click", function (event) {
+      event.preventDefault();
+      if (!isBusy) {
+        load();
+      }
+    });
+    document.addEventListener("DOMContentLoaded", start); // the opener's script comes after this one
   } else {
+    check.addEventListener("click", function (event) {
+      event.preventDefault();
+      askAnew().then(function () {
+        if (!isLeaving && !note.textContent) {
+          remark(facts.words.no_news);
+        }
+      });
+    });
     watch();
   }
 })();

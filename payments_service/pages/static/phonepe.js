@@ -5,6 +5,7 @@
 
   window.gatewayCheckout = {
     needsScript: false,
+    takesThePlace: true,
 
     isLoaded: function () {
       return Boolean(window.PhonePeCheckout);

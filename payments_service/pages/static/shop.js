@@ -3,7 +3,8 @@
   "use strict";
 
   var form = document.getElementById("shop");
-  var button = document.getElementById("buy");
+  var buttons = form.querySelectorAll("button");
+  var panel = window.demoPanel;
   var problem = document.getElementById("problem");
 
   function body() {
@@ -53,32 +54,50 @@
     }
   }
 
+  // A new tab must be asked for before anything is waited for, or the browser takes it for an unwanted one.
   form.addEventListener("submit", function (event) {
+    var beside = event.submitter && "beside" in event.submitter.dataset ? window.open("about:blank") : null;
     event.preventDefault();
     clear();
-    button.disabled = true;
-    fetch("/api/payment/create-order", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(body()),
-    })
-      .then(function (response) {
-        return response.json().then(function (answer) {
-          if (response.ok) {
-            window.location.assign(answer.order.paymentUrl);
-          } else {
-            button.disabled = false;
-            show(answer);
-          }
-        });
+    setBusy(true);
+    panel.restart();
+    panel
+      .call("POST", "/api/payment/create-order", body())
+      .then(function (told) {
+        if (told.ok) {
+          go(told.answer, beside);
+        } else {
+          stop(beside);
+          show(told.answer);
+        }
       })
       .catch(function () {
-        button.disabled = false;
+        stop(beside);
         problem.textContent = "The service cannot be reached. Please try again.";
       });
   });
 
+  function go(created, beside) {
+    panel.note("page", "Payer’s browser", "opens the hosted page", new URL(created.order.paymentUrl).pathname);
+    panel.follow(created.id);
+    (beside || window).location.assign(created.order.paymentUrl);
+    setBusy(!beside);
+  }
+
+  function stop(beside) {
+    setBusy(false);
+    if (beside) {
+      beside.close();
+    }
+  }
+
+  function setBusy(isBusy) {
+    buttons.forEach(function (button) {
+      button.disabled = isBusy;
+    });
+  }
+
   window.addEventListener("pageshow", function () {
-    button.disabled = false;
+    setBusy(false);
   });
 })();

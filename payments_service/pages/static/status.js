@@ -2,80 +2,111 @@
 (function () {
   "use strict";
 
-  var PAUSE_MILLISECONDS = 3000;
-  var MOST_QUESTIONS = 100;
-  var WORDS = {
-    completed: ["Paid", "Thank you. Your order is on its way."],
-    failed: ["Payment failed", "Nothing was ordered. You can start again in the shop."],
-    expired: ["Time is up", "The payment was not made in time. You can start again in the shop."],
-    authorized: ["Almost done", "Your bank has agreed; the payment is being confirmed."],
-    pending: ["Not paid yet", "We are waiting for the gateway's word."],
-    initiated: ["Not paid yet", "We are waiting for the gateway's word."],
-  };
-  var FINAL = ["completed", "failed", "expired"];
+  var FIRST_PAUSE = 3000;
+  var LONGEST_PAUSE = 20000;
+  var MOST_QUESTIONS = 60;
+  var FINAL = ["completed", "failed", "expired", "unknown"];
 
+  var words = JSON.parse(document.getElementById("facts").textContent);
   var query = new URLSearchParams(window.location.search);
   var gateway = query.get("gateway");
   var orderId = query.get("orderId");
+  var check = document.getElementById("check");
+  var panel = window.demoPanel;
+  var isFollowing = false;
+  var isOver = false;
+  var pause = FIRST_PAUSE;
   var questions = 0;
+  var timer = null;
 
-  function say(status, words) {
+  function say(status, sentence) {
     var stage = document.getElementById("stage");
-    stage.className = stage.dataset.status = status;
-    document.getElementById("heading").textContent = words[0];
-    document.getElementById("sentence").textContent = words[1];
+    var ending = words.endings[status === "initiated" ? "pending" : status] || [status, ""];
+    stage.dataset.status = stage.dataset.mood = status;
+    document.getElementById("heading").textContent = ending[0];
+    document.getElementById("sentence").textContent = sentence || ending[1];
+  }
+
+  function rupees(amount) {
+    var decimals = Number.isInteger(amount) ? 0 : 2;
+    return "₹" + amount.toLocaleString("en-IN", { minimumFractionDigits: decimals });
   }
 
   function list(name, value) {
-    var details = document.getElementById("details");
+    var line = document.createElement("div");
     var term = document.createElement("dt");
     var text = document.createElement("dd");
-    term.textContent = name;
+    term.textContent = words.receipt[name];
     text.textContent = value;
-    details.append(term, text);
+    line.append(term, text);
+    document.getElementById("details").append(line);
   }
 
   function show(payment) {
-    var decimals = Number.isInteger(payment.amount) ? 0 : 2;
-    document.getElementById("amount").textContent =
-      "₹" + payment.amount.toLocaleString("en-IN", { minimumFractionDigits: decimals });
+    document.getElementById("amount").textContent = rupees(payment.amount);
     document.getElementById("details").replaceChildren();
-    list("Order", payment.orderId);
-    if (payment.paymentId) {
-      list("Payment", payment.paymentId);
-    }
     if (payment.method) {
-      list("Method", payment.method);
+      list("method", payment.method.toUpperCase().replace(/_/g, " "));
     }
-    say(payment.paymentStatus, WORDS[payment.paymentStatus] || [payment.paymentStatus, ""]);
+    if (payment.amountRefunded) {
+      list("refunded", rupees(payment.amountRefunded));
+    }
+    if (payment.paymentId) {
+      list("payment", payment.paymentId);
+    }
+    list("order", payment.orderId);
+    say(payment.paymentStatus);
+    if (!isFollowing) {
+      isFollowing = true;
+      panel.follow(payment.id);
+    }
   }
 
   function ask() {
+    clearTimeout(timer);
+    if (document.hidden || isOver) {
+      return;
+    }
     questions += 1;
-    fetch("/api/payment/status/" + encodeURIComponent(gateway) + "/" + encodeURIComponent(orderId))
-      .then(function (response) {
-        return response.json().then(function (answer) {
-          if (!response.ok) {
-            say("unknown", ["We do not know this payment", answer.error || ""]);
-            return true;
-          }
-          show(answer);
-          return FINAL.indexOf(answer.paymentStatus) >= 0;
-        });
+    panel
+      .call("GET", "/api/payment/status/" + encodeURIComponent(gateway) + "/" + encodeURIComponent(orderId))
+      .then(function (told) {
+        if (told.ok) {
+          show(told.answer);
+        } else {
+          say("unknown", told.answer.error);
+        }
+        isOver = !told.ok || FINAL.indexOf(told.answer.paymentStatus) >= 0;
       })
       .catch(function () {
-        return false;
+        // offline for a moment: the next question may get through
       })
-      .then(function (isOver) {
-        if (!isOver && questions < MOST_QUESTIONS) {
-          setTimeout(ask, PAUSE_MILLISECONDS);
-        }
-      });
+      .then(askAgain);
   }
+
+  function askAgain() {
+    var isTired = questions >= MOST_QUESTIONS;
+    check.hidden = isOver || !isTired;
+    if (!isOver && !isTired) {
+      timer = setTimeout(ask, pause);
+      pause = Math.min(pause * 1.3, LONGEST_PAUSE);
+    }
+  }
+
+  document.addEventListener("visibilitychange", ask);
+  check.addEventListener("click", function () {
+    questions = 0;
+    pause = FIRST_PAUSE;
+    ask();
+  });
+  document.querySelectorAll(".language").forEach(function (link) {
+    query.set("lang", link.hreflang);
+    link.href = "?" + query;
+  });
 
   if (gateway && orderId) {
     ask();
   } else {
-    say("unknown", ["We do not know this payment", "The address of this page names no order."]);
+    say("unknown");
   }
 })();
