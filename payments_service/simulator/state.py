@@ -22,7 +22,10 @@ RESTS_PER_SAVE = 10
 OURS = "payments_service.simulator."
 PLAIN = frozenset(
     [
-        *(("builtins", name) for name in ("getattr", "set", "frozenset", "range", "bytearray", "complex")),
+        *(
+            ("builtins", name)
+            for name in ("getattr", "list", "dict", "set", "frozenset", "range", "bytearray", "complex")
+        ),
         *(("collections", name) for name in ("defaultdict", "OrderedDict", "Counter", "deque")),
         *(("datetime", name) for name in ("datetime", "date", "timedelta", "timezone")),
         *(("functools", "partial"), ("random", "Random"), ("decimal", "Decimal"), ("uuid", "UUID")),
