@@ -5,7 +5,7 @@ its GST, and net = credits − debits. The hour of the transfer is assumed; bank
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
@@ -33,17 +33,15 @@ class Settlement:
     created_at: int
 
     def entity(self) -> Json:
-        written = asdict(self)
-        created_at, utr = written.pop("created_at"), written.pop("utr")
-        settlement_id, amount = written.pop("id"), written.pop("amount")
         return {
-            "id": settlement_id,
+            "id": self.id,
             "entity": "settlement",
-            "amount": amount,
+            "amount": self.amount,
             "status": "processed",
-            **written,
-            "utr": utr,
-            "created_at": created_at,
+            "fees": self.fees,
+            "tax": self.tax,
+            "utr": self.utr,
+            "created_at": self.created_at,
         }
 
 
@@ -81,10 +79,8 @@ class Settlements:
 
     def book_payment(self, payment: Payment) -> None:
         now, due = self._books.now(), transfer_after(self._books.now())
-        fee, tax = payment.fee or 0, payment.tax or 0
-        line = Line(
-            payment.id, "payment", 0, payment.amount - fee, payment.amount, now, due, payment.order_id
-        )
+        fee, tax, order_id = payment.fee or 0, payment.tax or 0, payment.order_id
+        line = Line(payment.id, "payment", 0, payment.amount - fee, payment.amount, now, due, order_id)
         line.fee, line.tax, line.description = fee, tax, payment.payer.description
         self.lines.append(line)
         if due not in self._planned:
