@@ -41,7 +41,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app.extensions["payments_service"] = Services(
         settings=settings,
-        db=Database(settings.database_url, destinations=channels.destinations),
+        db=Database(
+            settings.database_url,
+            destinations=channels.destinations,
+            reviews_late_success=settings.reviews_late_success,
+        ),
         channels=channels,
         gateways=tuple(gateway(config) for gateway, config in settings.gateways),
     )

@@ -1,5 +1,7 @@
 """The command line: `flask --app wsgi …`. Each command only calls a flow or the ledger."""
 
+import hashlib
+import secrets
 from datetime import UTC, datetime
 from typing import cast
 
@@ -9,11 +11,13 @@ from flask import Flask, current_app
 from payments_service.clock import utc_now
 from payments_service.ledger import migrations, outbox
 from payments_service.ledger.db import Database
+from payments_service.settings import API_KEY
 
 
 def register(app: Flask) -> None:
     app.cli.add_command(db)
     app.cli.add_command(resend)
+    app.cli.add_command(api_key)
 
 
 @click.group()
@@ -64,6 +68,19 @@ def resend(event_id: str | None, dead: bool, since: datetime | None, destination
     click.echo(f"{len(lines)} to {destination}, to be sent as soon as the worker looks.")
     if event_id is not None and not lines:
         raise click.ClickException(f"No event {event_id} to {destination}.")
+
+
+@click.command("api-key")
+@click.argument("name")
+@click.option("--scopes", default="read+write", show_default=True, help="read, write or read+write.")
+def api_key(name: str, scopes: str) -> None:
+    """Make a key for the merchant's own server. It is shown once; only its SHA-256 goes into API_KEYS."""
+    key = f"psk_{secrets.token_urlsafe(32)}"
+    entry = f"{name}:{scopes}:{hashlib.sha256(key.encode()).hexdigest()}"
+    if not API_KEY.fullmatch(entry):
+        raise click.UsageError("NAME takes letters, digits, . _ and -; scopes are read, write or read+write.")
+    click.echo(f"The key, for your server (Authorization: Bearer …):\n  {key}")
+    click.echo(f"Its entry, for API_KEYS here (comma-separated):\n  {entry}")
 
 
 def _database() -> Database:

@@ -31,6 +31,11 @@ class InvalidInput(PaymentsError):
         super().__init__(message, code=code, **({"details": details} if details else {}))
 
 
+class Unauthorized(PaymentsError):
+    code = "unauthorized"
+    http_status = 401
+
+
 class NotFound(PaymentsError):
     code = "not_found"
     http_status = 404

@@ -26,7 +26,6 @@ SIMULATOR_PREFIX = "simulator_"
 """How the simulator's well-known secrets begin; nobody should trust them with real money."""
 
 NOT_BUILT_YET = (
-    "API_KEYS",
     "CELERY_BROKER_URL",
     "METRICS_TOKEN",
     "REDIS_URL",
@@ -44,6 +43,7 @@ NEEDS = (
 )
 """The first is of no use without the second."""
 
+API_KEY = re.compile(r"[A-Za-z0-9_.-]{1,40}:(read|write)(\+(read|write))*:[0-9a-f]{64}")
 SIGNING_PREFIX = "whsec_"
 NOTHING_MORE = (("", "", ""), ("/", "", ""))
 """Of path, query and fragment."""
@@ -61,6 +61,15 @@ class SettingsError(Exception):
         self.errors = errors
         lines = [f"  {name}: {' '.join(messages)}" for name, messages in sorted(errors.items())]
         super().__init__("The settings are not usable:\n" + "\n".join(lines))
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """A key of the merchant's server, known by its SHA-256 alone."""
+
+    name: str
+    scopes: frozenset[str]
+    digest: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,8 @@ class Settings:
     smtp_url: str | None = field(repr=False)
     mail_from: str
     ops_email: str | None
+    reviews_late_success: bool
+    api_keys: tuple[ApiKey, ...]
     gateways: tuple[tuple[type[Gateway], Any], ...]
     """Each configured provider with its own frozen config."""
 
@@ -173,6 +184,14 @@ def _is_sender(text: str) -> None:
         raise ValidationError("must be an address, or Name <address>") from None
 
 
+def _is_api_keys(text: str) -> None:
+    entries = _list(text)
+    if not all(API_KEY.fullmatch(entry) for entry in entries):
+        raise ValidationError("must be name:scopes:sha256hex entries, as `flask api-key NAME` prints them")
+    if len({entry.partition(":")[0] for entry in entries}) < len(entries):
+        raise ValidationError("names a key twice")
+
+
 class _Environment(Schema):
     """The variables that are not a gateway's."""
 
@@ -202,7 +221,8 @@ class _Environment(Schema):
     SMTP_URL = fields.String(validate=_is_mail_server)
     MAIL_FROM = fields.String(validate=_is_sender)
     OPS_EMAIL = fields.Email()
-    LATE_SUCCESS = fields.String(load_default="complete", validate=validate.OneOf(["complete"]))
+    API_KEYS = fields.String(load_default="", validate=_is_api_keys)
+    LATE_SUCCESS = fields.String(load_default="complete", validate=validate.OneOf(["complete", "review"]))
     REQUIRE_QUOTE = fields.String(load_default="false", validate=validate.OneOf(["false"]))
 
 
@@ -339,8 +359,16 @@ def _settings(values: dict[str, Any], gateways: tuple[tuple[type[Gateway], Any],
         smtp_url=values.get("SMTP_URL"),
         mail_from=values.get("MAIL_FROM", ""),
         ops_email=values.get("OPS_EMAIL"),
+        reviews_late_success=values["LATE_SUCCESS"] == "review",
+        api_keys=tuple(_api_keys(values["API_KEYS"])),
         gateways=gateways,
     )
+
+
+def _api_keys(text: str) -> Iterator[ApiKey]:
+    for entry in _list(text):
+        name, scopes, digest = entry.split(":")
+        yield ApiKey(name, frozenset(scopes.split("+")), digest)
 
 
 def _origin(url: str) -> str:

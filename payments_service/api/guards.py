@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from functools import wraps
+from hashlib import sha256
+from hmac import compare_digest
 from typing import ParamSpec, TypeVar
 
-from flask import abort
+from flask import abort, g, request
 
 from payments_service.api import services
+from payments_service.errors import Unauthorized
+from payments_service.settings import ApiKey
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -26,6 +30,28 @@ def gateway_credentials(view: View[Parameters, Result]) -> View[Parameters, Resu
     """The gateway's signature over the raw body decides; the flow checks it before anything else."""
     setattr(view, GUARD, "gateway_credentials")
     return view
+
+
+def browser_or_key(view: View[Parameters, Result]) -> View[Parameters, Result]:
+    """Anybody may call it, and is believed more with an API key that may write. A wrong key is refused."""
+
+    @wraps(view)
+    def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        g.api_key = _presented_key("write") if "Authorization" in request.headers else None
+        return view(*args, **kwargs)
+
+    setattr(guarded, GUARD, "browser_or_key")
+    return guarded
+
+
+def _presented_key(scope: str) -> ApiKey:
+    """The key of the Authorization header; Unauthorized, always in the same words, without a valid one."""
+    scheme, _, secret = request.headers["Authorization"].partition(" ")
+    digest = sha256(secret.strip().encode()).hexdigest()
+    found = [key for key in services().settings.api_keys if compare_digest(key.digest, digest)]
+    if scheme.lower() != "bearer" or not found or scope not in found[0].scopes:
+        raise Unauthorized("A valid API key is required")
+    return found[0]
 
 
 def development_only(view: View[Parameters, Result]) -> View[Parameters, Result]:

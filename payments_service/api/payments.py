@@ -1,13 +1,17 @@
 """The checkout API: what a browser may ask for."""
 
+import json
+from hashlib import sha256
 from typing import Any
 
-from flask import Blueprint, current_app, request
+from flask import Blueprint, Response, current_app, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from payments_service.api import guards, raw_body, request_id, schemas, services
 from payments_service.errors import InvalidInput
-from payments_service.flows.create_order import NewPayment, create_order
+from payments_service.flows.create_order import create_order
+from payments_service.flows.idempotency import Claim, Kept, claim, keep
+from payments_service.flows.intent import LEASE, NewPayment
 from payments_service.flows.status import status
 from payments_service.flows.verify import verify
 from payments_service.flows.views import PaymentView
@@ -18,11 +22,12 @@ blueprint = Blueprint("payments", __name__, url_prefix="/api/payment")
 
 
 @blueprint.post("/create-order")
-@guards.anybody
+@guards.browser_or_key
 def create_order_() -> ResponseReturnValue:
     house = services()
     given = _json_body()
     _refuse_unsupported(given)
+    key = schemas.idempotency_key(request.headers.get("Idempotency-Key"))
     body = schemas.load(schemas.CreateOrderSchema(), given)
     gateway = house.providers(body["gateway"])[0]
     schemas.check_range(
@@ -43,8 +48,16 @@ def create_order_() -> ResponseReturnValue:
         metadata=body["metadata"],
         return_url=return_url,
         lifetime=house.settings.order_expiry,
+        price_verified=g.api_key is not None,
     )
-    return _created(create_order(house.db, gateway, new, house.urls, request_id()), gateway)
+    claim = _claim(key, given) if key else None
+    if isinstance(claim, Kept):
+        return Response(claim.body, mimetype="application/json", headers={"Idempotency-Replayed": "true"})
+    opened = create_order(house.db, gateway, new, house.urls, request_id(), claim)
+    answer = jsonify(_created(opened, gateway))
+    if claim:
+        keep(house.db, claim, answer.get_data())
+    return answer
 
 
 @blueprint.post("/verify-payment")
@@ -86,12 +99,22 @@ def _json_body() -> object:
 
 def _refuse_unsupported(body: object) -> None:
     """Promises that are not built yet are refused aloud, never half kept."""
-    asked = ["Idempotency-Key"] if "Idempotency-Key" in request.headers else []
     if isinstance(body, dict) and body.get("quote") is not None:
-        asked.append("quote")
-    if asked:
-        message = f"Not supported yet: {', '.join(asked)}"
-        raise InvalidInput(message, code="not_supported", details={name: [message] for name in asked})
+        message = "Not supported yet: quote"
+        raise InvalidInput(message, code="not_supported", details={"quote": [message]})
+
+
+def _claim(key: str, body: object) -> Claim | Kept:
+    """The key belongs to this caller and to this body, however it is spaced or ordered."""
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), default=str)
+    return claim(
+        services().db,
+        endpoint="create-order",
+        owner=g.api_key.name if g.api_key else "",
+        key=key,
+        fingerprint=sha256(canonical.encode()).hexdigest(),
+        lease=LEASE,
+    )
 
 
 def _created(payment: PaymentView, gateway: Gateway) -> dict[str, Any]:

@@ -198,6 +198,17 @@ def verify_fields(declared: Sequence[VerifyField], body: Mapping[str, Any]) -> d
     return values
 
 
+def idempotency_key(header: str | None) -> str | None:
+    """The key, quoted as the draft standard has it or bare: 16 to 255 visible characters."""
+    if header is None:
+        return None
+    key = header.strip()
+    key = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
+    if not re.fullmatch(r"[!-~]{16,255}", key):
+        raise _invalid("Idempotency-Key", "Idempotency-Key must have 16 to 255 visible characters")
+    return key
+
+
 def _decimal(value: object) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         return None

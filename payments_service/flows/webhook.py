@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from payments_service.errors import PaymentsError
 from payments_service.flows import sync
-from payments_service.flows.create_order import WIRE_PREFIX
+from payments_service.flows.intent import WIRE_PREFIX
 from payments_service.flows.sync import FollowUp
 from payments_service.gateways.base import Deadline, EventKind, Gateway, Urgency, WebhookEvent
 from payments_service.ledger import inbox, payments

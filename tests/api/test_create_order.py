@@ -177,8 +177,6 @@ def test_names_are_stored_as_they_were_typed(client: FlaskClient, name: str) -> 
 def test_what_is_not_built_yet_is_refused_aloud(client: FlaskClient) -> None:
     answer = post(client, body(quote="q"))
     assert (answer.status_code, answer.json and answer.json["code"]) == (400, "not_supported")
-    answer = client.post("/api/payment/create-order", json=GOOD, headers={"Idempotency-Key": "k" * 16})
-    assert (answer.status_code, answer.json and answer.json["code"]) == (400, "not_supported")
     assert stored(client) == []
 
 

@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from payments_service.flows.create_order import NewPayment, Urls, create_order
+from payments_service.flows.create_order import Urls, create_order
+from payments_service.flows.intent import NewPayment
 from payments_service.flows.views import PaymentView
 from payments_service.ledger import payments
 from payments_service.ledger.db import Database

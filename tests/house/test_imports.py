@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"api", "flows", "gateways", "gateways.base", "ledger.db", "logs", "settings", "flask", "werkzeug"}
     | {"marshmallow"},
     "pages": CORE | {"pages", "api", "flows", "gateways", "gateways.base", "settings", "flask", "werkzeug"},
-    "cli": {"clock", "flows", "ledger", "gateways", "flask", "click"},
+    "cli": {"clock", "flows", "ledger", "gateways", "settings", "flask", "click"},
     "settings": {"gateways", "gateways.base", "money", "marshmallow", "sqlalchemy"},
     "simulator": {"simulator", "flask", "werkzeug", "_typeshed"},
 }

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from payments_service import settings as settings_module
 from payments_service.api.guards import GUARD
-from payments_service.flows.create_order import new_wire_id
+from payments_service.flows.intent import new_wire_id
 from payments_service.gateways import GATEWAYS
 from payments_service.gateways.base import variables_of
 from payments_service.ledger import migrations

@@ -1,0 +1,123 @@
+"""One request, however often it is sent: the first one runs, the others get its answer.
+
+A key is claimed before anything happens, and its lease is longer than the request may take. What is kept is
+the 200; failures that never reached the gateway let the key go, and an unknown outcome keeps the key and
+its payment, so that the next request with it asks before it creates.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+from uuid6 import uuid7
+
+from payments_service.clock import REAL_TIME, Clock
+from payments_service.errors import Conflict, PaymentsError
+from payments_service.ledger import keys, payments
+from payments_service.ledger.db import Database
+from payments_service.states import PaymentStatus
+
+KEPT = timedelta(hours=24)
+RETRY_AFTER_SECONDS = 2
+
+
+class KeyReused(PaymentsError):
+    """The key belongs to another request."""
+
+    code = "idempotency_key_reused"
+    http_status = 422
+
+
+class StillRunning(Conflict):
+    """The first request has not ended, or nobody can know that it has."""
+
+    code = "request_in_progress"
+    retry_after_seconds = RETRY_AFTER_SECONDS
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to answer for a key. `payment_id` is what an earlier request with it has begun."""
+
+    row_id: UUID
+    generation: int
+    payment_id: UUID | None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The answer that the first request got."""
+
+    body: bytes
+
+
+def claim(
+    db: Database,
+    *,
+    endpoint: str,
+    owner: str,
+    key: str,
+    fingerprint: str,
+    lease: timedelta,
+    clock: Clock = REAL_TIME,
+) -> Claim | Kept:
+    """Raises KeyReused, StillRunning, or Conflict when the kept answer is of no use any more."""
+    now, row_id = clock.now(), uuid7()
+    with db.begin() as session:
+        row = keys.claim(
+            session,
+            row_id,
+            endpoint=endpoint,
+            owner=owner,
+            key=key,
+            fingerprint=fingerprint,
+            leased_until=now + lease,
+            now=now,
+            forget_before=now - KEPT,
+        )
+        if row.id == row_id:
+            return Claim(row.id, row.generation, None)
+        if row.fingerprint != fingerprint:
+            raise KeyReused("This Idempotency-Key was used for another request")
+        if row.answer is not None and row.payment_id:
+            _must_be_payable(session, row.payment_id, clock)
+            return Kept(row.answer)
+        if row.leased_until > now:
+            raise StillRunning("A request with this Idempotency-Key is still running")
+        row.generation += 1
+        row.leased_until = now + lease
+        return Claim(row.id, row.generation, row.payment_id)
+
+
+def begin(session: Session, claim: Claim | None, payment_id: UUID) -> None:
+    """Note what the request is about to do, in the transaction of its intent."""
+    if claim and not keys.write(session, claim.row_id, claim.generation, payment_id=payment_id):
+        raise StillRunning("Another request with this Idempotency-Key has taken over")
+
+
+def keep(db: Database, claim: Claim, body: bytes) -> None:
+    with db.begin() as session:
+        keys.write(session, claim.row_id, claim.generation, answer=body)
+
+
+def release(db: Database, claim: Claim | None) -> None:
+    """Nothing happened at the gateway: the same key may try again from the start."""
+    if claim:
+        with db.begin() as session:
+            keys.release(session, claim.row_id, claim.generation)
+
+
+def leave_open(db: Database, claim: Claim | None, clock: Clock = REAL_TIME) -> None:
+    """The request has ended and its outcome is unknown: the next one with this key finds out."""
+    if claim:
+        with db.begin() as session:
+            keys.write(session, claim.row_id, claim.generation, leased_until=clock.now())
+
+
+def _must_be_payable(session: Session, payment_id: UUID, clock: Clock) -> None:
+    payment = payments.by_id(session, payment_id)
+    if payment.status in (PaymentStatus.COMPLETED, PaymentStatus.AUTHORIZED):
+        raise Conflict("This order is paid", code="order_paid", id=str(payment_id))
+    if payment.status != PaymentStatus.PENDING or payment.expires_at <= clock.now():
+        raise Conflict("This order can no longer be paid", code="order_expired", id=str(payment_id))

@@ -1,0 +1,158 @@
+"""What a buyer wants, written down before any gateway hears of it; and what was begun for the same before."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+from uuid6 import uuid7
+
+from payments_service.clock import Clock
+from payments_service.errors import Conflict
+from payments_service.flows import idempotency
+from payments_service.flows.idempotency import Claim
+from payments_service.gateways.base import Gateway
+from payments_service.ledger import events, payments
+from payments_service.ledger.events import Bell
+from payments_service.ledger.tables import LOST, Payment, PaymentOrder, PaymentReference
+from payments_service.money import Money
+from payments_service.states import PaymentStatus
+
+BUDGET_SECONDS = 15.0
+LEASE = timedelta(seconds=BUDGET_SECONDS + 60)
+"""Longer than the whole budget, so that nobody takes over a call that is still alive."""
+
+WIRE_PREFIX = "psv_"
+ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True)
+class NewPayment:
+    """What a buyer wants to pay, checked, in the merchant's terms."""
+
+    amount: Money
+    customer_name: str = field(repr=False)
+    customer_email: str = field(repr=False)
+    customer_phone: str = field(repr=False)
+    description: str | None
+    user_id: str | None
+    reference: str | None
+    metadata: Mapping[str, str]
+    return_url: str
+    lifetime: timedelta
+    price_verified: bool = False
+    """Amount and reference come from the merchant's own server; without it the reference is only a label."""
+
+
+def write(
+    session: Session, gateway: Gateway, new: NewPayment, claim: Claim | None, bell: Bell
+) -> tuple[UUID, bool]:
+    """The payment to open an order for, and whether it is a new one.
+
+    Raises Conflict: `reference_paid`, or `reference_open` with another amount.
+    """
+    payment = _begun_before(session, claim)
+    reference = None
+    if payment is None and new.price_verified and new.reference:
+        reference = payments.lock_reference(session, new.reference)
+        payment = _open_for(session, reference, gateway, new.amount, bell.clock)
+    is_new = payment is None
+    if payment is None:
+        payment = _write_payment(session, gateway, new, bell)
+    if reference:
+        reference.payment_id = payment.id
+    idempotency.begin(session, claim, payment.id)
+    return payment.id, is_new
+
+
+def write_order(session: Session, gateway: Gateway, payment: Payment, clock: Clock) -> PaymentOrder:
+    """An order under our wire id, about to be made; the payment's row is locked or new."""
+    order = PaymentOrder(
+        payment_id=payment.id,
+        provider=gateway.provider,
+        wire_id=new_wire_id(),
+        status="creating",
+        generation=1,
+        leased_until=clock.now() + LEASE,
+    )
+    session.add(order)
+    if gateway.browser_knows_wire_id:
+        payment.order_id = order.wire_id
+    return order
+
+
+def write_another_order(
+    session: Session, gateway: Gateway, payment: Payment, lost: PaymentOrder, bell: Bell, reason: str
+) -> PaymentOrder:
+    """Nobody can be sent to the order there is: another one under the same payment; that one is watched."""
+    lost.status = LOST
+    order = write_order(session, gateway, payment, bell.clock)
+    evidence = {"lostWireId": lost.wire_id, "wireId": order.wire_id}
+    events.append(session, payment, "note", bell, reason, evidence)
+    return order
+
+
+def new_wire_id() -> str:
+    """Ours, for ever unique, at most 34 of `[A-Za-z0-9_]`: the strictest gateway takes it."""
+    return WIRE_PREFIX + "".join(secrets.choice(ALPHABET) for _ in range(24))
+
+
+def _begun_before(session: Session, claim: Claim | None) -> Payment | None:
+    """What an earlier request with the same key began, unless it is sure that it came to nothing."""
+    if claim is None or claim.payment_id is None:
+        return None
+    payment = payments.by_id(session, claim.payment_id)
+    came_to_nothing = payment.status == PaymentStatus.FAILED and not payments.had_order(session, payment.id)
+    return None if came_to_nothing else payment
+
+
+def _open_for(
+    session: Session, reference: PaymentReference, gateway: Gateway, amount: Money, clock: Clock
+) -> Payment | None:
+    """The payment that is open for a reference at this gateway; None when there is room for a new one."""
+    if reference.paid_by:
+        raise Conflict("This reference is paid", code="reference_paid", id=str(reference.paid_by))
+    if reference.payment_id is None:
+        return None
+    payment = payments.by_id(session, reference.payment_id)
+    is_over = payment.status == PaymentStatus.PENDING and payment.expires_at <= clock.now()
+    if is_over or payment.status in (PaymentStatus.FAILED, PaymentStatus.EXPIRED):
+        return None
+    if payment.money != amount or payment.status == PaymentStatus.AUTHORIZED:
+        what = "being paid" if payment.money == amount else f"open with {payment.money}"
+        raise Conflict(f"This reference is {what}", code="reference_open", id=str(payment.id))
+    return payment if payment.provider == gateway.provider else None
+
+
+def _write_payment(session: Session, gateway: Gateway, new: NewPayment, bell: Bell) -> Payment:
+    now = bell.clock.now()
+    payment = Payment(
+        id=uuid7(),
+        gateway=gateway.name,
+        provider=gateway.provider,
+        mode=gateway.mode,
+        user_id=new.user_id,
+        amount=new.amount.minor,
+        currency=new.amount.currency,
+        status=PaymentStatus.INITIATED,
+        customer_name=new.customer_name,
+        customer_email=new.customer_email,
+        customer_phone=new.customer_phone,
+        description=new.description,
+        reference=new.reference,
+        price_verified=new.price_verified,
+        metadata_=dict(new.metadata),
+        return_url=new.return_url,
+        created_at=now,
+        updated_at=now,
+        expires_at=now + new.lifetime,
+        next_check_at=now + LEASE,
+    )
+    session.add(payment)
+    session.flush()
+    order = write_order(session, gateway, payment, bell.clock)
+    evidence = {"amountPaise": payment.amount, "wireId": order.wire_id}
+    events.append(session, payment, "status", bell, "a buyer wants to pay", evidence, after=payment.status)
+    return payment

@@ -1,0 +1,66 @@
+"""Idempotency keys: claimed by one atomic insert, taken over by generation."""
+
+from datetime import datetime
+from typing import cast
+from uuid import UUID
+
+from sqlalchemy import CursorResult, delete, select, update
+from sqlalchemy.orm import Session
+
+from payments_service.ledger.db import insert_once
+from payments_service.ledger.tables import IdempotencyKey
+
+
+def claim(
+    session: Session,
+    row_id: UUID,
+    *,
+    endpoint: str,
+    owner: str,
+    key: str,
+    fingerprint: str,
+    leased_until: datetime,
+    now: datetime,
+    forget_before: datetime,
+) -> IdempotencyKey:
+    """The row of this key, locked: ours when its id is `row_id`, else of whoever came first."""
+    mine = (
+        IdempotencyKey.endpoint == endpoint,
+        IdempotencyKey.owner == owner,
+        IdempotencyKey.key == key,
+    )
+    session.execute(delete(IdempotencyKey).where(*mine, IdempotencyKey.created_at < forget_before))
+    insert_once(
+        session,
+        IdempotencyKey,
+        ["endpoint", "owner", "key"],
+        id=row_id,
+        endpoint=endpoint,
+        owner=owner,
+        key=key,
+        fingerprint=fingerprint,
+        generation=1,
+        leased_until=leased_until,
+        created_at=now,
+    )
+    query = select(IdempotencyKey).where(*mine).with_for_update()
+    return session.execute(query.execution_options(populate_existing=True)).scalar_one()
+
+
+def write(session: Session, row_id: UUID, generation: int, **values: object) -> bool:
+    """Change a row that is still its writer's; False when somebody has taken it over."""
+    mine = IdempotencyKey.id == row_id, IdempotencyKey.generation == generation
+    changed = session.execute(update(IdempotencyKey).where(*mine).values(**values))
+    return cast("CursorResult[object]", changed).rowcount == 1
+
+
+def release(session: Session, row_id: UUID, generation: int) -> None:
+    session.execute(
+        delete(IdempotencyKey).where(IdempotencyKey.id == row_id, IdempotencyKey.generation == generation)
+    )
+
+
+def forget(session: Session, before: datetime) -> int:
+    """Delete keys that are older than they are kept."""
+    old = session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < before))
+    return cast("CursorResult[object]", old).rowcount
