@@ -20,12 +20,12 @@ HEADER = b"state of the payments_service simulator, format 2\n"
 # Saving takes longer the more there is to save; it may take one part in so many of the time.
 RESTS_PER_SAVE = 10
 OURS = "payments_service.simulator."
+# getattr: how a method of ours, set as an alarm, is found again
+BUILT_IN = ("getattr", "object", "int", "float", "str", "bytes", "bytearray", "range")
+CONTAINERS = ("list", "tuple", "dict", "set", "frozenset")
 PLAIN = frozenset(
     [
-        *(
-            ("builtins", name)
-            for name in ("getattr", "list", "dict", "set", "frozenset", "range", "bytearray", "complex")
-        ),
+        *(("builtins", name) for name in BUILT_IN + CONTAINERS),
         *(("collections", name) for name in ("defaultdict", "OrderedDict", "Counter", "deque")),
         *(("datetime", name) for name in ("datetime", "date", "timedelta", "timezone")),
         *(("functools", "partial"), ("random", "Random"), ("decimal", "Decimal"), ("uuid", "UUID")),

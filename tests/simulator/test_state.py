@@ -1,0 +1,227 @@
+"""--state FILE: what the simulator knows outlives the process, however it ends."""
+
+import pickle
+import signal
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from payments_service.simulator import Simulator, create_simulator
+from payments_service.simulator.serving import serving
+from tests.simulator.shop import GATEWAYS, end, process, refused, shop_at
+
+ENDS = [signal.SIGTERM, signal.SIGKILL]
+NOWHERE = "http://127.0.0.1:9/hooks"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "simulator.state"
+
+
+def wait_for_save(file: Path) -> None:
+    """Until it was saved after now; what a kill can take is what came after the last save."""
+    before, ends = file.stat().st_mtime_ns, time.monotonic() + 10
+    while file.stat().st_mtime_ns == before and time.monotonic() < ends:
+        time.sleep(0.02)
+    time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", ENDS)
+def test_everything_is_there_again_after_a_restart(file, receiver, number):
+    with process("--state", str(file), "--webhooks", receiver.url) as (running, base), shop_at(base) as shop:
+        orders = [shop.order(gateway, f"psv_{gateway}") for gateway in GATEWAYS]
+        for order_id in orders:
+            shop.control("POST", f"orders/{order_id}/success")
+            shop.control("POST", f"orders/{order_id}/dashboard-refund", {"amountPaise": 10000})
+        shop.control("POST", "clock", {"advance_seconds": 86400})
+        shop.control("POST", "settings", {"razorpay": {"unique_receipts": True}})
+        shop.control("POST", "faults", {"gateway": "razorpay", "on": "fetch", "kind": "500", "count": 3})
+        shop.control("POST", "faults/storm", {"seed": 7, "rate": 0.5, "gateways": ["cashfree"]})
+        shop.control("GET", "deliveries?wait=10")
+        if number == signal.SIGKILL:
+            wait_for_save(file)
+        before = {path: shop.control("GET", path) for path in ("orders", "faults", "settings", "deliveries")}
+        assert before["orders"]["total"] == 3
+        end(running, number)
+    with process("--state", str(file), "--webhooks", receiver.url) as (running, base), shop_at(base) as shop:
+        assert {path: shop.control("GET", path) for path in before} == before
+        assert 86400 <= shop.control("GET", "health")["now"] - time.time() + 5 <= 86410
+        # and it goes on: an old order takes another refund, a known one may still be refused
+        shop.control("POST", f"orders/{orders[1]}/dashboard-refund")
+        assert shop.ask("razorpay", "psv_razorpay").status_code == 400
+        sent = shop.control("GET", f"deliveries?wait=10&orderId={orders[1]}")["events"]
+        assert sent[-1]["state"] == "delivered"
+
+
+@pytest.mark.parametrize("number", ENDS)
+def test_ids_go_on_and_are_never_told_twice(file, number):
+    told: list[str] = []
+    for _ in range(3):
+        with process("--state", str(file), "--seed", "7", "--webhooks", NOWHERE) as (running, base):
+            with shop_at(base) as shop:
+                told += [shop.order("razorpay", "ours") for _ in range(3)]
+            end(running, number)  # a kill comes before the next save
+    assert len(set(told)) == 9
+
+
+class Slow(BaseHTTPRequestHandler):
+    """Takes a webhook, and has not answered before the test says so."""
+
+    taken: list[str]
+    may_answer: threading.Event
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.taken.append(self.headers["x-razorpay-event-id"])
+        self.may_answer.wait(10)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("number", ENDS)
+def test_a_webhook_that_was_being_sent_is_sent_again(file, number):
+    Slow.taken, Slow.may_answer = [], threading.Event()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        webhooks = f"http://127.0.0.1:{server.server_port}"
+        with process("--state", str(file), "--webhooks", webhooks) as (running, base), shop_at(base) as shop:
+            order_id = shop.order("razorpay", "ours")
+            shop.control("POST", f"orders/{order_id}/failure")
+            wait_for_save(file)
+            assert len(Slow.taken) == 1
+            end(running, number)
+        Slow.may_answer.set()
+        with process("--state", str(file), "--webhooks", webhooks) as (_, base), shop_at(base) as shop:
+            [event] = shop.control("GET", "deliveries?wait=10")["events"]
+        server.shutdown()
+    assert event["state"] == "delivered"
+    assert Slow.taken == [event["eventId"]] * 2
+
+
+def test_a_webhook_that_waits_for_its_next_try_gets_it_after_a_restart(file, receiver):
+    with process("--state", str(file), "--webhooks", NOWHERE) as (running, base), shop_at(base) as shop:
+        order_id = shop.order("cashfree", "ours")
+        shop.control("POST", f"orders/{order_id}/success")
+        [event] = shop.control("GET", f"deliveries?wait=10&orderId={order_id}")["events"]
+        assert (event["state"], event["tries"]) == ("waiting", 1)
+        end(running, signal.SIGTERM)
+    with process("--state", str(file), "--webhooks", receiver.url) as (_, base), shop_at(base) as shop:
+        shop.control("POST", "clock", {"advance_seconds": 3600})
+        [event] = shop.control("GET", "deliveries?wait=10")["events"]
+        assert (event["state"], event["tries"]) == ("delivered", 2)
+    assert len(receiver.received) == 1
+
+
+class Evil:
+    def __reduce__(self) -> object:
+        return print, ("this must not run",)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"hello\n", pickle.dumps({"world": {}}), pickle.dumps(Evil()), bytes(range(256))],
+    ids=["empty", "text", "pickle", "code", "bytes"],
+)
+def test_a_file_that_is_not_ours_is_refused_in_one_sentence_and_left_alone(file, content):
+    file.write_bytes(content)
+    said = refused("--state", str(file))
+    assert said == (
+        "The simulator cannot use its state file: "
+        f"{file} is not a state file of this version of the simulator\n"
+    )
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("rest", [b"", b"\x80", pickle.dumps(Evil()), pickle.dumps({"casino": {}})])
+def test_a_damaged_file_is_refused_in_one_sentence_and_left_alone(file, rest):
+    with process("--state", str(file)) as (running, _):
+        end(running, signal.SIGTERM)
+    header, newline, content = file.read_bytes().partition(b"\n")
+    assert content
+    file.write_bytes(header + newline + rest)
+    said = refused("--state", str(file))
+    assert said.startswith(
+        f"The simulator cannot use its state file: {file} is damaged, or of another version"
+    )
+    assert said.count("\n") == 1
+    assert "must not run" not in said
+    assert file.read_bytes() == header + newline + rest
+
+
+def test_a_file_that_was_cut_short_is_refused(file):
+    with process("--state", str(file)) as (running, _):
+        end(running, signal.SIGTERM)
+    file.write_bytes(file.read_bytes()[:-20])
+    assert "is damaged" in refused("--state", str(file))
+
+
+def test_a_place_where_nothing_can_be_written_is_told_at_the_start(tmp_path):
+    assert "cannot be written: No such file or directory" in refused("--state", str(tmp_path / "x" / "y"))
+    assert "cannot be read: Is a directory" in refused("--state", str(tmp_path))
+
+
+def test_the_file_is_whole_at_every_moment(file):
+    """Killed again and again while it is busy; a half-written copy beside it is nobody's concern."""
+    for round_number in range(4):
+        file.with_name(file.name + ".new").write_bytes(b"half a fi")
+        with process("--state", str(file), "--webhooks", NOWHERE) as (running, base), shop_at(base) as shop:
+            assert shop.control("GET", "orders")["total"] >= 5 * round_number
+            for number in range(5):
+                shop.order("cashfree", f"ours_{round_number}_{number}")
+            wait_for_save(file)
+            shop.order("cashfree", f"one_more_{round_number}")
+            end(running, signal.SIGKILL)
+
+
+def test_a_disk_that_fails_later_does_not_stop_the_clock(tmp_path, caplog):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    app = create_simulator(state=folder / "file")
+    simulator: Simulator = app.extensions["simulator"]
+    with serving(app) as base, shop_at(base) as shop:
+        (folder / "file").unlink()
+        folder.rmdir()
+        shop.order("razorpay", "ours")
+        rang = threading.Event()
+        time.sleep(1.2)  # more than two ticks
+        simulator.world.at(simulator.world.now(), rang.set)
+        assert rang.wait(10)
+        assert "cannot be written" in caplog.text
+        folder.mkdir()
+    assert (folder / "file").exists()
+
+
+def test_saving_a_lot_rests_long_enough_to_let_the_simulator_work(file, monkeypatch):
+    app = create_simulator(state=file)
+    simulator: Simulator = app.extensions["simulator"]
+    assert simulator.state_file is not None
+    saved = []
+    monkeypatch.setattr(
+        "payments_service.simulator.state._written", lambda *_: saved.append(time.sleep(0.1)) or b""
+    )
+    simulator.state_file.save()
+    for _ in range(20):
+        simulator.world.touch()
+        simulator.state_file.save_if_due()
+    assert len(saved) == 1
+    time.sleep(1.1)
+    simulator.state_file.save_if_due()
+    simulator.state_file.save_if_due()
+    assert len(saved) == 2
+
+
+def test_nothing_is_written_while_nothing_changes(file):
+    simulator: Simulator = create_simulator(state=file).extensions["simulator"]
+    assert simulator.state_file is not None
+    written = file.stat().st_mtime_ns
+    time.sleep(0.02)
+    simulator.state_file.save_if_due()
+    assert file.stat().st_mtime_ns == written
