@@ -150,7 +150,7 @@ class PhonePeSimulator(Gateway):
     def dashboard_refund(self, order_id: str, move: Move) -> None:
         """All that is left of what was paid, or a part of it."""
         order = self._known(order_id)
-        rest = self.books.left_to_refund(order) if order.state == "COMPLETED" else 0
+        rest = order.left_to_refund if order.state == "COMPLETED" else 0
         amount = rest if move.amount_paise is None else move.amount_paise
         if not 0 < amount <= rest:
             raise ImpossibleMoveError(f"Only {rest} paise of order {order_id} are left to refund")
@@ -234,7 +234,7 @@ class PhonePeSimulator(Gateway):
             attempts=[_attempt_view(attempt) for attempt in order.attempts],
             refunds=[
                 RefundView(refund.id, paid[0].id if paid else "", refund.amount, refund.state)
-                for refund in self.books.refunds_of(order)
+                for refund in order.refunds
             ],
         )
 

@@ -60,6 +60,8 @@ class Books:
         """Until when each is good, in seconds."""
         self._orders: dict[str, Order] = {}
         self._by_token: dict[str, Order] = {}
+        self._by_transaction: dict[str, Order] = {}
+        self._unsettled: list[Order] = []
         self.refunds: dict[str, Refund] = {}
         self.settlements: dict[str, Settlement] = {}
 
@@ -115,7 +117,7 @@ class Books:
         return self._by_token.get(token)
 
     def order_of_transaction(self, transaction_id: str) -> Order | None:
-        return next((o for o in self.orders() if transaction_id in [a.id for a in o.attempts]), None)
+        return self._by_transaction.get(transaction_id)
 
     def orders(self) -> list[Order]:
         return list(self._orders.values())
@@ -142,6 +144,7 @@ class Books:
             created_at=self.now_ms(),
         )
         order.attempts.append(attempt)
+        self._by_transaction[attempt.id] = order
         return attempt
 
     def succeed(self, order: Order, attempt: Attempt) -> None:
@@ -149,8 +152,10 @@ class Books:
         attempt.state, attempt.failure = "COMPLETED", None
         if order.is_v1 or attempt.amount >= order.amount:
             order.state, order.failure = "COMPLETED", None
-            self.world.at(self.world.now() + SETTLE_AFTER_SECONDS, self.settle)
             self._tell_order(order, "order.completed")
+            if not order.is_v1:
+                self._unsettled.append(order)
+                self.world.at(self.world.now() + SETTLE_AFTER_SECONDS, self.settle)
 
     def fail(self, order: Order, attempt: Attempt, failure: Failure) -> None:
         """V2 offers another try, unless the order forbids it."""
@@ -170,17 +175,12 @@ class Books:
 
     # Refunds
 
-    def refunds_of(self, order: Order) -> list[Refund]:
-        return [refund for refund in self.refunds.values() if refund.order is order]
-
-    def left_to_refund(self, order: Order) -> int:
-        return order.paid - sum(r.amount for r in self.refunds_of(order) if r.state != "FAILED")
-
     def refund(self, order: Order, new: NewRefund) -> Refund:
         """PENDING, as the answer to whoever asked for it says; `move_on` is what happens then."""
         number = self.new_number("TR" if order.is_v1 else "OMR")
         refund = Refund(new.id, number, order, new.amount, self.now_ms(), callback_url=new.callback_url)
         self.refunds[refund.id] = refund
+        order.refunds.append(refund)
         return refund
 
     def move_on(self, refund: Refund) -> None:
@@ -217,15 +217,15 @@ class Books:
 
     def settle(self) -> None:
         """One transfer of all that was paid by V2 and is not settled yet; V1 has no API that tells it."""
-        due = [o for o in self.orders() if o.state == "COMPLETED" and not o.is_v1 and not o.settlement]
-        if not due:
+        if not self._unsettled:
             return
         made = Settlement(self._uuid(), self.new_number("UTR")[:15], MERCHANT_ID, self.now_ms())
         self.settlements[made.id] = made
-        for order in due:
+        for order in self._unsettled:
             order.settlement = made
             if attempt := order.paid_attempt():
                 made.add(attempt.amount, str(attempt.instrument.rail["type"]))
+        self._unsettled = []
         self._tell("settlement.initiated", made.id, made.entity())
         made.state = "PROCESSED"
         self._tell("settlement.processed", made.id, made.entity())
@@ -242,10 +242,9 @@ class Books:
         if order.is_v1:
             self._call_back(order, event)
         elif event in events.REFUND_EVENTS:
-            refunds = self.refunds_of(order)
-            if not refunds:
+            if not order.refunds:
                 raise ImpossibleMoveError(f"Order {order.id} has no refund")
-            self._tell_refund(refunds[-1], event, events.REFUND_EVENTS[event])
+            self._tell_refund(order.refunds[-1], event, events.REFUND_EVENTS[event])
         elif event in events.SETTLEMENT_EVENTS:
             if order.settlement is None:
                 raise ImpossibleMoveError(f"Order {order.id} is not settled yet")

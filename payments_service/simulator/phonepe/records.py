@@ -99,6 +99,7 @@ class Order:
     state: State = "PENDING"
     failure: Failure | None = None
     attempts: list[Attempt] = field(default_factory=list)
+    refunds: list["Refund"] = field(default_factory=list)
     methods: frozenset[str] = METHODS
     expire_at: int = 0
     # V2
@@ -118,6 +119,10 @@ class Order:
     @property
     def paid(self) -> int:
         return sum(attempt.amount for attempt in self.attempts if attempt.state == "COMPLETED")
+
+    @property
+    def left_to_refund(self) -> int:
+        return self.paid - sum(refund.amount for refund in self.refunds if refund.state != "FAILED")
 
     def paid_attempt(self) -> Attempt | None:
         return next((attempt for attempt in self.attempts if attempt.state == "COMPLETED"), None)

@@ -205,9 +205,9 @@ def refuse_refund(books: Books, order: Order, amount: int, refuse: Refusal) -> N
     """Only what was paid, one refund at a time, and not for ever."""
     if order.state != "COMPLETED":
         raise refuse("the order is not COMPLETED")
-    if any(refund.state in UNFINISHED for refund in books.refunds_of(order)):
+    if any(refund.state in UNFINISHED for refund in order.refunds):
         raise refuse("another refund of this order is in progress")
-    if amount > books.left_to_refund(order):
+    if amount > order.left_to_refund:
         raise refuse("the amount is more than is left")
     if books.now_ms() - order.created_at > REFUNDABLE_DAYS * DAY_MS:
         raise too_old(REFUNDABLE_DAYS)
