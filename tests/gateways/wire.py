@@ -182,18 +182,18 @@ def closed_port() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def full_port() -> Iterator[str]:
+def full_port(address: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     """An address whose queue of connections is full, so that a further one is never answered."""
     with contextlib.ExitStack() as stack:
         listening = stack.enter_context(socket.socket())
-        listening.bind(("127.0.0.1", 0))
+        listening.bind((address, port))
         listening.listen(0)
         for _ in range(4):
             caller = stack.enter_context(socket.socket())
             caller.setblocking(False)
             caller.connect_ex(listening.getsockname())
         time.sleep(0.05)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield f"http://{address}:{listening.getsockname()[1]}"
 
 
 def _read(incoming: Any) -> Request | None:
