@@ -174,6 +174,125 @@ def test_an_order_that_is_over_shows_a_way_back(screen, shop, phonepe, control, 
     expected_complaints.append("400 (BAD REQUEST)")
 
 
+def status_of(phonepe: Client) -> tuple[str, list[tuple[str, str]]]:
+    status = phonepe.status(details="true")
+    return status["state"], [(one["paymentMode"], one["state"]) for one in status["paymentDetails"]]
+
+
+@pytest.mark.parametrize(
+    ("app", "answer", "state", "attempt"),
+    [
+        ("app-1", "approve", "COMPLETED", "COMPLETED"),
+        ("app-2", "decline", "PENDING", "FAILED"),
+        ("app-3", "ignore", "PENDING", "PENDING"),
+    ],
+)
+def test_a_payer_answers_in_the_upi_app(screen, shop, phonepe, app, answer, state, attempt):
+    open_v2(screen, shop, phonepe)
+    screen.get_by_test_id(app).click()
+    screen.get_by_test_id(answer).click()
+    if answer == "approve":
+        screen.wait_for_url(f"{shop.url}/back?order=1")
+    else:
+        expect(screen.locator("#message")).to_contain_text("try again" if attempt == "FAILED" else "Waiting")
+    assert status_of(phonepe) == (state, [("UPI_INTENT", attempt)])
+
+
+def test_a_payer_types_a_upi_id(screen, shop, phonepe):
+    open_v2(screen, shop, phonepe)
+    screen.get_by_test_id("part-upi_id").click()
+    for upi_id in ("failed@ybl", "success@ybl"):
+        screen.get_by_test_id("upi-id").fill(upi_id)
+        screen.get_by_test_id("pay-upi_id").click()
+        if upi_id == "failed@ybl":
+            expect(screen.locator("#message")).to_contain_text("You can try again")
+    screen.wait_for_url(f"{shop.url}/back?order=1")
+    assert status_of(phonepe) == ("COMPLETED", [("UPI_COLLECT", "FAILED"), ("UPI_COLLECT", "COMPLETED")])
+
+
+def pay_by_card(screen: Page, number: str, expiry: str, cvv: str, otp: str) -> None:
+    screen.get_by_test_id("card-number").fill(number)
+    screen.get_by_test_id("card-expiry").fill(expiry)
+    screen.get_by_test_id("card-cvv").fill(cvv)
+    screen.get_by_test_id("pay-card").click()
+    screen.get_by_test_id("otp").fill(otp)
+    screen.get_by_test_id("confirm-otp").click()
+
+
+def test_a_payer_pays_by_one_of_the_sandboxs_cards(screen, shop, phonepe):
+    open_v2(screen, shop, phonepe)
+    screen.get_by_test_id("part-card").click()
+    for wrong in (
+        ("4242 4242 4242 4242", "12/27", "936", "000000"),
+        ("4242 4242 4242 4242", "12/27", "935", "123456"),
+        ("4111 1111 1111 1111", "12/27", "936", "123456"),
+    ):
+        pay_by_card(screen, *wrong)
+        expect(screen.locator("#message")).to_contain_text("You can try again")
+    pay_by_card(screen, "4208 5851 9011 6667", "06/2027", "508", "123456")
+    screen.wait_for_url(f"{shop.url}/back?order=1")
+    state, attempts = status_of(phonepe)
+    assert (state, attempts) == ("COMPLETED", [("CARD", "FAILED")] * 3 + [("CARD", "COMPLETED")])
+
+
+@pytest.mark.parametrize(("password", "state"), [("test", "COMPLETED"), ("wrong", "PENDING")])
+def test_a_payer_logs_in_at_the_bank(screen, shop, phonepe, password, state):
+    open_v2(screen, shop, phonepe)
+    screen.get_by_test_id("part-netbanking").click()
+    screen.get_by_test_id("pay-netbanking").click()
+    screen.get_by_test_id("bank-user").fill("test")
+    screen.get_by_test_id("bank-password").fill(password)
+    screen.get_by_test_id("confirm-bank").click()
+    if state == "COMPLETED":
+        screen.wait_for_url(f"{shop.url}/back?order=1")
+    else:
+        expect(screen.locator("#message")).to_contain_text("You can try again")
+    assert status_of(phonepe)[0] == state
+
+
+def test_the_keyboard_is_enough(screen, shop, phonepe):
+    open_v2(screen, shop, phonepe)
+    screen.get_by_test_id("part-upi_id").focus()
+    screen.keyboard.press("Enter")
+    screen.keyboard.press("Tab")
+    expect(screen.get_by_test_id("upi-id")).to_be_focused()
+    screen.keyboard.type("failed@ybl")
+    screen.keyboard.press("Enter")
+    expect(screen.locator("#message")).to_be_focused()
+    screen.get_by_test_id("part-card").focus()
+    screen.keyboard.press("Enter")
+    for text in ("4242424242424242", "12/27", "936"):
+        screen.keyboard.press("Tab")
+        screen.keyboard.type(text)
+    screen.keyboard.press("Enter")
+    expect(screen.get_by_test_id("otp")).to_be_focused()
+    screen.keyboard.type("123456")
+    screen.keyboard.press("Enter")
+    screen.wait_for_url(f"{shop.url}/back?order=1")
+
+
+def test_the_page_offers_what_the_order_was_made_for(screen, shop, phonepe):
+    modes = {"disabledPaymentModes": [{"type": "CARD"}, {"type": "UPI_INTENT"}]}
+    flow = {"type": "PG_CHECKOUT", "merchantUrls": {"redirectUrl": f"{shop.url}/back"}}
+    url = phonepe.pay(paymentFlow={**flow, "paymentModeConfig": modes}).json()["redirectUrl"]
+    screen.goto(shop.url)
+    screen.evaluate("url => window.location.assign(url)", url)
+    expect(screen.get_by_test_id("upi-id")).to_be_visible()
+    for part, is_there in (("upi", 0), ("card", 0), ("upi_id", 1), ("netbanking", 1)):
+        expect(screen.get_by_test_id(f"part-{part}")).to_have_count(is_there)
+    assert screen.locator("#method option", has_text="card").count() == 0
+
+
+def test_nothing_of_a_phones_page_is_out_of_reach(screen, shop, phonepe):
+    screen.set_viewport_size({"width": 320, "height": 640})
+    open_v2(screen, shop, phonepe)
+    for part in ("upi", "upi_id", "card", "netbanking"):
+        screen.get_by_test_id(f"part-{part}").click()
+        assert screen.evaluate("document.documentElement.scrollWidth") <= 320
+    low = "[...document.querySelectorAll('button')].filter(b => b.offsetParent && b.offsetHeight < 44).length"
+    assert screen.evaluate(low) == 0
+
+
 def test_v1_sends_the_payer_back_by_get_where_that_was_asked_for(screen, shop, phonepe):
     open_v1(screen, shop, phonepe, "REDIRECT")
     screen.locator("#success").click()

@@ -223,8 +223,8 @@ class Books:
         self.settlements[made.id] = made
         for order in self._unsettled:
             order.settlement = made
-            if attempt := order.paid_attempt():
-                made.add(attempt.amount, str(attempt.instrument.rail["type"]))
+            for amount, rail in order.payments():
+                made.add(amount, rail)
         self._unsettled = []
         self._tell("settlement.initiated", made.id, made.entity())
         made.state = "PROCESSED"

@@ -124,6 +124,11 @@ class Order:
     def left_to_refund(self) -> int:
         return self.paid - sum(refund.amount for refund in self.refunds if refund.state != "FAILED")
 
+    def payments(self) -> list[tuple[int, str]]:
+        """What was paid: each amount, and by which rail."""
+        paid = [attempt for attempt in self.attempts if attempt.state == "COMPLETED"]
+        return [(attempt.amount, attempt.instrument.rail["type"]) for attempt in paid]
+
     def paid_attempt(self) -> Attempt | None:
         return next((attempt for attempt in self.attempts if attempt.state == "COMPLETED"), None)
 
@@ -138,10 +143,8 @@ class Order:
             if error_context:
                 about = {"source": "CUSTOMER", "stage": "AUTHENTICATION", "description": self.failure.detail}
                 entity["errorContext"] = {**self.failure.members(), **about}
-        attempt = self.paid_attempt()
-        if settlement_details and self.settlement and attempt:
-            rail = attempt.instrument.rail["type"]
-            entity["settlementDetails"] = self.settlement.details_of(attempt.amount, rail)
+        if settlement_details and self.settlement:
+            entity["settlementDetails"] = self.settlement.details_of(self.payments())
         return entity
 
     def _members(self) -> Json:

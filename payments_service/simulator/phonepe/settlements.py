@@ -4,6 +4,7 @@ Sources: docs v2 settlement/range, settlement/status, order-status (settlementDe
 is invented, and so is that refunds are not held back; fees and taxes are told as negative numbers.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,10 +63,13 @@ class Settlement:
             "lastUpdatedAt": self.created_at,
         }
 
-    def details_of(self, amount: int, rail: str) -> Json:
-        """One payment's part in it."""
+    def details_of(self, payments: Iterable[tuple[int, str]]) -> Json:
+        """The part that an order's payments (amount, rail) have in it."""
+        return {"state": self.state, "splitSettlementDetails": [self._part(*one) for one in payments]}
+
+    def _part(self, amount: int, rail: str) -> Json:
         deduction = Deduction.of(amount, rail)
-        part = {
+        return {
             "type": rail,
             "settlementId": self.id,
             "utr": self.utr,
@@ -76,4 +80,3 @@ class Settlement:
                 "settlementDeduction": deduction.members(),
             },
         }
-        return {"state": self.state, "splitSettlementDetails": [part]}

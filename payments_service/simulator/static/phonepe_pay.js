@@ -98,7 +98,8 @@
     });
     if (id !== null) {
       message.textContent = "";
-      document.querySelector("#" + id + " input, #" + id + " h2").focus();
+      var shown = document.getElementById(id);
+      (shown.querySelector("input") || shown.querySelector("h2")).focus();
     }
   }
 
