@@ -110,6 +110,9 @@ def test_without_an_id_cashfree_makes_one(cashfree):
         ({"order_meta": {"return_url": "shop"}}, "return_url_value_invalid"),
         ({"order_meta": {"return_url": "https://x.example/" + "y" * 250}}, "return_url_value_invalid"),
         ({"order_meta": {"notify_url": "http://x.example"}}, "notify_url_value_invalid"),
+        ({"order_meta": {"notify_url": "http://127.0.0.1.example/"}}, "notify_url_value_invalid"),
+        ({"order_meta": {"payment_methods": "upi,cash"}}, "payment_methods_invalid"),
+        ({"cart_details": {"colour": "red"}}, "request_invalid"),
         ({"customer_details": None}, "customer_details_invalid"),
         ({"customer_details": {}}, "customer_id_missing"),
         ({"customer_details": {"customer_id": "u55"}}, "customer_phone_missing"),
@@ -287,6 +290,53 @@ def test_a_test_address_decides_how_its_attempt_ends(cashfree, vpa, status):
     assert cashfree("GET", "/orders/psv_1").json()["order_status"] == "ACTIVE"
 
 
+@pytest.mark.parametrize(
+    ("method", "code"),
+    [
+        ({"upi": {"channel": "link", "upi_id": "testsuccess@gocash"}}, "channel_invalid"),
+        ({"upi": {"channel": "collect", "upi_id": "testinvalid@gocash"}}, "upi_id_invalid"),
+        ({"upi": {"channel": "collect", "upi_id": "asha@upi"}}, "upi_id_invalid"),
+        ({"card": {"channel": "link", "card_number": "4111111111111111"}}, "card_number_invalid"),
+        ({"card": {"channel": "link", "card_number": "4576238912771450"}}, "card_expiry_invalid"),
+        ({"netbanking": {"channel": "link", "netbanking_bank_code": 3054}}, "payment_method_invalid"),
+        ({"paylater": {"channel": "link"}}, "payment_method_invalid"),
+        ({}, "payment_method_invalid"),
+        ({"upi": "testsuccess@gocash"}, "payment_method_invalid"),
+        ({"upi": {"channel": "collect", "upi_id": "testsuccess@gocash", "x": 1}}, "request_invalid"),
+    ],
+)
+def test_what_is_no_test_data_cannot_pay(cashfree, method, code):
+    order = cashfree("POST", "/orders", ORDER).json()
+    body = {"payment_session_id": order["payment_session_id"], "payment_method": method}
+    assert refused(cashfree("POST", "/orders/sessions", body)) == (400, code)
+    assert cashfree("GET", "/orders/psv_1/payments").json() == []
+
+
+def test_an_order_takes_only_the_methods_it_names(cashfree):
+    meta = {"payment_methods": "cc,nb"}
+    order = cashfree("POST", "/orders", {**ORDER, "order_meta": meta}).json()
+    method = {"upi": {"channel": "collect", "upi_id": "testsuccess@gocash"}}
+    body = {"payment_session_id": order["payment_session_id"], "payment_method": method}
+    assert refused(cashfree("POST", "/orders/sessions", body)) == (400, "payment_method_invalid")
+    bank = {"netbanking": {"channel": "link", "netbanking_bank_name": "TESTR"}}
+    assert cashfree("POST", "/orders/sessions", {**body, "payment_method": bank}).ok
+
+
+def test_the_third_wrong_password_ends_an_attempt(cashfree):
+    order = cashfree("POST", "/orders", ORDER).json()
+    card = {"card_number": "4576238912771450", "card_expiry_mm": "03", "card_expiry_yy": "28"}
+    method = {"card": {"channel": "post", "card_cvv": "123", **card}}
+    body = {"payment_session_id": order["payment_session_id"], "payment_method": method}
+    address = cashfree("POST", "/orders/sessions", body).json()["data"]["url"].partition("/pg")[2]
+    wrong = {"action": "SUBMIT_OTP", "otp": "000000"}
+    for _ in range(3):
+        assert cashfree("POST", address, wrong).json()["authenticate_status"] == "FAILED"
+    assert refused(cashfree("POST", address, wrong)) == (400, "request_invalid")
+    assert refused(cashfree("POST", address, {"action": "SHOUT"}))[0] == 400
+    [payment] = cashfree("GET", "/orders/psv_1/payments").json()
+    assert (payment["payment_status"], payment["error_details"]["error_reason"]) == ("FAILED", "invalid_otp")
+
+
 def test_the_sandbox_simulates_what_a_bank_says(cashfree, control):
     cashfree("POST", "/orders", ORDER)
     control.move("psv_1", "pending")
@@ -352,10 +402,34 @@ def test_a_pending_refund_is_finished_by_the_control_plane(cashfree, control, pa
     assert cashfree("POST", "/orders/psv_1/refunds", everything).ok
 
 
-def test_a_paid_order_is_settled(cashfree, paid):
-    settled = cashfree("GET", "/orders/psv_1/settlements").json()
-    assert (settled["order_amount"], settled["service_charge"]) == (1499.5, 29.99)
-    assert cashfree("POST", "/settlements", {}).json() == {"cursor": None, "limit": 10, "data": []}
+def test_the_merchant_may_cancel_a_refund_that_is_under_way(cashfree, paid):
+    cashfree("POST", "/orders/psv_1/refunds", {**HALF, "refund_note": "PENDING"})
+    cancel = {"refund_status": "CANCELLED", "remarks": "not any more"}
+    assert refused(cashfree("PUT", "/orders/psv_1/refunds/psr_1", {"refund_status": "SUCCESS"}))[0] == 400
+    assert cashfree("PUT", "/orders/psv_1/refunds/psr_1", cancel).json()["refund_status"] == "CANCELLED"
+    assert refused(cashfree("PUT", "/orders/psv_1/refunds/psr_1", cancel)) == (400, "refund_not_allowed")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/settlements", {"page": 1}),
+        ("/settlements", {"pagination": {"limit": 0}}),
+        ("/settlements", {"pagination": {"limit": 1001}}),
+        ("/settlements", {"pagination": {"limit": "10"}}),
+        ("/settlements", {"pagination": {"limit": 10, "cursor": "eyJ9"}}),
+        ("/settlement/recon", {"filters": {"cf_settlement_ids": "1"}}),
+        ("/settlement/recon", {"filters": {"start_date": "yesterday"}}),
+        ("/settlement/recon", {"filters": {"colour": "red"}}),
+        ("/recon", {"filters": {"start_date": "2022-07-20T00:00:00Z"}}),
+        ("/recon", {"pagination": {"limit": 10}}),
+        ("/simulate/settlement", {"merchantOrderIds": [], "status": "SUCCESS"}),
+        ("/simulate/settlement", {"merchantOrderIds": ["psv_1"], "status": "SETTLED"}),
+        ("/simulate", {"entity": "PAYMENTS", "entity_id": "1", "entity_simulation": {"payment_status": "X"}}),
+    ],
+)
+def test_reports_and_simulations_are_asked_for_rightly(cashfree, path, body):
+    assert refused(cashfree("POST", path, body))[0] == 400
 
 
 def test_every_answer_is_compact_json(cashfree, paid):

@@ -15,24 +15,23 @@ from payments_service.simulator.base import (
     RefundView,
     Route,
 )
-from payments_service.simulator.cashfree.api import Api, plain_response
-from payments_service.simulator.cashfree.books import (
-    APP_ID,
-    APP_SECRET,
-    DECLINED,
-    INSTRUMENTS,
-    OLD_APP_SECRET,
-    WEBHOOK_VERSIONS,
-    Books,
-)
+from payments_service.simulator.cashfree.answers import Answers, plain_response
+from payments_service.simulator.cashfree.api import Api
+from payments_service.simulator.cashfree.api_money import MoneyApi
+from payments_service.simulator.cashfree.books import Books
 from payments_service.simulator.cashfree.checkout import Checkout
-from payments_service.simulator.cashfree.records import DEAD_REFUNDS, OPEN_ATTEMPTS, Order, Payment, Refund
-from payments_service.simulator.cashfree.refusals import BAD_URL, TROUBLE
+from payments_service.simulator.cashfree.disputes import KINDS, STAGES
+from payments_service.simulator.cashfree.events import EVENT_TYPES, Events
+from payments_service.simulator.cashfree.records import OPEN_ATTEMPTS, Order, Payment
+from payments_service.simulator.cashfree.refunds import OPEN_REFUNDS, Refund
+from payments_service.simulator.cashfree.refusals import BAD_URL
+from payments_service.simulator.cashfree.telling import APP_ID, APP_SECRET, OLD_APP_SECRET
+from payments_service.simulator.cashfree.testdata import DECLINED, INSTRUMENTS
+from payments_service.simulator.cashfree.wire import WEBHOOK_VERSIONS
 from payments_service.simulator.deliveries import Deliveries
 from payments_service.simulator.world import World
 
 PAYABLE = ("ACTIVE", "TERMINATION_REQUESTED")
-WAIT_SECONDS = "2"
 HOLDS_NOTHING = (
     "Cashfree takes money at once: holding it is pre-authorisation, a product of its own. Send success"
 )
@@ -51,24 +50,28 @@ class CashfreeSimulator(Gateway):
     }
     choices: ClassVar[Mapping[str, Collection[Any]]] = {
         "webhook_version": WEBHOOK_VERSIONS,
-        "refund_outcome": ("SUCCESS", "PENDING"),
+        "refund_outcome": ("SUCCESS", "PENDING", "ONHOLD"),
+        "settlement_days": range(1, 8),
+        "settlement_outcome": ("SUCCESS", "FAILED", "REVERSED"),
+        "recon_rows": ("nested", "flat"),
     }
+    dispute_outcomes = (*STAGES, *KINDS)
+    event_types = EVENT_TYPES
 
     def __init__(self, world: World, deliveries: Deliveries) -> None:
         self.books: Books = Books(world, deliveries)
+        self._answers = Answers(self.books)
+        self._events = Events(self.books)
 
     def routes(self) -> tuple[Route, ...]:
-        api = Api(self.books)
-        return (*api.routes(), *Checkout(self.books, api).routes())
+        rooms = (Checkout, MoneyApi, Api)
+        return tuple(route for room in rooms for route in room(self.books, self._answers).routes())
 
     def unknown_route(self, path: str) -> Response:
         return plain_response(400, BAD_URL)
 
     def trouble(self, status: int) -> Response:
-        response = plain_response(status, TROUBLE[status])
-        if status == 429:
-            response.headers["x-ratelimit-retry"] = WAIT_SECONDS
-        return response
+        return self._answers.trouble(status)
 
     def orders(self) -> list[OrderView]:
         return [self._view(order) for order in self.books.orders()]
@@ -129,22 +132,22 @@ class CashfreeSimulator(Gateway):
     def dashboard_refund(self, order_id: str, move: Move) -> None:
         """All that is left of the attempt that paid, or a part of it."""
         payment = self._last(self._known(order_id), "SUCCESS")
-        rest = self.books.left_to_refund(payment) if payment else 0
+        rest = self.books.refunds.left(payment) if payment else 0
         amount = rest if move.amount_paise is None else move.amount_paise
         if payment is None or not 0 < amount <= rest:
             raise ImpossibleMoveError(f"Only {rest} paise of order {order_id} are left to refund")
         number = self.books.new_number()
         refund = Refund(f"dashboard_{number}", number, payment, amount, self.books.now())
-        self.books.refund(refund, self.books.settings.refund_outcome)
+        self.books.refunds.start(f"dashboard_{number}", refund, self.books.settings.refund_outcome)
 
     def dispute(self, order_id: str, move: Move) -> None:
-        """Opens a dispute; with an outcome it ends the open one."""
+        """Opens a dispute of the kind that the outcome names; an open one takes its next step."""
         order = self._known(order_id)
-        is_open = [d for d in self.books.disputes if d.payment.order is order and d.outcome is None]
+        is_open = [dispute for dispute in self.books.disputes.of(order) if dispute.is_open]
         payment = self._last(order, "SUCCESS")
         if move.outcome is not None and is_open:
-            self.books.close_dispute(is_open[-1], move.outcome)
-        elif move.outcome is not None:
+            self.books.disputes.go_on(is_open[-1], move.outcome)
+        elif move.outcome in STAGES:
             raise ImpossibleMoveError(f"Order {order_id} has no open dispute to be {move.outcome}")
         elif is_open:
             raise ImpossibleMoveError(
@@ -154,29 +157,30 @@ class CashfreeSimulator(Gateway):
             raise ImpossibleMoveError(f"Order {order_id} has no payment to dispute")
         else:
             amount = payment.amount if move.amount_paise is None else move.amount_paise
-            self.books.open_dispute(payment, amount)
+            self.books.disputes.open(payment, amount, KINDS[move.outcome or "dispute"])
 
     def send_event(self, order_id: str, event_type: str) -> None:
-        raise ImpossibleMoveError(f"{self.name} sends no {event_type} on demand")
+        self._events.send(self._known(order_id), event_type)
 
     def settle(self) -> None:
-        pass
+        self.books.settlements.settle()
 
     def order_of_refund(self, refund_id: str) -> str | None:
         refund = self.books.refunds.get(refund_id)
         return refund.payment.order.id if refund else None
 
     def refund_success(self, refund_id: str) -> None:
-        self.books.finish_refund(self._unfinished_refund(refund_id), "SUCCESS")
+        self.books.refunds.finish(self._unfinished_refund(refund_id), "SUCCESS")
 
     def refund_failure(self, refund_id: str) -> None:
         """Cancelled: of a refund that is FAILED no webhook tells."""
-        self.books.finish_refund(self._unfinished_refund(refund_id), "CANCELLED")
+        self.books.refunds.finish(self._unfinished_refund(refund_id), "CANCELLED")
 
     def _unfinished_refund(self, refund_id: str) -> Refund:
-        refund = self.books.refunds[refund_id]
-        if refund.status in ("SUCCESS", *DEAD_REFUNDS):
-            raise ImpossibleMoveError(f"Refund {refund_id} is already {refund.status}, and that is final")
+        refund = self.books.refunds.get(refund_id)
+        if refund is None or refund.status not in OPEN_REFUNDS:
+            status = refund.status if refund else "unknown"
+            raise ImpossibleMoveError(f"Refund {refund_id} is already {status}, and that is final")
         return refund
 
     # Helpers
@@ -228,13 +232,14 @@ class CashfreeSimulator(Gateway):
             createdAt=order.created_at,
             attempts=[_attempt_view(payment) for payment in payments],
             refunds=[
-                RefundView(refund.id, refund.payment.id, refund.amount, refund.status)
-                for refund in self.books.refunds_of(order)
+                RefundView(
+                    refund.id or f"auto_{refund.cf_id}", refund.payment.id, refund.amount, refund.status
+                )
+                for refund in self.books.refunds.of(order)
             ],
             disputes=[
                 DisputeView(dispute.id, dispute.payment.id, dispute.amount, dispute.status)
-                for dispute in self.books.disputes
-                if dispute.payment.order is order
+                for dispute in self.books.disputes.of(order)
             ],
         )
 

@@ -1,74 +1,49 @@
-"""Cashfree's wire format: what a merchant's server asks. Every success is a 200.
+"""Cashfree's wire format: what a merchant's server asks of orders, attempts and refunds. Success is a 200.
 
-Sources: OpenAPI 2025-01-01; docs api-reference/payments/errors, idempotency, rate-limits.
+Sources: OpenAPI 2025-01-01; cashfree_pg 6.0.1 for the extended data and the change of a refund.
 """
 
-import hmac
-from collections.abc import Callable, Mapping
-from functools import wraps
-from typing import Any
+from flask import request
 
-from flask import Response, request
-
-from payments_service.simulator.base import Json, Route, WireError
+from payments_service.simulator.base import Json, Route
 from payments_service.simulator.cashfree import checks
-from payments_service.simulator.cashfree.books import (
-    APP_ID,
-    APP_SECRET,
-    DECLINED,
-    USUAL_LIFETIME_SECONDS,
-    Books,
-)
-from payments_service.simulator.cashfree.records import Order, Payment, Refund
-from payments_service.simulator.cashfree.refusals import (
-    key_reused,
-    not_found,
-    order_exists,
-    refusal,
-    wrong_keys,
-)
-from payments_service.simulator.cashfree.wire import OLD, VERSIONS, Rupees, answer_text, ist
+from payments_service.simulator.cashfree.answers import Answers, View, version
+from payments_service.simulator.cashfree.books import USUAL_LIFETIME_SECONDS, Books
+from payments_service.simulator.cashfree.records import Order, Payment
+from payments_service.simulator.cashfree.refunds import OPEN_REFUNDS, Refund
+from payments_service.simulator.cashfree.refusals import not_found, order_exists, refusal
+from payments_service.simulator.cashfree.wire import OLD
 
-View = Callable[..., Any]
-ECHOED = ("x-request-id", "x-idempotency-key")
-LIMITS = {
-    "x-ratelimit-limit": "200",
-    "x-ratelimit-remaining": "199",
-    "x-ratelimit-retry": "0",
-    "x-ratelimit-type": "app_id",
-}
 REFUND_NOTES = {"SUCCESS": "SUCCESS", "FAILED": "FAILED", "PENDING": "PENDING", "ACTIVE": "PENDING"}
-SIMULATED = ("SUCCESS", "FAILED", "PENDING", "USER_DROPPED")
 
 
 class Api:
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, answers: Answers) -> None:
         self._books = books
+        self._answers = answers
 
     def routes(self) -> tuple[Route, ...]:
         table: tuple[tuple[str, str, View, str | None], ...] = (
-            ("POST", "/orders", self.create_order, "create_order"),
-            ("GET", "/orders/<order_id>", self.fetch_order, "fetch"),
-            ("PATCH", "/orders/<order_id>", self.terminate, None),
-            ("GET", "/orders/<order_id>/payments", self.payments, "fetch"),
-            ("GET", "/orders/<order_id>/payments/<payment_id>", self.payment, "fetch"),
-            ("POST", "/orders/<order_id>/refunds", self.create_refund, "refund"),
-            ("GET", "/orders/<order_id>/refunds", self.refunds, "fetch"),
-            ("GET", "/orders/<order_id>/refunds/<refund_id>", self.refund, "fetch"),
-            ("GET", "/orders/<order_id>/settlements", self.settlement, "fetch"),
-            ("POST", "/settlements", self.settlements, "fetch"),
-            ("POST", "/simulate", self.simulate, None),
-            ("GET", "/simulate/<simulation_id>", self.simulation, None),
+            ("POST", "", self.create_order, "create_order"),
+            ("GET", "/<order_id>", self.fetch_order, "fetch"),
+            ("PATCH", "/<order_id>", self.terminate, None),
+            ("GET", "/<order_id>/extended", self.extended, "fetch"),
+            ("GET", "/<order_id>/payments", self.payments, "fetch"),
+            ("GET", "/<order_id>/payments/<payment_id>", self.payment, "fetch"),
+            ("POST", "/<order_id>/refunds", self.create_refund, "refund"),
+            ("GET", "/<order_id>/refunds", self.refunds, "fetch"),
+            ("GET", "/<order_id>/refunds/<refund_id>", self.refund, "fetch"),
+            ("PUT", "/<order_id>/refunds/<refund_id>", self.cancel_refund, None),
         )
         return tuple(
-            Route(method, f"/pg{path}", self.answering(view), operation)
+            Route(method, f"/pg/orders{path}", self._answers.answering(view), operation)
             for method, path, view, operation in table
         )
 
     # Orders
 
     def create_order(self) -> Json:
-        ahead = self._books.ahead_seconds()
+        ahead = self._books.world.ahead_seconds()
         new = checks.new_order(checks.body_of(request.get_data()), self._books.world.now() - ahead)
         if new.id is not None and self._books.order(new.id):
             raise order_exists()
@@ -84,6 +59,7 @@ class Api:
             meta=new.meta,
             note=new.note,
             tags=new.tags,
+            cart=new.cart,
             created_at=now,
             expires_at=expires_at,
             ends_at=expires_at + ahead,
@@ -93,6 +69,9 @@ class Api:
 
     def fetch_order(self, order_id: str) -> Json:
         return self._order_json(self._order(order_id))
+
+    def extended(self, order_id: str) -> Json:
+        return self._order(order_id).extended()
 
     def terminate(self, order_id: str) -> Json:
         """A paid order is told to be so; only what can still be paid can be ended."""
@@ -112,7 +91,7 @@ class Api:
         return order
 
     def _order_json(self, order: Order) -> Json:
-        links = order.links(request.host_url + "cashfree/pg") if _version() == OLD else {}
+        links = order.links(request.host_url + "cashfree/pg") if version() == OLD else {}
         return {**order.entity(), **links}
 
     # Attempts
@@ -138,13 +117,13 @@ class Api:
         if known:
             return self._known_refund(known, order, new)
         payment = self._paid(order)
-        if new.amount > self._books.left_to_refund(payment):
+        if new.amount > self._books.refunds.left(payment):
             raise refusal("Refund amount exceeds what is left of the order", "refund_amount_invalid")
         refund = Refund(
             new.id, self._books.new_number(), payment, new.amount, self._books.now(), new.note, new.speed
         )
         usual = self._books.settings.refund_outcome
-        self._books.refund(refund, REFUND_NOTES.get(new.note or "", usual))
+        self._books.refunds.start(new.id, refund, REFUND_NOTES.get(new.note or "", usual))
         return refund.entity()
 
     def _known_refund(self, known: Refund, order: Order, new: checks.NewRefund) -> Json:
@@ -161,126 +140,27 @@ class Api:
         raise refusal("Refund cannot be initiated: the order is not paid", "refund_not_allowed")
 
     def refunds(self, order_id: str) -> list[Json]:
-        return [refund.entity() for refund in self._books.refunds_of(self._order(order_id))]
+        return [refund.entity() for refund in self._books.refunds.of(self._order(order_id))]
 
     def refund(self, order_id: str, refund_id: str) -> Json:
+        return self._refund(order_id, refund_id).entity()
+
+    def cancel_refund(self, order_id: str, refund_id: str) -> Json:
+        """The merchant thinks again, while the money has not left (the code of the refusal is made up)."""
+        refund = self._refund(order_id, refund_id)
+        asked = checks.body_of(request.get_data())
+        checks.only(asked, ("refund_status", "remarks"))
+        if asked.get("refund_status") != "CANCELLED":
+            raise refusal("refund_status : invalid value", "refund_status_invalid")
+        checks.text(asked, "remarks", 0, 250)
+        if refund.status not in OPEN_REFUNDS:
+            raise refusal(f"Refund is {refund.status} already", "refund_not_allowed")
+        self._books.refunds.finish(refund, "CANCELLED")
+        return refund.entity()
+
+    def _refund(self, order_id: str, refund_id: str) -> Refund:
         order = self._order(order_id)
         refund = self._books.refunds.get(refund_id)
         if refund is None or refund.payment.order is not order:
             raise not_found("refund")
-        return refund.entity()
-
-    # Settlements and simulation
-
-    def settlement(self, order_id: str) -> Json:
-        """Settled at once, two per cent and tax on it taken off."""
-        order = self._order(order_id)
-        if order.status != "PAID":
-            raise not_found("settlement")
-        charge = order.amount * 2 // 100
-        tax = charge * 18 // 100
-        return {
-            "cf_payment_id": self._paid(order).entity()["cf_payment_id"],
-            "order_id": order.id,
-            "entity": "settlement",
-            "order_amount": Rupees(order.amount),
-            "payment_time": ist(order.created_at),
-            "service_charge": Rupees(charge),
-            "service_tax": Rupees(tax),
-            "settlement_amount": Rupees(order.amount - charge - tax),
-            "cf_settlement_id": order.cf_id,
-            "transfer_id": int(order.cf_id),
-            "transfer_time": ist(order.created_at),
-            "transfer_utr": f"N{order.cf_id}",
-            "order_currency": order.currency,
-            "settlement_currency": order.currency,
-        }
-
-    def settlements(self) -> Json:
-        return {"cursor": None, "limit": 10, "data": []}
-
-    def simulate(self) -> Json:
-        asked = checks.body_of(request.get_data())
-        payment = self._books.payments.get(str(asked.get("entity_id")))
-        wanted = checks.part(asked, "entity_simulation", ("payment_status", "payment_error_code"))
-        status = wanted.get("payment_status")
-        if asked.get("entity") != "PAYMENTS" or status not in SIMULATED:
-            raise refusal("entity_simulation : invalid value", "entity_simulation_invalid")
-        if payment is None:
-            raise not_found("payment")
-        if status == "SUCCESS":
-            self._books.succeed(payment)
-        elif status != "PENDING":
-            self._books.fail(payment, DECLINED, status)
-        simulation_id = f"sim_{self._books.new_number()}"
-        self._books.simulations[simulation_id] = {"simulation_id": simulation_id, **asked}
-        return self._books.simulations[simulation_id]
-
-    def simulation(self, simulation_id: str) -> Json:
-        if simulation_id not in self._books.simulations:
-            raise not_found("simulation")
-        return self._books.simulations[simulation_id]
-
-    # Every call
-
-    def answering(self, view: View, *, with_keys: bool = True) -> View:
-        """Keys, version and idempotency before the view; errors and echoed headers after it."""
-
-        @wraps(view)
-        def answer(**ids: str) -> Response:
-            try:
-                _check_headers(with_keys=with_keys)
-                return self._once(view, ids)
-            except WireError as error:
-                return plain_response(error.status, error.body)
-
-        return answer
-
-    def _once(self, view: View, ids: Mapping[str, str]) -> Response:
-        """The first answer under a key is kept, errors too, and given again to the same words."""
-        key = request.headers.get("x-idempotency-key")
-        if key is None or request.method != "POST":
-            return _response(200, answer_text(view(**ids), _version()))
-        asked = (request.method, request.path, request.get_data())
-        if key in self._books.answers:
-            first_asked, status, text = self._books.answers[key]
-            if first_asked != asked:
-                raise key_reused()
-            return _response(status, text, is_replay=True)
-        try:
-            status, text = 200, answer_text(view(**ids), _version())
-        except WireError as error:
-            status, text = error.status, answer_text(error.body, _version())
-        self._books.answers[key] = (asked, status, text)
-        return _response(status, text)
-
-
-def plain_response(status: int, body: Json) -> Response:
-    return _response(status, answer_text(body, _version()))
-
-
-def _check_headers(*, with_keys: bool) -> None:
-    if with_keys:
-        keys = (request.headers.get(name, "").encode() for name in ("x-client-id", "x-client-secret"))
-        expected = (APP_ID.encode(), APP_SECRET.encode())
-        if not all(map(hmac.compare_digest, keys, expected)):
-            raise wrong_keys()
-    if "x-api-version" not in request.headers:
-        raise refusal("version is missing in header")
-    if _version() not in VERSIONS:
-        raise refusal("version is invalid", "version_invalid")
-
-
-def _version() -> str:
-    return request.headers.get("x-api-version", VERSIONS[-2])
-
-
-def _response(status: int, text: bytes, *, is_replay: bool = False) -> Response:
-    response = Response(text, status, content_type="application/json")
-    response.headers["x-api-version"] = _version()
-    response.headers["x-idempotency-replayed"] = str(is_replay).lower()
-    response.headers.update(LIMITS)
-    for name in ECHOED:
-        if name in request.headers:
-            response.headers[name] = request.headers[name]
-    return response
+        return refund

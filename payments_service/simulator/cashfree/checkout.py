@@ -1,78 +1,49 @@
-"""Cashfree in the browser: the stand-in for cashfree.js, the pay page of a session, what a payer does there.
+"""Cashfree in the browser: the stand-in for cashfree.js, the pay page of a session, the bank's page.
 
-Sources: docs payments/online/web/redirect, sandbox-environment (test data); OpenAPI 2025-01-01 PayOrder.
+Sources: docs payments/online/web/redirect, sandbox-environment; OpenAPI 2025-01-01 and cashfree_pg 6.0.1
+(PayOrder, OrderAuthenticatePayment). Made up: that the third wrong password ends a native attempt.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from urllib.parse import urlencode
 
 from flask import Response, current_app, make_response, render_template, request
 
 from payments_service.simulator.base import Json, Route
-from payments_service.simulator.cashfree import checks
-from payments_service.simulator.cashfree.api import Api
-from payments_service.simulator.cashfree.books import DECLINED, INSTRUMENTS, WRONG_OTP, Books
-from payments_service.simulator.cashfree.records import (
-    OPEN_ATTEMPTS,
-    Instrument,
-    Order,
-    Payment,
-    PaymentError,
-)
+from payments_service.simulator.cashfree import checks, testdata
+from payments_service.simulator.cashfree.answers import Answers
+from payments_service.simulator.cashfree.books import Books
+from payments_service.simulator.cashfree.records import OPEN_ATTEMPTS, Order, Payment
 from payments_service.simulator.cashfree.refusals import not_found, refusal
+from payments_service.simulator.cashfree.testdata import DECLINED, DROPPED, OTP, WRONG_OTP
 from payments_service.simulator.cashfree.wire import CfId, Rupees
 
-OTP = "111000"
-BANK_CODE = 3333
-TEST_CARDS = {
-    "4706131211212123": ("visa", "debit_card"),
-    "4576238912771450": ("visa", "credit_card"),
-    "4444333322221111": ("visa", "credit_card"),
-    "5409162669381034": ("mastercard", "debit_card"),
-    "5105105105105100": ("mastercard", "credit_card"),
-    "6074825972083818": ("rupay", "debit_card"),
-    "6528591234543575": ("rupay", "credit_card"),
-}
-
-
-def _declined(reason: str, source: str = "bank") -> PaymentError:
-    return replace(DECLINED, reason=reason, source=source)
-
-
-SILENT = "testtimeoutbank"
-"""The bank says nothing, until the control plane does."""
-VPA_ERRORS: dict[str, PaymentError | None] = {
-    "testsuccess": None,
-    SILENT: None,
-    "testfailure": DECLINED,
-    "testdeclineuser": _declined("payment_declined", "customer"),
-    "testexpired": _declined("collect_request_expired", "customer"),
-    "testinsufficientfunds": _declined("insufficient_funds"),
-    "testbankdeclined": _declined("bank_rejected"),
-    "testriskflagged": _declined("risk_check_failed", "cashfree"),
-    "testnetworkerror": _declined("network_error"),
-    "testinvalidpin": _declined("invalid_pin", "customer"),
-    "testuserdropped": _declined("user_dropped", "customer"),
-}
-"""What the bank answers to <name>@gocash; every other address, testinvalid too, is refused at once."""
+OTP_TRIES = 3
+CARD_NAMES = {"cc", "dc"}
+TABS = {"upi": {"upi"}, "card": CARD_NAMES, "netbanking": {"nb"}}
+"""The page's tabs, and how order_meta.payment_methods names them."""
 
 
 class Checkout:
-    def __init__(self, books: Books, api: Api) -> None:
+    def __init__(self, books: Books, answers: Answers) -> None:
         self._books = books
-        self._api = api
+        self._answers = answers
 
     def routes(self) -> tuple[Route, ...]:
-        pay = self._api.answering(self.pay, with_keys=False)
+        pay = self._answers.answering(self.pay, with_keys=False)
+        authenticate = self._answers.answering(self.authenticate, with_keys=False)
         return (
             Route("GET", "/pg/cashfree.js", self.script),
-            Route("GET", "/pay/<session_id>", self.page),
             Route("POST", "/pg/orders/sessions", pay),
+            Route("POST", "/pg/orders/pay/authenticate/<payment_id>", authenticate),
+            Route("GET", "/pay/<session_id>", self.page),
+            Route("GET", "/pay/bank/<payment_id>", self.bank),
+            Route("POST", "/pay/bank/<payment_id>", self.bank),
             Route("GET", "/pay/attempts/<payment_id>", self.outcome),
             Route("POST", "/pay/attempts/<payment_id>", self.answer_bank),
         )
+
+    # Pages
 
     def script(self) -> Response:
         response = current_app.send_static_file("cashfree.js")
@@ -81,23 +52,53 @@ class Checkout:
 
     def page(self, session_id: str) -> Response:
         order = self._books.order_of_session(session_id)
-        facts = {
-            "is_modal": request.args.get("modal") == "1",
-            "return_url": self._return_url(order, request.args.get("returnUrl")) if order else "",
-        }
+        facts = self._facts(order)
         if order is None or order.status != "ACTIVE":
             sentence = f"This order is {order.status}." if order else "payment_session_id is invalid"
             return make_response(render_template("cashfree_refused.html", sentence=sentence, **facts), 400)
-        amount = Rupees(order.amount).text
+        attempt = self._books.payments.get(request.args.get("attempt", ""))
+        tabs = [tab for tab in TABS if _allows(order, TABS[tab])]
         html = render_template(
-            "cashfree_pay.html", order=order, amount=amount, cards=TEST_CARDS, otp=OTP, **facts
+            "cashfree_pay.html",
+            order=order,
+            amount=Rupees(order.amount).text,
+            tabs=tabs,
+            open_tab=attempt.instrument.method if attempt else tabs[0] if tabs else None,
+            sentence=_outcome(attempt)["sentence"] if attempt else None,
+            cards={n: c for n, c in testdata.TEST_CARDS.items() if _allows(order, {f"{c[1][0]}c"})},
+            names=list(testdata.VPA_ERRORS),
+            cvv=testdata.CVV,
+            expiry="/".join(testdata.EXPIRY),
+            **facts,
         )
         return make_response(html)
 
-    def _return_url(self, order: Order, wished: str | None) -> str:
-        """The word {order_id} in it is replaced; without an address there is nowhere to go."""
-        url = wished or order.meta.get("return_url") or ""
-        return str(url).replace("{order_id}", order.id) if re.match(r"https?://", str(url)) else ""
+    def bank(self, payment_id: str) -> Response:
+        """The page that data.url leads to: a card's bank with its password, or a net bank."""
+        payment = self._payment(payment_id)
+        order = payment.order
+        back = {"attempt": payment_id, **{n: v for n, v in request.args.items() if n != "checkout"}}
+        is_checkout = request.args.get("checkout") == "1"
+        html = render_template(
+            "cashfree_bank.html",
+            payment=payment,
+            order=order,
+            amount=Rupees(payment.amount).text,
+            is_card=payment.instrument.method == "card",
+            is_open=payment.status in OPEN_ATTEMPTS,
+            otp=OTP,
+            pay_page=f"../{order.session_id}?{urlencode(back)}" if is_checkout else "",
+            **self._facts(order),
+        )
+        return make_response(html)
+
+    def _facts(self, order: Order | None) -> Json:
+        return {
+            "is_modal": request.args.get("modal") == "1",
+            "return_url": _return_url(order, request.args.get("returnUrl")) if order else "",
+        }
+
+    # Calls by session
 
     def pay(self) -> Json:
         """One attempt, by session alone. A UPI address is answered for at once, the rest by `answer_bank`."""
@@ -112,30 +113,48 @@ class Checkout:
         if not isinstance(method, dict) or len(method) != 1:
             raise refusal("payment_method : invalid value", "payment_method_invalid")
         [(name, details)] = method.items()
-        if not isinstance(details, dict):
+        if not isinstance(details, dict) or not _allows(order, TABS.get(name, set())):
             raise refusal("payment_method : invalid value", "payment_method_invalid")
-        payment = self._books.attempt(order, _instrument(name, details), None)
+        payment = self._books.attempt(order, testdata.instrument(name, details), None)
         if name == "upi":
             self._answer_upi(payment, str(details["upi_id"]))
-        return _pay_json(payment, request.host_url)
+        return _pay_json(payment, f"{request.host_url}cashfree/")
 
     def _answer_upi(self, payment: Payment, upi_id: str) -> None:
         name = upi_id.partition("@")[0].lower()
-        error = VPA_ERRORS[name]
+        error = testdata.VPA_ERRORS[name]
         if error:
-            status = "USER_DROPPED" if name == "testuserdropped" else "FAILED"
-            self._books.fail(payment, error, status)
-        elif name != SILENT:
+            self._books.fail(payment, error, "USER_DROPPED" if error is DROPPED else "FAILED")
+        elif name != testdata.SILENT:
             self._books.succeed(payment)
+
+    def authenticate(self, payment_id: str) -> Json:
+        """The password of a card whose attempt was begun with the channel "post"."""
+        payment = self._open_payment(payment_id)
+        asked = checks.body_of(request.get_data())
+        checks.only(asked, ("otp", "action"))
+        action = asked.get("action")
+        if action not in ("SUBMIT_OTP", "RESEND_OTP"):
+            raise refusal("action : invalid value", "action_invalid")
+        if action == "RESEND_OTP":
+            return _authenticated(payment, action, "SUCCESS", "OTP is sent again")
+        otp = checks.required(checks.text(asked, "otp", 1, 10), "otp")
+        if otp == OTP:
+            self._books.succeed(payment)
+            return _authenticated(payment, action, "SUCCESS", "Transaction is successful")
+        payment.wrong_otps += 1
+        if payment.wrong_otps >= OTP_TRIES:
+            self._books.fail(payment, WRONG_OTP)
+        return _authenticated(payment, action, "FAILED", "Incorrect OTP")
+
+    # What the pages ask
 
     def answer_bank(self, payment_id: str) -> Json:
         """The one-time password of a card, or the button on the bank's page; or the payer goes away."""
-        payment = self._payment(payment_id)
+        payment = self._open_payment(payment_id)
         data = checks.body_of(request.get_data())
-        if payment.status not in OPEN_ATTEMPTS:
-            raise refusal("this attempt is over", "request_invalid")
         if data.get("outcome") == "dropped":
-            self._books.fail(payment, _declined("user_dropped", "customer"), "USER_DROPPED")
+            self._books.fail(payment, DROPPED, "USER_DROPPED")
         elif data.get("outcome") == "success" or data.get("otp") == OTP:
             self._books.succeed(payment)
         else:
@@ -152,49 +171,52 @@ class Checkout:
             raise not_found("payment")
         return payment
 
-
-def _instrument(name: str, details: Mapping[str, Any]) -> Instrument:
-    """With the particulars the payer gave; WireError for what is not test data."""
-    match name:
-        case "upi":
-            return _upi(str(details.get("upi_id")))
-        case "card":
-            return _card(re.sub(r"[ -]", "", str(details.get("card_number"))))
-        case "netbanking" if details.get("netbanking_bank_code") == BANK_CODE:
-            return INSTRUMENTS["netbanking"]
-    raise refusal("payment_method : is not one of the test methods", "payment_method_invalid")
+    def _open_payment(self, payment_id: str) -> Payment:
+        payment = self._payment(payment_id)
+        if payment.status not in OPEN_ATTEMPTS:
+            raise refusal("this attempt is over", "request_invalid")
+        return payment
 
 
-def _upi(upi_id: str) -> Instrument:
-    name, _, bank = upi_id.lower().partition("@")
-    if name not in VPA_ERRORS or bank != "gocash":
-        raise refusal("upi_id : invalid value", "upi_id_invalid")
-    return replace(INSTRUMENTS["upi"], details={"upi": {"channel": "collect", "upi_id": upi_id.lower()}})
+def _allows(order: Order, names: set[str]) -> bool:
+    wished = order.meta.get("payment_methods")
+    return bool(names) and (not wished or bool(names & set(wished.split(","))))
 
 
-def _card(number: str) -> Instrument:
-    if number not in TEST_CARDS:
-        raise refusal("card_number : invalid value", "card_number_invalid")
-    network, kind = TEST_CARDS[number]
-    shown = {"card_number": f"XXXXXXXXXXXX{number[-4:]}", "card_network": network, "card_type": kind}
-    usual = INSTRUMENTS["card"]
-    return replace(usual, group=kind, details={"card": {**usual.details["card"], **shown}})
+def _return_url(order: Order, wished: str | None) -> str:
+    """The word {order_id} in it is replaced; without an address there is nowhere to go."""
+    url = wished or order.meta.get("return_url") or ""
+    return str(url).replace("{order_id}", order.id) if re.match(r"https?://", str(url)) else ""
 
 
-def _pay_json(payment: Payment, host: str) -> Json:
-    is_upi = payment.instrument.method == "upi"
+def _pay_json(payment: Payment, base: str) -> Json:
+    """action: wait for the payer's app, send the browser to data.url, or ask for the password oneself."""
+    method = payment.instrument.method
+    bank, native = f"{base}pay/bank/{payment.id}", f"{base}pg/orders/pay/authenticate/{payment.id}"
+    data: Json = dict.fromkeys(("url", "payload", "content_type", "method"))
+    channel = payment.instrument.details.get(method, {}).get("channel")
+    if channel == "link":
+        form = "application/x-www-form-urlencoded"
+        data = {"url": bank, "payload": {"name": method}, "content_type": form, "method": "post"}
+    elif channel == "post":
+        data |= {"url": native, "content_type": "application/json", "method": "post"}
+        data |= {"redirect_to_bank": bank}
     return {
-        "payment_method": payment.instrument.method,
-        "channel": "collect" if is_upi else "link",
-        "action": "custom" if is_upi else "link",
+        "payment_method": method,
+        "channel": channel,
+        "action": "custom" if channel == "collect" else channel,
         "cf_payment_id": CfId(payment.id),
         "payment_amount": Rupees(payment.amount),
-        "data": {
-            "url": None if is_upi else f"{host}cashfree/pay/attempts/{payment.id}",
-            "payload": None,
-            "content_type": None,
-            "method": None if is_upi else "post",
-        },
+        "data": data,
+    }
+
+
+def _authenticated(payment: Payment, action: str, status: str, message: str) -> Json:
+    return {
+        "cf_payment_id": CfId(payment.id),
+        "action": action,
+        "authenticate_status": status,
+        "payment_message": message,
     }
 
 

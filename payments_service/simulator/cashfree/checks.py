@@ -10,6 +10,7 @@ from typing import Any
 
 from payments_service.simulator.base import Json
 from payments_service.simulator.cashfree.refusals import refusal
+from payments_service.simulator.cashfree.wire import IST
 
 MAX_ORDER_PAISE = 1_000_000_00
 MAX_URL = 250
@@ -18,6 +19,8 @@ ORDER_ID = r"[A-Za-z0-9_-]{3,45}"
 REFUND_ID = r"[A-Za-z0-9_-]{3,40}"
 CUSTOMER_ID = r"[A-Za-z0-9_-]{3,50}"
 PHONE = r"[0-9]{10}"
+NOTIFY_URL = r"(https://|http://(127\.[0-9.]+|localhost|\[::1\])[:/])\S+"
+"""Cashfree wants https; http works here on the machine itself, so that it can be tried."""
 ORDER_FIELDS = (
     "order_id",
     "order_amount",
@@ -27,11 +30,25 @@ ORDER_FIELDS = (
     "order_expiry_time",
     "order_note",
     "order_tags",
+    "cart_details",
 )
+CART_FIELDS = (
+    "customer_note",
+    "shipping_charge",
+    "cart_name",
+    "customer_shipping_address",
+    "customer_billing_address",
+    "cart_items",
+)
+_CARDS_AND_CREDIT = ("cc", "dc", "ccc", "ppc", "dcemi", "ccemi", "cardlessemi", "paylater")
+PAYMENT_METHODS = frozenset((*_CARDS_AND_CREDIT, "nb", "upi", "paypal", "app", "banktransfer", "applepay"))
 CUSTOMER_FIELDS = ("customer_id", "customer_phone", "customer_email", "customer_name")
 META_FIELDS = ("return_url", "notify_url", "payment_methods")
 REFUND_FIELDS = ("refund_id", "refund_amount", "refund_note", "refund_speed")
 REFUND_SPEEDS = ("STANDARD", "INSTANT")
+ID_FILTERS = ("cf_settlement_ids", "settlement_utrs")
+TIME_FILTERS = ("start_date", "end_date")
+USUAL_LIMIT, MAX_LIMIT = 10, 1000
 
 
 def body_of(raw: bytes) -> Json:
@@ -95,6 +112,7 @@ class NewOrder:
     expires_at: float | None
     note: str | None
     tags: Json | None
+    cart: Json | None
 
 
 def new_order(data: Json, now: float) -> NewOrder:
@@ -108,10 +126,11 @@ def new_order(data: Json, now: float) -> NewOrder:
         id=text(data, "order_id", 3, 45, ORDER_ID),
         amount=amount,
         customer=_customer(part(data, "customer_details", CUSTOMER_FIELDS)),
-        meta=_meta(part(data, "order_meta", META_FIELDS)),
+        meta=_meta(part(data, "order_meta", META_FIELDS)) if data.get("order_meta") is not None else {},
         expires_at=_expiry(text(data, "order_expiry_time", 1, 40), now),
         note=text(data, "order_note", 3, 200),
         tags=_tags(data.get("order_tags")),
+        cart=part(data, "cart_details", CART_FIELDS) if data.get("cart_details") is not None else None,
     )
 
 
@@ -125,12 +144,17 @@ def _customer(data: Json) -> Json:
 
 
 def _meta(data: Json) -> Json:
-    for field, pattern in (("return_url", r"https?://\S+"), ("notify_url", r"https://\S+")):
+    for field, pattern in (("return_url", r"https?://\S+"), ("notify_url", NOTIFY_URL)):
         value = data.get(field)
         if value is not None and not (
             isinstance(value, str) and len(value) <= MAX_URL and re.fullmatch(pattern, value)
         ):
             raise refusal(f"order_meta.{field} : invalid value", f"{field}_value_invalid")
+    methods = data.get("payment_methods")
+    if methods is not None and (
+        not isinstance(methods, str) or not set(methods.split(",")) <= PAYMENT_METHODS
+    ):
+        raise refusal("order_meta.payment_methods : invalid value", "payment_methods_invalid")
     return data
 
 
@@ -176,3 +200,46 @@ def new_refund(data: Json) -> NewRefund:
         note=text(data, "refund_note", 3, 100),
         speed=speed,
     )
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a list of settlements or of events is asked for."""
+
+    limit: int
+    cursor: str | None
+    ids: tuple[str, ...] = ()
+    utrs: tuple[str, ...] = ()
+    times: tuple[float, float] = (0, float("inf"))
+
+
+def report(data: Json, *, by_time_only: bool = False) -> Report:
+    """`cf_settlement_ids` are texts in one call and numbers in another, if one believes the SDK: both do."""
+    only(data, ("pagination", "filters"))
+    pages = part(data, "pagination", ("limit", "cursor"))
+    filters = part(data, "filters", TIME_FILTERS if by_time_only else (*ID_FILTERS, *TIME_FILTERS))
+    limit = pages.get("limit", USUAL_LIMIT)
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
+        raise refusal("limit : invalid value", "limit_invalid")
+    if by_time_only:
+        for name in TIME_FILTERS:
+            required(text(filters, name, 1, 40), name)
+    ids, utrs = (_ids(filters, name) for name in ID_FILTERS)
+    begins, ends = (_moment(filters, name) for name in TIME_FILTERS)
+    times = (0 if begins is None else begins, float("inf") if ends is None else ends)
+    return Report(limit, text(pages, "cursor", 1, 500), ids, utrs, times)
+
+
+def _ids(data: Json, field: str) -> tuple[str, ...]:
+    value = data.get(field) or []
+    if not isinstance(value, list) or not all(isinstance(one, str | int) for one in value):
+        raise refusal(f"{field} : invalid value", f"{field}_invalid")
+    return tuple(str(one) for one in value)
+
+
+def _moment(data: Json, field: str) -> float | None:
+    value = text(data, field, 1, 40)
+    try:
+        return datetime.fromisoformat(value).astimezone(IST).timestamp() if value else None
+    except ValueError:
+        raise refusal(f"{field} : invalid value", f"{field}_invalid") from None

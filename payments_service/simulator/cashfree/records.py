@@ -1,17 +1,15 @@
-"""Cashfree's entities, as the API and the webhooks write them down.
+"""Cashfree's orders and attempts, as the API and the webhooks write them down.
 
-Sources: OpenAPI 2025-01-01 (OrderEntity, PaymentEntity, RefundEntity, SettlementEntity);
-docs payment-webhooks, refunds-webhook, auto-refund-webhooks, dispute-webhooks.
+Sources: OpenAPI 2025-01-01 (OrderEntity, PaymentEntity); docs payment-webhooks in their versions.
 """
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from payments_service.simulator.base import Json
-from payments_service.simulator.cashfree.wire import CfId, Rupees, ist
+from payments_service.simulator.cashfree.wire import NEWEST_WEBHOOKS, OLD, CfId, Rupees, ist
 
 OPEN_ATTEMPTS = ("NOT_ATTEMPTED", "PENDING")
-DEAD_REFUNDS = ("CANCELLED", "FAILED")
+ADDRESSES = {"shipping_address": "customer_shipping_address", "billing_address": "customer_billing_address"}
 
 
 @dataclass
@@ -25,6 +23,7 @@ class Order:
     meta: Json
     note: str | None
     tags: Json | None
+    cart: Json | None
     created_at: int
     expires_at: float
     # the same moment by the simulator's clock, which may run ahead of the merchant's
@@ -48,7 +47,24 @@ class Order:
             "order_status": self.status,
             "order_tags": self.tags,
             "terminal_data": None,
-            "cart_details": None,
+            "cart_details": {"cart_id": self.cf_id} if self.cart else None,
+        }
+
+    def extended(self) -> Json:
+        """OrderExtendedDataEntity: what the merchant said about the goods, under other names."""
+        cart = self.cart or {}
+        charge = cart.get("shipping_charge")
+        return {
+            "cf_order_id": CfId(self.cf_id),
+            "order_id": self.id,
+            "order_amount": Rupees(self.amount),
+            "order_currency": self.currency,
+            "created_at": ist(self.created_at),
+            "charges": None if charge is None else {"shipping_charges": charge, "cod_handling_charges": 0},
+            "customer_details": self.customer,
+            **{name: cart.get(field) for name, field in ADDRESSES.items()},
+            "cart": {"name": cart.get("cart_name"), "items": cart.get("cart_items") or []} if cart else None,
+            "offers": None,
         }
 
     def links(self, base: str) -> Json:
@@ -64,6 +80,10 @@ class Order:
         names = ("customer_name", "customer_id", "customer_email", "customer_phone")
         return {name: self.customer.get(name) for name in names}
 
+    def disputes_customer(self) -> Json:
+        names = ("customer_name", "customer_phone", "customer_email")
+        return {name: self.customer.get(name) for name in names}
+
 
 @dataclass(frozen=True)
 class Instrument:
@@ -72,6 +92,12 @@ class Instrument:
     method: str
     group: str
     details: Json
+
+    def paid_with(self) -> Json:
+        """Once the money came, Cashfree knows from which account (made up, as in the samples)."""
+        upi = self.details.get("upi")
+        account = {"upi_payer_ifsc": "SBI0025434", "upi_payer_account_number": "XXXXX0231"}
+        return {"upi": {**upi, **account}} if upi else self.details
 
 
 @dataclass(frozen=True)
@@ -102,8 +128,10 @@ class Payment:
     bank_reference: str | None = None
     completed_at: int | None = None
     is_late: bool = False
+    wrong_otps: int = 0
 
     def entity(self) -> Json:
+        method = self.instrument.paid_with() if self.status == "SUCCESS" else self.instrument.details
         return {
             "cf_payment_id": CfId(self.id),
             "order_id": self.order.id,
@@ -115,7 +143,7 @@ class Payment:
             "is_captured": self.status == "SUCCESS",
             "payment_group": self.instrument.group,
             "authorization": None,
-            "payment_method": self.instrument.details,
+            "payment_method": method,
             "payment_amount": Rupees(self.amount),
             "payment_time": ist(self.created_at),
             "payment_completion_time": ist(self.completed_at) if self.completed_at else None,
@@ -124,7 +152,14 @@ class Payment:
             "bank_reference": self.bank_reference,
             "auth_id": None,
             "international_payment": {"international": False},
-            "payment_gateway_details": self.gateway_details(),
+            "payment_gateway_details": {
+                "gateway_name": "CASHFREE",
+                "gateway_order_id": self.order.cf_id,
+                "gateway_payment_id": self.id,
+                "gateway_order_reference_id": None,
+                "gateway_settlement": "cashfree",
+                "gateway_reference_name": None,
+            },
             "payment_surcharge": None,
         }
 
@@ -132,17 +167,18 @@ class Payment:
     def message(self) -> str | None:
         return {"SUCCESS": "00::Transaction success", "FAILED": "01::REJECTED"}.get(self.status)
 
-    def gateway_details(self) -> Json:
-        is_known = self.status != "USER_DROPPED"
-        return {
-            "gateway_name": "CASHFREE" if is_known else None,
-            "gateway_order_id": self.order.cf_id if is_known else None,
-            "gateway_payment_id": self.id if is_known else None,
-            "gateway_settlement": "CASHFREE" if is_known else None,
-            "gateway_status_code": None,
+    def webhook(self, version: str) -> Json:
+        """All of an event's data: what each version has, as in its samples."""
+        data: Json = {
+            "order": self.order.webhook(),
+            "payment": self._told(version),
+            "customer_details": self.order.webhook_customer(),
         }
+        if self.status == "FAILED" and self.error:
+            data["error_details"] = self.error.entity()
+        return {**data, "payment_gateway_details": self._gateway_details(version), "payment_offers": None}
 
-    def webhook(self, *, is_newest: bool) -> Json:
+    def _told(self, version: str) -> Json:
         """No entity and no order; a failure says "NA" and "null" in words, and bank codes are texts."""
         failed = self.status == "FAILED"
         told: Json = {
@@ -154,130 +190,33 @@ class Payment:
             "payment_time": ist(self.completed_at or self.created_at),
             "bank_reference": "NA" if failed else self.bank_reference,
             "auth_id": "null" if failed else None,
-            "payment_method": _with_text_codes(self.instrument.details),
+            "payment_method": self._told_method(version),
             "payment_group": self.instrument.group,
         }
-        if is_newest:
+        if version == NEWEST_WEBHOOKS:
             told |= {"international_payment": {"international": False}, "payment_surcharge": None}
         return told
 
-
-def _with_text_codes(details: Json) -> Json:
-    bank = details.get("netbanking")
-    if bank is None:
+    def _told_method(self, version: str) -> Json:
+        details = self.instrument.details
+        if "netbanking" in details:
+            bank = details["netbanking"]
+            return {"netbanking": {**bank, "netbanking_bank_code": str(bank["netbanking_bank_code"])}}
+        if "upi" in details and version == NEWEST_WEBHOOKS and self.status == "SUCCESS":
+            return {"upi": {**self.instrument.paid_with()["upi"], "upi_instrument": "UPI"}}
         return details
-    return {"netbanking": {**bank, "netbanking_bank_code": str(bank["netbanking_bank_code"])}}
 
-
-@dataclass
-class Refund:
-    id: str
-    cf_id: str
-    payment: Payment
-    amount: int
-    created_at: int
-    note: str | None = None
-    speed: str = "STANDARD"
-    status: str = "PENDING"
-    arn: str | None = None
-    processed_at: int | None = None
-    splits: list[Any] = field(default_factory=list)
-
-    def entity(self) -> Json:
-        return {
-            "cf_payment_id": CfId(self.payment.id),
-            "cf_refund_id": CfId(self.cf_id, old_prefix="refund_"),
-            "refund_id": self.id,
-            "order_id": self.payment.order.id,
-            "entity": "refund",
-            **self._common(),
-            "refund_type": "MERCHANT_INITIATED",
-            "refund_charge": Rupees(0),
-            "refund_mode": self.speed,
+    def _gateway_details(self, version: str) -> Json:
+        is_known = self.status != "USER_DROPPED"
+        told = {
+            "gateway_name": "CASHFREE" if is_known else None,
+            "gateway_order_id": self.order.cf_id if is_known else None,
+            "gateway_payment_id": self.id if is_known else None,
+            "gateway_settlement": "CASHFREE" if is_known else None,
+            "gateway_status_code": None,
         }
-
-    def webhook(self, *, is_old: bool) -> Json:
-        """Ids are numbers in every version."""
-        charges: Json = {"refund_charge": Rupees(0), "refund_mode": self.speed}
-        if not is_old:
-            speeds = {"requested_speed": self.speed, "processed_speed": self.speed}
-            charges = {**speeds, "service_charge": Rupees(0), "service_tax": Rupees(0)}
-        return {
-            "cf_refund_id": int(self.cf_id),
-            "cf_payment_id": int(self.payment.id),
-            "refund_id": self.id,
-            "order_id": self.payment.order.id,
-            "entity": "Refund",
-            "refund_type": "MERCHANT_INITIATED",
-            **self._common(),
-            **charges,
-        }
-
-    def _common(self) -> Json:
-        return {
-            "refund_amount": Rupees(self.amount),
-            "refund_currency": self.payment.order.currency,
-            "refund_note": self.note,
-            "refund_status": self.status,
-            "refund_splits": self.splits,
-            "status_description": "Refund processed successfully" if self.arn else "In Progress",
-            "refund_arn": self.arn,
-            "metadata": None,
-            "created_at": ist(self.created_at),
-            "processed_at": ist(self.processed_at) if self.processed_at else None,
-        }
-
-    def auto_webhook(self, reason: str) -> Json:
-        """What Cashfree sends back by itself has no refund_id; one id is a number, the other a text."""
-        return {
-            "event": "AUTO-REFUND",
-            "cf_refund_id": int(self.cf_id),
-            "cf_payment_id": self.payment.id,
-            "bank_reference": self.payment.bank_reference,
-            "order_id": self.payment.order.id,
-            **self._common(),
-            "refund_type": "PAYMENT_AUTO_REFUND",
-            "refund_reason": reason,
-            "refund_charge": Rupees(0),
-        }
-
-
-@dataclass
-class Dispute:
-    id: str
-    payment: Payment
-    amount: int
-    created_at: int
-    respond_by: int
-    outcome: str | None = None
-
-    @property
-    def status(self) -> str:
-        return f"DISPUTE_MERCHANT_{self.outcome.upper()}" if self.outcome else "DISPUTE_CREATED"
-
-    def webhook(self, now: int) -> Json:
-        order = self.payment.order
-        return {
-            "dispute": {
-                "dispute_id": self.id,
-                "dispute_type": "DISPUTE",
-                "reason_code": "1402",
-                "reason_description": "Duplicate Processing",
-                "dispute_amount": Rupees(self.amount),
-                "created_at": ist(self.created_at),
-                "updated_at": ist(now),
-                "respond_by": ist(self.respond_by),
-                "dispute_status": self.status,
-                "cf_dispute_remarks": "Dispute is created, please take action",
-                "dispute_action_on": "MERCHANT",
-            },
-            "order_details": {
-                "order_id": order.id,
-                "order_amount": Rupees(order.amount),
-                "order_currency": order.currency,
-                "cf_payment_id": int(self.payment.id),
-                "payment_amount": Rupees(self.payment.amount),
-                "payment_currency": order.currency,
-            },
-            "customer_details": order.webhook_customer(),
-        }
+        if version == OLD and self.status == "FAILED":
+            del told["gateway_settlement"]
+        if version == "2023-08-01" and self.status == "SUCCESS":
+            told["gateway_order_reference_id"] = None
+        return told

@@ -11,9 +11,11 @@ from typing import Any
 
 VERSIONS = ("2022-09-01", "2023-08-01", "2025-01-01", "2026-01-01")
 OLD = "2022-09-01"
+NEWEST_WEBHOOKS = "2025-01-01"
+WEBHOOK_VERSIONS = (OLD, "2023-08-01", NEWEST_WEBHOOKS)
 IST = timezone(timedelta(hours=5, minutes=30))
 MARK = "\ue000"
-_MARKED = re.compile(f'"{MARK}([0-9.]+)"')
+_MARKED = re.compile(f'"{MARK}(-?[0-9.]+)"')
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,9 @@ class Rupees:
 
     @property
     def text(self) -> str:
-        return f"{self.paise // 100}.{self.paise % 100:02d}"
+        rupees, paise = divmod(abs(self.paise), 100)
+        sign = "-" if self.paise < 0 else ""
+        return f"{sign}{rupees}.{paise:02d}"
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,11 @@ class CfId:
 
 def ist(seconds: float) -> str:
     return datetime.fromtimestamp(int(seconds), IST).isoformat()
+
+
+def ist_without_zone(seconds: float, between: str = " ") -> str:
+    """Indian time that does not say so: in settlements with a blank, in disputes with a T."""
+    return datetime.fromtimestamp(int(seconds), IST).strftime(f"%Y-%m-%d{between}%H:%M:%S")
 
 
 def answer_text(value: Any, version: str) -> bytes:

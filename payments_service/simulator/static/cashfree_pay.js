@@ -1,21 +1,22 @@
-/* The pay page: pays by session, asks for a one-time password or a bank's word, and goes back when it is paid. */
+/* The pay page, the bank's page and the refusal: pays by session, goes to the bank, and back when it is done. */
 (function () {
   "use strict";
 
   var ASK_AGAIN_MILLISECONDS = 500;
   var data = document.getElementById("checkout").dataset;
-  var message = document.getElementById("message");
-  var methods = document.getElementById("methods");
-  var bank = document.getElementById("bank");
-  var paymentId = null;
+  var paymentId = data.payment || null;
+
+  function part(id) {
+    return document.getElementById(id);
+  }
 
   function say(text, kind) {
-    message.textContent = text;
-    message.className = kind || "";
+    part("message").textContent = text;
+    part("message").className = kind || "";
   }
 
   function value(id) {
-    return document.getElementById(id).value;
+    return part(id).value.trim();
   }
 
   function leave(answer) {
@@ -41,51 +42,78 @@
     });
   }
 
-  function pay(method) {
-    show(null, "Talking to your bank…");
-    return call("../pg/orders/sessions", { payment_session_id: data.session, payment_method: method }).then(function (answer) {
-      paymentId = answer.cf_payment_id;
-    });
-  }
-
   function attempt(body) {
-    return call("attempts/" + encodeURIComponent(paymentId), body);
+    return call(new URL("attempts/" + encodeURIComponent(paymentId), pages()), body);
   }
 
-  function show(part, text, kind) {
-    [methods, bank].forEach(function (one) {
-      one.hidden = part !== null && part !== one;
-      one.disabled = part !== one;
-    });
+  // …/cashfree/pay/ for the pay page and for the bank's, which is one folder down
+  function pages() {
+    return new URL(data.payment ? "../" : "./", window.location.href.split("?")[0]);
+  }
+
+  function paid() {
+    say("Payment successful", "good");
+    leave({ paymentDetails: { paymentMessage: "Payment finished. Check status." } });
+  }
+
+  // ── the pay page ──────────────────────────────────────────────────────────────────────────────────────
+
+  function show(name, text, kind) {
+    part("methods").hidden = name !== "methods";
+    part("methods").disabled = name !== "methods";
+    part("waiting").hidden = name !== "waiting";
     say(text || "", kind);
+    (name === "waiting" ? part("waiting") : part("message")).focus();
+  }
+
+  function wait() {
+    part("waiting-sentence").textContent = "Waiting for your bank to confirm " + paymentId + "…";
+    if (part("waiting").hidden) {
+      show("waiting", "Waiting for your bank to confirm " + paymentId + "…");
+    }
+    setTimeout(function () {
+      attempt().then(tell).catch(fail);
+    }, ASK_AGAIN_MILLISECONDS);
   }
 
   function tell(outcome) {
     if (outcome.status === "SUCCESS") {
-      say("Payment successful", "good");
-      leave({ paymentDetails: { paymentMessage: "Payment finished. Check status." } });
+      paid();
     } else if (outcome.is_open) {
-      say("Waiting for your bank to confirm " + paymentId + "…");
-      setTimeout(function () {
-        attempt().then(tell).catch(fail);
-      }, ASK_AGAIN_MILLISECONDS);
+      wait();
     } else {
-      show(methods, (outcome.sentence || "The attempt was cancelled") + " You can try again.", "bad");
+      show("methods", (outcome.sentence || "The attempt was cancelled") + " You can try again.", "bad");
     }
   }
 
   function fail(error) {
-    show(methods, error.message, "bad");
+    show("methods", error.message, "bad");
   }
 
-  function atBank(hasPassword) {
-    document.getElementById("password").hidden = !hasPassword;
-    document.getElementById("words").hidden = hasPassword;
-    show(bank, "At your bank: " + paymentId);
+  function pay(method) {
+    part("methods").disabled = true;
+    say("Talking to your bank…");
+    return call("../pg/orders/sessions", { payment_session_id: data.session, payment_method: method }).then(
+      function (answer) {
+        paymentId = answer.cf_payment_id;
+        return answer;
+      }
+    );
   }
 
-  var actions = {
-    "pay-upi": function () {
+  function goToBank(answer) {
+    var page = new URL(answer.data.url);
+    new URLSearchParams(window.location.search).forEach(function (one, name) {
+      if (name !== "attempt") {
+        page.searchParams.set(name, one);
+      }
+    });
+    page.searchParams.set("checkout", "1");
+    window.location.assign(page);
+  }
+
+  var methods = {
+    upi: function () {
       pay({ upi: { channel: "collect", upi_id: value("upi-id") } })
         .then(function () {
           return attempt();
@@ -93,38 +121,89 @@
         .then(tell)
         .catch(fail);
     },
-    "pay-card": function () {
-      var card = { channel: "link", card_number: value("card-number"), card_cvv: "123" };
-      pay({ card: card }).then(atBank.bind(null, true)).catch(fail);
+    card: function () {
+      var expiry = value("card-expiry").split("/");
+      var card = {
+        channel: "link",
+        card_number: value("card-number"),
+        card_holder_name: value("card-name"),
+        card_expiry_mm: expiry[0],
+        card_expiry_yy: expiry[1],
+        card_cvv: value("card-cvv"),
+      };
+      pay({ card: card }).then(goToBank).catch(fail);
     },
-    "pay-bank": function () {
-      pay({ netbanking: { channel: "link", netbanking_bank_code: 3333 } }).then(atBank.bind(null, false)).catch(fail);
+    netbanking: function () {
+      pay({ netbanking: { channel: "link", netbanking_bank_code: 3333 } }).then(goToBank).catch(fail);
     },
-    "send-otp": function () {
-      attempt({ otp: value("otp") }).then(tell).catch(fail);
-    },
+  };
+
+  // ── the bank's page ───────────────────────────────────────────────────────────────────────────────────
+
+  // Who came from the pay page goes back there to try again; who came from a shop's own page goes to the shop.
+  function comeBack(outcome) {
+    if (outcome.status === "SUCCESS") {
+      paid();
+    } else if (data.payPage) {
+      window.location.assign(data.payPage);
+    } else {
+      leave({ error: { code: "payment_failed", message: outcome.sentence } });
+    }
+  }
+
+  function answerBank(body) {
+    attempt(body)
+      .then(comeBack)
+      .catch(function (error) {
+        say(error.message, "bad");
+      });
+  }
+
+  var actions = {
     "bank-success": function () {
-      attempt({ outcome: "success" }).then(tell).catch(fail);
+      answerBank({ outcome: "success" });
     },
     "bank-failure": function () {
-      attempt({ outcome: "failure" }).then(tell).catch(fail);
+      answerBank({ outcome: "failure" });
     },
     "drop": function () {
-      attempt({ outcome: "dropped" }).then(tell).catch(fail);
+      if (part("bank-over")) {
+        comeBack({});
+      } else if (data.payment) {
+        answerBank({ outcome: "dropped" });
+      } else {
+        attempt({ outcome: "dropped" }).then(tell).catch(fail);
+      }
     },
     "close-checkout": function () {
       leave({ error: { code: "payment_aborted", message: "The payer closed the checkout." } });
     },
   };
 
-  // Also serves the refusal page, which has only the close button.
+  document.addEventListener("submit", function (event) {
+    event.preventDefault();
+    if (event.target.id === "password") {
+      answerBank({ otp: value("otp") });
+    } else {
+      methods[event.target.dataset.pays]();
+    }
+  });
+
   document.addEventListener("click", function (event) {
     var action = actions[event.target.id];
     if (action) {
-      event.preventDefault();
       action();
     }
   });
 
+  document.addEventListener("keydown", function (event) {
+    if (event.key === "Escape" && part("close-checkout")) {
+      actions["close-checkout"]();
+    }
+  });
+
   document.body.inert = false; // nobody can press a button before it does something
+  if (part("otp")) {
+    part("otp").focus();
+  }
 })();
