@@ -37,6 +37,7 @@ def main() -> int:
     commands = [
         python("payments_service.simulator", "--port", simulator_port, "--webhooks", webhooks),
         python(*service.split(), f"127.0.0.1:{port}", "wsgi:app"),
+        python("flask", "--app", "wsgi", "worker"),
     ]
     # A session of their own each: Ctrl-C reaches us alone, and we end them in order.
     processes = [subprocess.Popen(command, start_new_session=True) for command in commands]

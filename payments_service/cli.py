@@ -1,15 +1,23 @@
 """The command line: `flask --app wsgi …`. Each command only calls a flow or the ledger."""
 
 import hashlib
+import json
 import secrets
+import signal
+import threading
 from datetime import UTC, datetime
 from typing import cast
+from uuid import UUID
 
 import click
 from flask import Flask, current_app
 
-from payments_service.clock import utc_now
-from payments_service.ledger import migrations, outbox
+from payments_service import worker
+from payments_service.api import Services
+from payments_service.clock import Clock, utc_now
+from payments_service.errors import NotFound
+from payments_service.flows import reviews
+from payments_service.ledger import inbox, migrations, outbox, payments
 from payments_service.ledger.db import Database
 from payments_service.settings import API_KEY
 
@@ -17,7 +25,8 @@ from payments_service.settings import API_KEY
 def register(app: Flask) -> None:
     app.cli.add_command(db)
     app.cli.add_command(resend)
-    app.cli.add_command(api_key)
+    for command in (api_key, worker_, reconcile, replay_webhooks, reviews_, clear_review):
+        app.cli.add_command(command)
 
 
 @click.group()
@@ -83,5 +92,73 @@ def api_key(name: str, scopes: str) -> None:
     click.echo(f"Its entry, for API_KEYS here (comma-separated):\n  {entry}")
 
 
+@click.command("worker")
+@click.option("--once", is_flag=True, help="Do what is due and end, for cron.")
+@click.option(
+    "--time-scale", type=click.IntRange(1, 100_000), default=1, help="Let waits pass faster (tests)."
+)
+def worker_(once: bool, time_scale: int) -> None:
+    """Follow every payment and refund to its end, and tell what happened. Ends with SIGTERM or Ctrl-C."""
+    if time_scale != 1 and not _house().settings.is_development:
+        raise click.UsageError("--time-scale is for development and tests.")
+    house = _house()
+    sweeps = list(
+        worker.sweeps(house.db, house.gateways, house.channels, house.urls, Clock(scale=time_scale))
+    )
+    if once:
+        click.echo(f"{worker.run_once(sweeps)} done")
+        return
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    worker.run(sweeps, stop)
+
+
+@click.command()
+@click.argument("payment_id", type=click.UUID, required=False)
+@click.option("--since", type=Moment(), help="Those made since then, also when they have ended.")
+def reconcile(payment_id: UUID | None, since: datetime | None) -> None:
+    """Ask the gateways now: about one payment, those since a moment, or all that are watched."""
+    house = _house()
+    with house.db.begin() as session:
+        count = payments.ask_now(session, utc_now(), since, payment_id)
+    worker.run_once(list(worker.sweeps(house.db, house.gateways, house.channels, house.urls, Clock())))
+    click.echo(f"{count} payments asked about.")
+
+
+@click.command("replay-webhooks")
+@click.option("--since", type=Moment(), help="Those that came since then.")
+def replay_webhooks(since: datetime | None) -> None:
+    """Try stored events again that could not be applied or confirmed."""
+    house = _house()
+    with house.db.begin() as session:
+        count = inbox.apply_again(session, ("failed", "waiting", "unconfirmed"), since, utc_now())
+    worker.run_once(list(worker.sweeps(house.db, house.gateways, house.channels, house.urls, Clock())))
+    click.echo(f"{count} events tried again.")
+
+
+@click.command("reviews")
+def reviews_() -> None:
+    """List what a person has to look at."""
+    for review in reviews.open_reviews(_database()):
+        detail = json.dumps(review.detail, ensure_ascii=False)
+        click.echo(f"{review.id}  {review.why}  {review.subject}  since {review.since.isoformat()}  {detail}")
+
+
+@click.command("clear-review")
+@click.argument("review_id", type=click.UUID)
+@click.option("--by", "operator", required=True, help="Who has looked: it stands in the audit trail.")
+def clear_review(review_id: UUID, operator: str) -> None:
+    """Say that somebody has looked. Money that came late is accepted by it, and the payment completes."""
+    try:
+        click.echo(reviews.clear(_database(), review_id, operator))
+    except NotFound as error:
+        raise click.ClickException(error.message) from error
+
+
+def _house() -> Services:
+    return cast(Services, current_app.extensions["payments_service"])
+
+
 def _database() -> Database:
-    return cast(Database, current_app.extensions["payments_service"].db)
+    return _house().db

@@ -201,6 +201,14 @@ def expire_if_due(session: Session, payment: Payment, clock: Clock) -> None:
     move(session, payment, PaymentStatus.EXPIRED, bell, "time ran out", evidence)
 
 
+def give_up(session: Session, payment: Payment, bell: Bell) -> None:
+    """Nobody could say how it ended for as long as anybody watches. A late success is still welcome."""
+    if payment.status == PaymentStatus.INITIATED:
+        move(session, payment, PaymentStatus.FAILED, bell, "no order came to be", {})
+    elif payment.status == PaymentStatus.PENDING:
+        move(session, payment, PaymentStatus.EXPIRED, bell, "nobody knew more for five days", {})
+
+
 # ── asking ──────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -6,9 +6,12 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from payments_service.clock import REAL_TIME, Clock
 from payments_service.errors import PaymentsError
 from payments_service.flows import sync
+from payments_service.flows.alerts import raise_alert
 from payments_service.flows.intent import WIRE_PREFIX
+from payments_service.flows.schedule import next_follow_up
 from payments_service.flows.sync import FollowUp
 from payments_service.gateways.base import Deadline, EventKind, Gateway, Urgency, WebhookEvent
 from payments_service.ledger import inbox, payments
@@ -18,6 +21,7 @@ from payments_service.ledger.tables import PaymentWebhook
 
 log = logging.getLogger(__name__)
 
+SWEEP_SECONDS = 10.0
 FOLLOW_UP_SECONDS = 2.0
 """Gateways wait three to five seconds for their answer; what takes longer is done by others."""
 
@@ -74,7 +78,7 @@ def _take_effect(
     if order is None:
         row.outcome = "foreign"
         if event.order.wire_id.startswith(WIRE_PREFIX):
-            log.error("An order with our prefix is unknown here", extra={"data": _about(gateway, event)})
+            raise_alert(session, "unknown_order", event.order.wire_id, _about(gateway, event), REAL_TIME)
         return None, FollowUp.NOTHING
     payment = payments.lock(session, order.payment_id)
     session.refresh(order)  # it was read before the lock was ours
@@ -96,6 +100,28 @@ def _follow_up(db: Database, gateway: Gateway, payment_id: UUID, row_id: UUID, e
         log.warning("Webhook follow-up left open", extra={"data": {"id": payment_id, "error": error.code}})
     except Exception:
         log.exception("Webhook follow-up failed", extra={"data": {"id": payment_id}})
+
+
+def try_again(db: Database, gateway: Gateway, row_id: UUID, clock: Clock) -> None:
+    """Apply an event that was kept: its effect when it failed, then the gateway's own word.
+
+    The caller holds the row's lease. Raises GatewayError when the gateway could not be asked.
+    """
+    with db.begin() as session:
+        row = session.get_one(PaymentWebhook, row_id)
+        event = gateway.reread_webhook(row.event_id, row.payload)
+        next_try_at = next_follow_up(gateway.polling, row.created_at, clock)
+        payment_id, follow_up = row.payment_id, FollowUp.FETCH
+        if row.outcome != "waiting":
+            payment_id, follow_up = _take_effect(session, gateway, event, row)
+        row.next_try_at = next_try_at
+        if next_try_at is None and not row.processed:
+            row.processed, row.outcome = True, "unconfirmed"
+            log.error("Webhook never confirmed", extra={"data": _about(gateway, event)})
+    if payment_id and follow_up is not FollowUp.NOTHING:
+        bell = Bell("worker", event.event_id, clock)
+        sync.refresh(db, gateway, payment_id, bell, Deadline(SWEEP_SECONDS, Urgency.WAKE_UP))
+        _confirm(db, payment_id, row_id, event)
 
 
 def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) -> None:

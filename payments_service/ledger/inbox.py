@@ -1,9 +1,11 @@
 """The inbox: every authenticated webhook, kept raw, once per event."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
@@ -53,6 +55,31 @@ def foreign(session: Session, provider: str, order_ids: list[str]) -> list[Payme
         PaymentWebhook.order_id.in_(order_ids),
     )
     return list(session.scalars(query.order_by(PaymentWebhook.created_at, PaymentWebhook.id)))
+
+
+def claim_due(session: Session, now: datetime, lease_ends: datetime, limit: int) -> list[PaymentWebhook]:
+    """Events that were kept and could not be applied yet, now ours until the lease ends."""
+    due = (
+        select(PaymentWebhook)
+        .where(PaymentWebhook.processed.is_(False), PaymentWebhook.next_try_at <= now)
+        .order_by(PaymentWebhook.next_try_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken = list(session.scalars(due))
+    for row in taken:
+        row.next_try_at = lease_ends
+        row.attempts += 1
+    return taken
+
+
+def apply_again(session: Session, outcomes: Sequence[str], since: datetime | None, now: datetime) -> int:
+    """Have the worker try events once more; how many there are."""
+    chosen = update(PaymentWebhook).where(PaymentWebhook.outcome.in_(outcomes))
+    if since is not None:
+        chosen = chosen.where(PaymentWebhook.created_at >= since)
+    changed = session.execute(chosen.values(processed=False, next_try_at=now))
+    return cast("CursorResult[object]", changed).rowcount
 
 
 def _is_secret(header: str) -> bool:

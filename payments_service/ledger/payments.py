@@ -113,25 +113,62 @@ def had_order(session: Session, payment_id: UUID) -> bool:
     return session.scalars(select(PaymentOrder.id).where(*known).limit(1)).first() is not None
 
 
+def under_review(session: Session) -> list[Payment]:
+    query = select(Payment).where(Payment.review.is_not(None))
+    return list(session.scalars(query.order_by(Payment.updated_at)))
+
+
+def is_under_review(session: Session, payment_id: UUID) -> bool:
+    flagged = select(Payment.id).where(Payment.id == payment_id, Payment.review.is_not(None))
+    return session.scalars(flagged).first() is not None
+
+
+def ask_now(session: Session, now: datetime, since: datetime | None, payment_id: UUID | None) -> int:
+    """Make payments due for the worker at once: one, those since a moment, or all that are watched."""
+    chosen = update(Payment)
+    if payment_id is not None:
+        chosen = chosen.where(Payment.id == payment_id)
+    elif since is not None:
+        chosen = chosen.where(Payment.created_at >= since)
+    else:
+        chosen = chosen.where(Payment.next_check_at.is_not(None))
+    changed = session.execute(chosen.values(next_check_at=now))
+    return cast("CursorResult[object]", changed).rowcount
+
+
 def claim_due(
     session: Session, provider: str, now: datetime, lease_ends: datetime, limit: int
 ) -> list[Payment]:
     """Payments that the worker should ask about, now ours until the lease ends."""
     due = (
-        select(Payment.id)
+        select(Payment)
         .where(Payment.provider == provider, Payment.next_check_at <= now)
         .order_by(Payment.next_check_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    taken = (
-        update(Payment)
-        .where(Payment.id.in_(due.scalar_subquery()))
-        .values(next_check_at=lease_ends)
-        .returning(Payment)
-        .execution_options(synchronize_session=False)
+    taken = list(session.scalars(due))
+    for payment in taken:
+        payment.next_check_at = lease_ends
+    return taken
+
+
+def claim_due_refunds(
+    session: Session, provider: str, now: datetime, lease_ends: datetime, limit: int
+) -> list[Refund]:
+    """Refunds whose end is not known, now ours until the lease ends."""
+    due = (
+        select(Refund)
+        .where(Refund.provider == provider, Refund.next_check_at <= now)
+        .order_by(Refund.next_check_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
     )
-    return list(session.scalars(taken))
+    taken = list(session.scalars(due))
+    for refund in taken:
+        refund.next_check_at = lease_ends
+        refund.generation += 1
+    return taken
 
 
 def attempts(session: Session, payment_id: UUID) -> list[PaymentAttempt]:

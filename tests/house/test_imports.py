@@ -26,7 +26,8 @@ ALLOWED: dict[str, set[str]] = {
     | {"api", "flows", "gateways", "gateways.base", "ledger.db", "logs", "settings", "flask", "werkzeug"}
     | {"marshmallow"},
     "pages": CORE | {"pages", "api", "flows", "gateways", "gateways.base", "settings", "flask", "werkzeug"},
-    "cli": {"clock", "flows", "ledger", "gateways", "settings", "flask", "click"},
+    "cli": {"api", "clock", "errors", "flows", "ledger", "gateways", "settings", "worker", "flask", "click"},
+    "worker": {"clock", "errors", "flows", "gateways.base", "ledger.db"},
     "settings": {"gateways", "gateways.base", "money", "marshmallow", "sqlalchemy"},
     "simulator": {"simulator", "flask", "werkzeug", "_typeshed"},
 }

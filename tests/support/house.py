@@ -34,6 +34,7 @@ class House:
     environment: dict[str, str] = field(repr=False)
     service: "subprocess.Popen[bytes] | None" = None
     simulator: "subprocess.Popen[bytes] | None" = None
+    worker: "subprocess.Popen[bytes] | None" = None
     http: requests.Session = field(default_factory=requests.Session)
 
     def post(self, path: str, body: Any = None, **options: Any) -> requests.Response:
@@ -93,6 +94,15 @@ class House:
             self.service = _start(module, self.environment, log)
         wait_for_port(address.port or 0, self.service)
 
+    def start_worker(self, time_scale: int = 1) -> None:
+        command = ["flask", "--app", "wsgi", "worker", "--time-scale", str(time_scale)]
+        with self.log_file.open("ab") as log:
+            self.worker = _start(command, self.environment, log)
+
+    def kill_worker(self) -> None:
+        if self.worker:
+            _kill(self.worker, signal.SIGKILL)
+
     def kill_service(self) -> None:
         """kill -9, the workers too: nobody gets to say goodbye."""
         if self.service:
@@ -105,7 +115,7 @@ class House:
             _kill(self.simulator, signal.SIGKILL)
 
     def stop(self) -> None:
-        for process in (self.service, self.simulator):
+        for process in (self.worker, self.service, self.simulator):
             if process:
                 _kill(process, signal.SIGTERM)
 

@@ -1,0 +1,45 @@
+"""Trouble that no single payment shows: a webhook that is silent, money that is held and not taken."""
+
+from datetime import timedelta
+
+from payments_service.clock import Clock
+from payments_service.flows.alerts import raise_alert
+from payments_service.flows.idempotency import KEPT
+from payments_service.gateways.base import Gateway
+from payments_service.ledger import keys, radar
+from payments_service.ledger.db import Database
+
+SILENT_PAYMENTS = 5
+"""As many paid orders in a row of which no webhook told are no accident."""
+GRACE = timedelta(minutes=10)
+"""How late a webhook may be before it counts as missing."""
+WINDOW = timedelta(days=1)
+HELD_TOO_LONG = timedelta(hours=1)
+"""An automatic capture takes seconds."""
+
+
+def watch(db: Database, gateway: Gateway, clock: Clock) -> int:
+    """Look around at one gateway and raise what is not known yet; how many alerts are new."""
+    now = clock.now()
+    with db.begin() as session:
+        raised = 0
+        told = radar.webhooks_of_completed(
+            session,
+            gateway.provider,
+            since=now - WINDOW / clock.scale,
+            until=now - GRACE / clock.scale,
+            limit=SILENT_PAYMENTS,
+        )
+        if len(told) == SILENT_PAYMENTS and not any(told):
+            about = {"paidWithoutWebhook": len(told), "hint": "Your webhook there is probably disabled"}
+            raised += raise_alert(session, "webhook_silence", gateway.provider, about, clock)
+        for payment in radar.held_since(session, gateway.provider, now - HELD_TOO_LONG / clock.scale):
+            about = {"heldSince": payment.updated_at.isoformat(), "amountPaise": payment.amount}
+            raised += raise_alert(session, "capture_fails", str(payment.id), about, clock)
+        return raised
+
+
+def tidy(db: Database, clock: Clock) -> int:
+    """Forget idempotency keys that are older than they are kept."""
+    with db.begin() as session:
+        return keys.forget(session, clock.now() - KEPT)

@@ -1,0 +1,102 @@
+"""Nobody rang, so we ask: every open payment, refund and event is followed to its end.
+
+A sweep claims what is due in a short transaction, asks outside any, and leaves the next moment to ask.
+Two workers never ask for the same thing at once; what a killed one held is due again when its lease ends.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from payments_service.clock import Clock
+from payments_service.errors import GatewayError
+from payments_service.flows import refund, sync, webhook
+from payments_service.flows.alerts import raise_alert
+from payments_service.flows.create_order import Urls
+from payments_service.flows.schedule import next_check, next_refund_check
+from payments_service.gateways.base import Deadline, Gateway, Urgency
+from payments_service.ledger import inbox, payments
+from payments_service.ledger.db import Database
+from payments_service.ledger.events import Bell
+from payments_service.ledger.tables import Payment, Refund
+from payments_service.states import OPEN, PaymentStatus, RefundStatus
+
+log = logging.getLogger(__name__)
+
+BUDGET_SECONDS = 10.0
+LEASE = timedelta(minutes=5)
+"""Longer than a whole batch may take."""
+BATCH = 20
+
+
+def sweep_payments(db: Database, gateway: Gateway, clock: Clock, limit: int = BATCH) -> int:
+    """Ask about the payments that are due at one gateway; how many there were."""
+    with db.begin() as session:
+        now = clock.now()
+        due = payments.claim_due(session, gateway.provider, now, now + LEASE, limit)
+    for payment in due:
+        bell = Bell("worker", "reconcile", clock)
+        try:
+            sync.refresh(db, gateway, payment.id, bell, Deadline(BUDGET_SECONDS, Urgency.POLLING))
+        except GatewayError as error:
+            log.info("Not asked", extra={"data": {"id": payment.id, "error": error.code}})
+        _plan_next(db, gateway, payment, bell)
+    return len(due)
+
+
+def sweep_refunds(db: Database, gateway: Gateway, urls: Urls, clock: Clock, limit: int = BATCH) -> int:
+    """Ask what became of refunds; those that never reached the gateway are sent again under their id."""
+    with db.begin() as session:
+        now = clock.now()
+        due = payments.claim_due_refunds(session, gateway.provider, now, now + LEASE, limit)
+    for row in due:
+        bell = Bell("worker", "reconcile", clock)
+        try:
+            if row.refund_id:
+                refund.ask(db, gateway, row.id, bell, webhook_url=urls.webhook(gateway.name))
+            else:
+                deadline = Deadline(BUDGET_SECONDS, Urgency.POLLING)
+                sync.refresh(db, gateway, row.payment_id, bell, deadline)
+        except GatewayError as error:
+            log.info("Refund not asked", extra={"data": {"id": row.id, "error": error.code}})
+        _plan_next_refund(db, gateway, row, clock)
+    return len(due)
+
+
+def sweep_inbox(db: Database, gateways: Sequence[Gateway], clock: Clock, limit: int = BATCH) -> int:
+    """Try again what could not be applied, or waits for the gateway's own word."""
+    with db.begin() as session:
+        now = clock.now()
+        due = inbox.claim_due(session, now, now + LEASE, limit)
+    for row in due:
+        gateway = next((g for g in gateways if g.provider == row.provider), None)
+        if gateway is None:
+            continue  # switched off; the lease brings the row back
+        try:
+            webhook.try_again(db, gateway, row.id, clock)
+        except GatewayError as error:
+            log.info("Event still waits", extra={"data": {"eventId": row.event_id, "error": error.code}})
+    return len(due)
+
+
+def _plan_next(db: Database, gateway: Gateway, claimed: Payment, bell: Bell) -> None:
+    with db.begin() as session:
+        payment = payments.lock(session, claimed.id)
+        status = PaymentStatus(payment.status)
+        payment.next_check_at = next_check(
+            status, gateway.polling, payment.created_at, payment.completed_at, bell.clock
+        )
+        if payment.next_check_at is None and status in OPEN:
+            sync.give_up(session, payment, bell)
+
+
+def _plan_next_refund(db: Database, gateway: Gateway, claimed: Refund, clock: Clock) -> None:
+    with db.begin() as session:
+        payments.lock(session, claimed.payment_id)
+        row = session.get_one(Refund, claimed.id)
+        if row.status not in (RefundStatus.INITIATED, RefundStatus.PENDING):
+            return
+        row.next_check_at = next_refund_check(gateway.polling, row.created_at, clock)
+        if row.next_check_at is None:
+            about = {"paymentId": str(row.payment_id), "amountPaise": row.amount}
+            raise_alert(session, "refund_unresolved", str(row.id), about, clock)
