@@ -59,7 +59,7 @@ def test_the_sdk_reads_every_way_to_pay(client: Any, simulator: Simulator, metho
     assert attempt.rail.type in ("UPI", "PG")
 
 
-@pytest.mark.parametrize("method", ["wallet", "emi"])
+@pytest.mark.parametrize("method", ["wallet", "emi", "corporate_netbanking"])
 def test_a_payment_mode_that_the_sdk_lacks_is_its_value_error(
     client: StandardCheckoutClient, simulator: Simulator, method: str
 ) -> None:

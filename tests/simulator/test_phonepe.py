@@ -48,7 +48,13 @@ def test_a_token_looks_as_documented(phonepe):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"client_id": "x"}, {"client_secret": ""}, {"client_version": "2"}, {"grant_type": "password"}],
+    [
+        {"client_id": "x"},
+        {"client_id": "\u00e9"},
+        {"client_secret": ""},
+        {"client_version": "2"},
+        {"grant_type": "password"},
+    ],
 )
 def test_a_wrong_client_gets_no_token(phonepe, changes):
     answer = phonepe.log_in(**changes)
@@ -61,6 +67,10 @@ def test_a_wrong_client_gets_no_token(phonepe, changes):
 
 def test_a_token_is_not_asked_for_in_json(phonepe):
     assert phonepe.http.post(f"{phonepe.url}/v1/oauth/token", json={}).status_code == 400
+
+
+def test_a_token_is_asked_for_with_no_more_than_is_documented(phonepe):
+    assert phonepe.log_in(scope="all").json()["code"] == "BAD_REQUEST"
 
 
 @pytest.mark.parametrize("header", ["", "Bearer {}", "O-Bearer x", "o-bearer {}", "{}"])
@@ -126,6 +136,10 @@ def flow(**changes: Any) -> dict[str, Any]:
     return {"paymentFlow": {**ORDER["paymentFlow"], **changes}}
 
 
+MODES = (
+    *("UPI_INTENT", "UPI_COLLECT", "UPI_QR", "CARD", "NET_BANKING"),
+    *("WALLET", "EMI", "CORPORATE_NET_BANKING"),
+)
 CARD = [{"type": "CARD", "cardTypes": ["DEBIT_CARD"]}]
 
 
@@ -146,6 +160,16 @@ CARD = [{"type": "CARD", "cardTypes": ["DEBIT_CARD"]}]
         flow(message=7),
         flow(paymentModeConfig={"enabledPaymentModes": CARD, "disabledPaymentModes": CARD}),
         flow(paymentModeConfig={"enabledPaymentModes": [{"type": "BARTER"}]}),
+        flow(paymentModeConfig={"enabledPaymentModes": [{"type": []}]}),
+        flow(paymentModeConfig={"enabledPaymentModes": [{"type": "CARD", "cardTypes": ["GOLD"]}]}),
+        flow(paymentModeConfig={"disabledPaymentModes": [{"type": mode} for mode in MODES]}),
+        flow(message="\ud800"),
+        flow(new=1),
+        flow(merchantUrls={"redirectUrl": "https://shop.example", "new": 1}),
+        {"constraints": 7},
+        {"constraints": [{"new": 1}]},
+        {"prefillUserLoginDetails": {"phoneNumber": 7}},
+        {"callbackUrl": "https://shop.example"},  # V2 has none
         flow(paymentModeConfig={"enabledPaymentModes": {"type": "CARD"}, "disabledPaymentModes": "x"}),
         {"paymentFlow": None},
     ],
@@ -167,6 +191,7 @@ def test_what_phonepe_does_not_take_is_refused(phonepe, wrong):
         {"disablePaymentRetry": False},
         {"metaInfo": {"udf1": "₹ " * 10, "udf11": "a_Z-9 @.+", "udf15": None}},
         flow(message="Course «Algebra»", paymentModeConfig={"enabledPaymentModes": CARD}),
+        *(flow(paymentModeConfig={"enabledPaymentModes": [{"type": mode}]}) for mode in MODES),
     ],
     ids=str,
 )

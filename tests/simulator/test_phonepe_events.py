@@ -100,6 +100,27 @@ def test_a_custom_payment_that_fails_ends_its_order(phonepe, control, receiver):
     assert events(control, receiver) == ["pg.transaction.attempt.failed", "pg.order.failed"]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"method": []},
+        {"method": "barter"},
+        {"method": "upi"},
+        {"method": "upi", "outcome": []},
+        {"method": "card", "card": 7},
+        {"method": "card", "card": {"number": "4242424242424242", "pin": "1"}},
+        {"method": "emi", "outcome": "success", "new": 1},
+    ],
+    ids=str,
+)
+def test_the_page_takes_nothing_strange(phonepe, said):
+    token = phonepe.pay().json()["redirectUrl"].partition("token=")[2]
+    url = f"{phonepe.url.partition('/apis')[0]}/transact/attempts"
+    assert phonepe.http.post(url, json={"token": token, **said}).status_code == 400
+    assert phonepe.http.post(url, json={**said}).status_code == 400
+    assert phonepe.status()["paymentDetails"] == []
+
+
 def test_the_token_of_an_app_opens_no_page(base, phonepe):
     flow = {"type": "PG_CHECKOUT"}
     body = {"merchantOrderId": "psv_1", "amount": 100, "paymentFlow": flow}

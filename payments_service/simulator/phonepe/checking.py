@@ -41,8 +41,10 @@ class NewRefund:
 
 
 def json_object(raw: bytes | str, refuse: Refusal) -> Json:
+    """Raises the refusal also for text that cannot be sent on: half a surrogate pair."""
     try:
         value = json.loads(raw)
+        json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise refuse("the body is not JSON") from None
     if not isinstance(value, dict):

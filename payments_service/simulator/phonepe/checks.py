@@ -28,6 +28,7 @@ FLOW = "type message merchantUrls paymentModeConfig disablePaymentRetry"
 MODES = frozenset(
     {"UPI_INTENT", "UPI_COLLECT", "UPI_QR", "CARD", "NET_BANKING", "WALLET", "EMI", "CORPORATE_NET_BANKING"}
 )
+ON_THE_PAGE = METHODS - {"token"}  # which only custom checkout has
 CARD_TYPES = ("DEBIT_CARD", "CREDIT_CARD")
 FREE_TEXT = re.compile(r"(?s:.{0,256})")
 NARROW_TEXT = re.compile(r"[a-zA-Z0-9_\- @.+]{0,50}")
@@ -147,7 +148,7 @@ def _redirect_url(value: Any, *, is_needed: bool) -> str:
 def _methods(config: Any) -> frozenset[str]:
     """By which methods the order may be paid."""
     if config is None:
-        return METHODS
+        return ON_THE_PAGE
     known = "enabledPaymentModes disabledPaymentModes"
     lists = {
         name: modes
@@ -161,16 +162,16 @@ def _methods(config: Any) -> frozenset[str]:
         if not isinstance(modes, list):
             raise bad_request("payment modes must be a list")
         named = named.union(*(_methods_of(mode) for mode in modes))
-    left = named if "enabledPaymentModes" in lists else METHODS - named
+    left = named if "enabledPaymentModes" in lists else ON_THE_PAGE - named
     if not left:
-        raise bad_request("no payment mode is left that this simulator knows")
+        raise bad_request("no payment mode is left")
     return left
 
 
 def _methods_of(mode: Any) -> frozenset[str]:
     mode = members(mode, "a payment mode", "type cardTypes", bad_request)
     kinds = mode.get("cardTypes", [])
-    if mode.get("type") not in MODES:
+    if not isinstance(mode.get("type"), str) or mode["type"] not in MODES:
         raise bad_request(f"a payment mode must have a type of {', '.join(sorted(MODES))}")
     if not isinstance(kinds, list) or any(kind not in CARD_TYPES for kind in kinds):
         raise bad_request(f"cardTypes are {', '.join(CARD_TYPES)}")
@@ -178,6 +179,8 @@ def _methods_of(mode: Any) -> frozenset[str]:
 
 
 def _check_constraints(value: Any) -> None:
+    if value is not None and not isinstance(value, list):
+        raise bad_request("constraints must be a list")
     for constraint in value or []:
         members(constraint, "a constraint", "type accountNumber ifsc", bad_request)
 

@@ -58,6 +58,12 @@ INSTRUMENTS = {
         {"type": "WALLET", "walletId": "WALLET1"},
         {"type": "WALLET"},
     ),
+    "corporate_netbanking": Instrument(
+        "CORPORATE_NET_BANKING",
+        NET_BANKING_RAIL,
+        {"type": "NET_BANKING", "bankId": "SBIN"},
+        V1_NET_BANKING,
+    ),
     "emi": Instrument("EMI", CARD_RAIL, CREDIT_CARD, {**V1_CARD, "cardType": "CREDIT_CARD"}),
 }
 METHODS = frozenset(INSTRUMENTS)

@@ -34,21 +34,24 @@ def choice(body: Json) -> Choice:
     """`outcome` is chosen by a tester; otherwise what was typed decides."""
     typed = members(body, "the form", "token method outcome upiId card otp bank user password", bad_request)
     method = typed.get("method", "upi")
+    if not isinstance(method, str) or method not in INSTRUMENTS:
+        raise bad_request(f"by {method} nothing is typed on the page")
     if "outcome" in typed:
-        if typed["outcome"] not in OUTCOMES or method not in INSTRUMENTS:
-            raise bad_request("the page knows no such outcome or method")
+        if typed["outcome"] not in OUTCOMES:
+            raise bad_request("the page knows no such outcome")
         return Choice(method, typed["outcome"])
     if method == "card":
         return _by_card(
             members(typed.get("card"), "card", "number expiry cvv", bad_request), typed.get("otp")
         )
     if method == "netbanking":
-        is_known = typed.get("bank") in BANKS and typed.get("user") == BANK_USER
-        return Choice(method, _outcome(is_known and typed.get("password") == BANK_PASSWORD))
+        is_known = str(typed.get("bank")) in BANKS
+        login = (typed.get("user"), typed.get("password"))
+        return Choice(method, _outcome(is_known and login == (BANK_USER, BANK_PASSWORD)))
     if method == "upi_collect":
         upi_id = str(typed.get("upiId", "")).strip().lower()
         return Choice(method, UPI_IDS.get(upi_id, "failure"))
-    raise bad_request("the page knows no such method")
+    raise bad_request(f"by {method} nothing is typed on the page")
 
 
 def _by_card(card: Json, otp: Any) -> Choice:

@@ -5,6 +5,7 @@ That both checkouts find each other's orders is not recorded.
 """
 
 import hmac
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -97,6 +98,9 @@ class V2:
     def token(self) -> Json:
         if request.mimetype != "application/x-www-form-urlencoded":
             raise bad_request("a token is asked for by a form")
+        for name in request.form:
+            if name not in TOKEN_FORM:
+                raise bad_request(f"the form has no member {name}")
         for name, value in TOKEN_FORM.items():
             if not hmac.compare_digest(request.form.get(name, "").encode(), value.encode()):
                 raise wrong_client()
@@ -240,5 +244,5 @@ def _number(name: str, usual: int | None, least: int, most: int) -> int:
     text = request.args.get(name)
     if text is None and usual is not None:
         return usual
-    value: Any = int(text) if text and text.isascii() and text.isdigit() else None
+    value: Any = int(text) if text and re.fullmatch("[0-9]{1,15}", text) else None
     return whole_number(value, name, least, most, bad_request)
