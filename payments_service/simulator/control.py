@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, cast
 
-from flask import Blueprint, Response, jsonify, render_template, request
+from flask import Blueprint, Response, jsonify, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, NotFound
 
 from payments_service.simulator.base import BadInputError, Gateway, ImpossibleMoveError, Json, Move, OrderView
@@ -27,6 +27,7 @@ VERBS = (
 # What the others call orderId is the merchant's own; where the gateway hands it out, the merchant's is here.
 NAMED_BY_GATEWAY = frozenset({"razorpay"})
 ALL_KINDS = (*API_KINDS, *WEBHOOK_KINDS)
+PAGE_POLICY = "default-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'"
 MAX_PAISE = 10**12
 MAX_SECONDS = 3600
 MAX_ADVANCE_SECONDS = 10 * 365 * 24 * 3600
@@ -48,7 +49,7 @@ class Control:
 
     def blueprint(self) -> Blueprint:
         blueprint = Blueprint("control", __name__)
-        table: tuple[tuple[str, str, Callable[..., Response | str]], ...] = (
+        table: tuple[tuple[str, str, Callable[..., Response]], ...] = (
             ("GET", "/", self.overview),
             ("GET", "/_sim/health", self.health),
             ("POST", "/_sim/reset", self.reset),
@@ -77,8 +78,10 @@ class Control:
         blueprint.register_error_handler(HTTPException, _http_error)
         return blueprint
 
-    def overview(self) -> str:
-        return render_template("overview.html", gateways=self._gateways.values())
+    def overview(self) -> Response:
+        response = make_response(render_template("overview.html", gateways=self._gateways.values()))
+        response.headers["Content-Security-Policy"] = PAGE_POLICY
+        return response
 
     def health(self) -> Response:
         return jsonify(
