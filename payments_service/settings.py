@@ -4,11 +4,10 @@ import base64
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from email.errors import MessageError
-from email.headerregistry import Address
-from email.utils import parseaddr
+from email.message import EmailMessage
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -155,7 +154,7 @@ def _is_database(text: str) -> None:
 
 
 def _is_signing_secrets(text: str) -> None:
-    for secret in _list(text):
+    for secret in _list(text) or [""]:
         try:
             key = base64.b64decode(secret.removeprefix(SIGNING_PREFIX), validate=True)
         except ValueError:
@@ -176,12 +175,13 @@ def _is_mail_server(text: str) -> None:
 
 
 def _is_sender(text: str) -> None:
-    """An address, or a name and an address."""
-    name, address = parseaddr(text)
-    try:
-        Address(name, addr_spec=address)
-    except (ValueError, IndexError, MessageError):
-        raise ValidationError("must be an address, or Name <address>") from None
+    """An address, or a name and an address, as the header of an e-mail takes it."""
+    letter = EmailMessage()
+    with suppress(ValueError):
+        letter["From"] = text
+    senders = letter["From"].addresses if "From" in letter and not letter["From"].defects else ()
+    if [bool(sender.domain) and sender.addr_spec.isascii() for sender in senders] != [True]:
+        raise ValidationError("must be an address, or Name <address>")
 
 
 def _is_api_keys(text: str) -> None:
