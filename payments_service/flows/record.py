@@ -4,19 +4,34 @@ Both only ever go forward; each step is a row in the trail. The caller holds the
 """
 
 import logging
+from datetime import timedelta
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from payments_service.flows import announce
-from payments_service.gateways.base import AttemptSnapshot, PaymentSnapshot, RefundSnapshot
+from payments_service.gateways.base import (
+    REFUND_PREFIX,
+    AttemptSnapshot,
+    PaymentSnapshot,
+    RefundSnapshot,
+)
 from payments_service.ledger import events, payments
 from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import Payment, PaymentAttempt, PaymentOrder, Refund
+from payments_service.ledger.tables import Payment, PaymentAttempt, PaymentEvent, PaymentOrder, Refund
+from payments_service.money import Money
 from payments_service.states import ATTEMPT_RANK, REFUND_RANK, AttemptStatus, RefundStatus
 
 log = logging.getLogger(__name__)
 
 SAYS = "the gateway says so"
+FINAL = (RefundStatus.COMPLETED, RefundStatus.FAILED)
+REFUND_MISMATCH = "refund_mismatch"
+"""The review of a refund that the gateway tells otherwise than we asked for it."""
+REFUND_NOT_ASKED_FOR = "refund_not_asked_for"
+"""The review of a refund that bears our id, or our prefix, and is not the one that we asked for."""
+PUT_OFF = timedelta(seconds=90)
+"""When the payment is read again for a refund that was not adopted: by then ours is asked for, too."""
 
 
 def attempts(
@@ -61,58 +76,36 @@ def _record_attempt(
 
 
 def refunds(session: Session, payment: Payment, snapshot: PaymentSnapshot, bell: Bell) -> None:
-    for refund in snapshot.refunds or ():
-        _record_refund(session, payment, refund, bell)
+    """Those that are ours first: what is left may be adopted once none of ours waits for its answer."""
+    strangers = []
+    for told in snapshot.refunds or ():
+        if (row := _row_of(session, payment, told)) is None:
+            strangers.append(told)
+        else:
+            write_refund(session, payment, row, told, bell)
+    session.flush()
+    for told in strangers:
+        _adopt(session, payment, told, bell)
     session.flush()
 
 
-def _record_refund(session: Session, payment: Payment, refund: RefundSnapshot, bell: Bell) -> None:
-    attempt = payments.attempt(session, payment.provider, refund.transaction_id)
-    if attempt is None:
-        log.error("Refund of an unknown attempt", extra={"data": {"refundId": refund.gateway_refund_id}})
-        return
-    row = payments.refund(
-        session,
-        payment.provider,
-        refund_id=refund.refund_id,
-        gateway_refund_id=refund.gateway_refund_id,
-    )
-    if row is None and _may_be_ours(session, attempt):
-        log.info("Refund not adopted yet", extra={"data": {"refundId": refund.gateway_refund_id}})
-        return
-    if row is None:
-        row = Refund(
-            payment_id=payment.id,
-            attempt_id=attempt.id,
-            provider=payment.provider,
-            amount=refund.amount.minor,
-            currency=refund.amount.currency,
-            next_check_at=bell.clock.now(),
-        )
-        session.add(row)
-    write_refund(session, payment, row, refund, bell)
-
-
-def _may_be_ours(session: Session, attempt: PaymentAttempt) -> bool:
-    """One of ours was sent and has no answer yet: a refund that nobody knows may be that one."""
-    return any(
-        row.status == RefundStatus.INITIATED and row.refund_id
-        for row in payments.refunds(session, attempt.id)
-    )
-
-
-def write_refund(session: Session, payment: Payment, row: Refund, refund: RefundSnapshot, bell: Bell) -> None:
-    """Bring a refund forward to what the gateway says of it."""
-    before = row.status
-    status = refund.status or RefundStatus.PENDING
-    if refund.status is None:
-        about = {"refundId": refund.gateway_refund_id, "status": refund.gateway_status}
+def write_refund(session: Session, payment: Payment, row: Refund, told: RefundSnapshot, bell: Bell) -> None:
+    """Bring a refund forward to what the gateway says of it; what contradicts our books goes to a person."""
+    status = told.status or RefundStatus.PENDING
+    if told.status is None:
+        about = {"refundId": told.gateway_refund_id, "status": told.gateway_status}
         log.error("Unknown status from gateway", extra={"data": about})
-    row.gateway_refund_id = row.gateway_refund_id or refund.gateway_refund_id
-    if before and REFUND_RANK[status] <= REFUND_RANK[RefundStatus(before)]:
-        return
-    row.gateway_status = refund.gateway_status
-    move_refund(session, payment, row, status, bell, SAYS)
+    if is_another := _differs(session, row, told):
+        _flag(session, payment, REFUND_MISMATCH, told, bell)
+        status = RefundStatus.PENDING  # known there, and not the refund that we asked for: never final
+    before, was_known = row.status, row.gateway_refund_id is not None
+    if _booked(session, row.provider, told) in (None, row):
+        row.gateway_refund_id = row.gateway_refund_id or told.gateway_refund_id
+    if not before or REFUND_RANK[status] > REFUND_RANK[RefundStatus(before)]:
+        row.gateway_status = told.gateway_status
+        move_refund(session, payment, row, status, bell, SAYS)
+    elif not is_another:
+        _hear_after_the_end(session, payment, row, told, status, bell, was_known=was_known)
 
 
 def move_refund(
@@ -121,7 +114,7 @@ def move_refund(
     """Change a refund's status: never without its row in the trail, and told when it is final."""
     before = row.status
     row.status, row.updated_at = to, bell.clock.now()
-    if to in (RefundStatus.COMPLETED, RefundStatus.FAILED):
+    if to in FINAL:
         row.next_check_at = None
     session.flush()
     evidence = {
@@ -134,3 +127,111 @@ def move_refund(
     announce.refund(session, payment, row, sequence, bell.clock)
     about = {"id": payment.id, "from": before, "to": to, "source": bell.source, "reason": reason}
     log.info("Refund status", extra={"data": {**about, **evidence}})
+
+
+def _row_of(session: Session, payment: Payment, told: RefundSnapshot) -> Refund | None:
+    """By the gateway's id, else by ours: a second refund under one id of ours is not the first one."""
+    row = _booked(session, payment.provider, told)
+    if row is None and (row := _asked_for(session, payment, told)) and row.gateway_refund_id:
+        return None
+    return row if row and row.payment_id == payment.id else None
+
+
+def _booked(session: Session, provider: str, told: RefundSnapshot) -> Refund | None:
+    theirs = told.gateway_refund_id
+    with session.no_autoflush:  # a row that is being adopted is not whole yet
+        return payments.refund(session, provider, refund_id=None, gateway_refund_id=theirs)
+
+
+def _asked_for(session: Session, payment: Payment, told: RefundSnapshot) -> Refund | None:
+    theirs = told.gateway_refund_id
+    return payments.refund(session, payment.provider, refund_id=told.refund_id, gateway_refund_id=theirs)
+
+
+def _adopt(session: Session, payment: Payment, told: RefundSnapshot, bell: Bell) -> None:
+    """Book a refund that did not begin here."""
+    attempt = payments.attempt(session, payment.provider, told.transaction_id)
+    if attempt is None or attempt not in payments.attempts(session, payment.id):
+        log.error("Refund of an unknown attempt", extra={"data": {"refundId": told.gateway_refund_id}})
+        return
+    if _may_be_ours(session, attempt):
+        # Whoever reads the payment then, with the answer to ours, can tell the two apart.
+        payment.next_check_at = bell.clock.after(PUT_OFF)
+        log.info("Refund not adopted yet", extra={"data": {"refundId": told.gateway_refund_id}})
+        return
+    is_money = told.amount.minor > 0 and told.amount.currency == attempt.currency
+    if not is_money or _booked(session, payment.provider, told):
+        _flag(session, payment, REFUND_MISMATCH, told, bell)
+        return
+    row = Refund(
+        payment_id=payment.id,
+        attempt_id=attempt.id,
+        provider=payment.provider,
+        amount=told.amount.minor,
+        currency=told.amount.currency,
+        next_check_at=bell.clock.now(),
+    )
+    session.add(row)
+    write_refund(session, payment, row, told, bell)
+    if told.refund_id and told.refund_id.startswith(REFUND_PREFIX):
+        _flag(session, payment, REFUND_NOT_ASKED_FOR, told, bell)
+
+
+def _may_be_ours(session: Session, attempt: PaymentAttempt) -> bool:
+    """One of ours was sent and has no answer yet: a refund that nobody knows may be that one."""
+    return any(
+        row.status == RefundStatus.INITIATED and row.refund_id
+        for row in payments.refunds(session, attempt.id)
+    )
+
+
+def _differs(session: Session, row: Refund, told: RefundSnapshot) -> bool:
+    with session.no_autoflush:
+        attempt = session.get_one(PaymentAttempt, row.attempt_id)
+    return (
+        told.amount != Money(row.amount, row.currency)
+        or told.transaction_id != attempt.transaction_id
+        or _booked(session, row.provider, told) not in (None, row)
+    )
+
+
+def _hear_after_the_end(
+    session: Session,
+    payment: Payment,
+    row: Refund,
+    told: RefundSnapshot,
+    status: RefundStatus,
+    bell: Bell,
+    *,
+    was_known: bool,
+) -> None:
+    """A refund is told to have failed and to have gone back: a person looks, and money that went back counts.
+
+    That it failed may have been our own conclusion, from a refusal: it gives way to any word of the gateway.
+    """
+    is_alive = status is RefundStatus.COMPLETED or (status is RefundStatus.PENDING and not was_known)
+    if row.status == RefundStatus.FAILED and is_alive:
+        row.gateway_status, row.next_check_at = told.gateway_status, bell.clock.now()
+        move_refund(session, payment, row, status, bell, "the gateway made it after all")
+        _flag(session, payment, REFUND_MISMATCH, told, bell)
+    elif row.status == RefundStatus.COMPLETED and status is RefundStatus.FAILED:
+        _flag(session, payment, REFUND_MISMATCH, told, bell)
+
+
+def _flag(session: Session, payment: Payment, why: str, told: RefundSnapshot, bell: Bell) -> None:
+    """Let a person look at it, once for each refund."""
+    evidence = {
+        "refundId": told.gateway_refund_id,
+        "ourRefundId": told.refund_id,
+        "paymentId": told.transaction_id,
+        "refundPaise": told.amount.minor,
+        "currency": told.amount.currency,
+        "gatewayStatus": told.gateway_status,
+    }
+    log.error("Refund needs review", extra={"data": {"id": payment.id, "why": why, **evidence}})
+    flagged = select(PaymentEvent).where(PaymentEvent.payment_id == payment.id, PaymentEvent.reason == why)
+    if any(event.evidence["refundId"] == told.gateway_refund_id for event in session.scalars(flagged)):
+        return
+    payment.review, payment.updated_at = why, bell.clock.now()
+    sequence = events.append(session, payment, "review", bell, why, evidence)
+    announce.review(session, payment, sequence, bell.clock)

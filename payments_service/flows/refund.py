@@ -11,9 +11,12 @@ from sqlalchemy.orm import Session
 from payments_service.errors import (
     Conflict,
     GatewayError,
+    InvalidInput,
     NotFound,
     OutcomeUnknown,
     PaymentsError,
+    Rejected,
+    StoreUnavailable,
     UnknownAtGateway,
 )
 from payments_service.flows import record
@@ -25,13 +28,14 @@ from payments_service.gateways.base import (
     OrderRef,
     RefundRef,
     RefundSnapshot,
+    Urgency,
 )
 from payments_service.ledger import events, payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import Payment, PaymentAttempt, PaymentOrder, Refund
 from payments_service.money import Money
-from payments_service.states import PaymentStatus, RefundStatus
+from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +44,7 @@ LEASE = timedelta(seconds=BUDGET_SECONDS + 60)
 """Nobody asks for a refund, or sends it again, while the call that sends it may be alive."""
 ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 OPEN = (RefundStatus.INITIATED, RefundStatus.PENDING)
+CAPTURED = (AttemptStatus.SUCCEEDED, AttemptStatus.REFUNDED)
 
 
 @dataclass(frozen=True)
@@ -69,28 +74,30 @@ def refund(
     reason: str,
     bell: Bell,
     *,
+    transaction_id: str | None = None,
     webhook_url: str = "",
 ) -> RefundView:
-    """Give back `amount`, or all that is left, of the attempt that paid.
+    """Give back `amount`, or all that is left, of the attempt that paid, else of the one that is named.
 
     The answer may be `initiated`: whether the gateway took it is unknown, and the worker finds out.
-    Raises Conflict (`not_refundable`, `refund_in_progress`, `refund_exceeds_captured`) and RefundFailed.
+    Raises InvalidInput, NotFound, Conflict (`not_refundable`, `refund_in_progress`,
+    `refund_exceeds_captured`) and RefundFailed.
     """
     with db.begin() as session:
         payment = payments.lock(session, payment_id)
-        attempt = _refundable(session, payment)
+        attempt = _refundable(session, gateway, payment, transaction_id)
         row = _write_intent(session, gateway, payment, attempt, amount, reason, bell)
         new = _for_the_wire(session, row, webhook_url)
-    deadline = Deadline(BUDGET_SECONDS)
+    about = {"id": payment_id, "refund": row.id, "amountPaise": row.amount}
+    log.info("Refunding", extra={"data": about})
     try:
-        snapshot = _send(gateway, new, deadline)
+        return _carry_out(db, gateway, row, new, bell)
     except OutcomeUnknown as error:
-        log.warning("Refund not confirmed", extra={"data": {"id": row.id, "error": error.code}})
-        return _view(row)
-    except GatewayError as error:
-        _write_refusal(db, payment_id, row, bell)
-        raise RefundFailed(error, row.id) from error
-    return settle(db, payment_id, row.id, snapshot, bell, row.generation)
+        log.warning("Refund not confirmed", extra={"data": {**about, "error": error.code}})
+    except StoreUnavailable:
+        # Money may have moved, so nobody may be told to send it again: the worker asks and writes it down.
+        log.error("Refund not written down", extra={"data": about})  # noqa: TRY400 (the store said why)
+    return _view(row)
 
 
 def settle(
@@ -99,37 +106,83 @@ def settle(
     """Write down what the gateway says of a refund, while it is still the caller's to write."""
     with db.begin() as session:
         payment = payments.lock(session, payment_id)
-        row = session.get_one(Refund, row_id)
+        row = _lock(session, row_id)
         if row.generation == generation:
             record.write_refund(session, payment, row, snapshot, bell)
         return _view(row)
 
 
 def ask(db: Database, gateway: Gateway, row_id: UUID, bell: Bell, *, webhook_url: str = "") -> RefundView:
-    """Ask what became of a refund of ours; one that the gateway never got is sent again under its id.
+    """Ask what became of a refund; one of ours that the gateway never got is sent again under its id.
 
     The caller holds its lease. Raises GatewayError when nobody could say.
     """
     with db.read() as session:
         row = session.get_one(Refund, row_id)
         new = _for_the_wire(session, row, webhook_url)
-    deadline = Deadline(BUDGET_SECONDS)
-    ref = RefundRef(new.refund_id, new.order, new.transaction_id, row.gateway_refund_id)
+    deadline = Deadline(BUDGET_SECONDS, Urgency.POLLING)
     try:
-        snapshot = gateway.fetch_refund(ref, deadline)
+        snapshot = gateway.fetch_refund(_ref(new, row.gateway_refund_id), deadline)
     except UnknownAtGateway:
         if row.gateway_refund_id or row.status != RefundStatus.INITIATED:
+            about = {"id": row.payment_id, "refund": row_id}
+            log.error("Refund unknown at the gateway", extra={"data": about})  # noqa: TRY400
             raise
-        snapshot = _send(gateway, new, deadline)
+        return _send_again(db, gateway, row, new, bell, deadline)
     return settle(db, row.payment_id, row_id, snapshot, bell, row.generation)
 
 
-def _refundable(session: Session, payment: Payment) -> PaymentAttempt:
-    if payment.status != PaymentStatus.COMPLETED or not payment.transaction_id:
+def _carry_out(db: Database, gateway: Gateway, row: Refund, new: NewRefund, bell: Bell) -> RefundView:
+    try:
+        snapshot = _send(gateway, new, Deadline(BUDGET_SECONDS))
+    except OutcomeUnknown:
+        raise
+    except GatewayError as error:
+        current = _write_refusal(db, row, bell)
+        if current.status is not RefundStatus.FAILED:
+            return current  # in the meantime the gateway told of it: it is there
+        raise RefundFailed(error, row.id) from error
+    return settle(db, row.payment_id, row.id, snapshot, bell, row.generation)
+
+
+def _send_again(
+    db: Database, gateway: Gateway, row: Refund, new: NewRefund, bell: Bell, deadline: Deadline
+) -> RefundView:
+    """What the gateway denies to have, once more under the same id, unless there was news of it meanwhile."""
+    with db.begin() as session:
+        payments.lock(session, row.payment_id)
+        current = _lock(session, row.id)
+        if current.generation != row.generation or current.status != RefundStatus.INITIATED:
+            return _view(current)
+    try:
+        snapshot = _send(gateway, new, deadline)
+    except Rejected:
+        # It may have been refused because the first one came through after all: look before believing it.
+        try:
+            snapshot = gateway.fetch_refund(_ref(new), deadline)
+        except UnknownAtGateway:
+            return _write_refusal(db, row, bell)
+    return settle(db, row.payment_id, row.id, snapshot, bell, row.generation)
+
+
+def _refundable(
+    session: Session, gateway: Gateway, payment: Payment, transaction_id: str | None
+) -> PaymentAttempt:
+    """The attempt to give back of, captured for sure."""
+    if transaction_id is None and payment.status != PaymentStatus.COMPLETED:
         raise Conflict("Only a completed payment can be refunded", code="not_refundable")
-    attempt = payments.attempt(session, payment.provider, payment.transaction_id)
+    tries = payments.attempts(session, payment.id)
+    wanted = transaction_id or payment.transaction_id
+    attempt = next((one for one in tries if one.transaction_id == wanted), None)
     if attempt is None:
-        raise NotFound("Payment not found")
+        raise NotFound("This payment has no such attempt")
+    if attempt.status not in CAPTURED:
+        raise Conflict("Only what was captured can be refunded", code="not_refundable")
+    rivals = [one for one in tries if one.order_id == attempt.order_id and one.status in CAPTURED]
+    if wanted != payment.transaction_id and len(rivals) > 1 and not gateway.refunds_name_the_attempt:
+        raise Conflict(
+            "This gateway cannot be told which payment of an order to refund", code="not_refundable"
+        )
     return attempt
 
 
@@ -146,31 +199,39 @@ def _write_intent(
     earlier = payments.refunds(session, attempt.id)
     if gateway.one_refund_at_a_time and any(row.status in OPEN for row in earlier):
         raise Conflict("Another refund of this payment is under way", code="refund_in_progress")
-    left = attempt.amount - sum(row.amount for row in earlier if row.status != RefundStatus.FAILED)
-    wanted = left if amount is None else amount.minor
-    if not 0 < wanted <= left or (amount and amount.currency != attempt.currency):
-        raise Conflict(
-            f"Only {Money(left, attempt.currency)} can still be refunded",
-            code="refund_exceeds_captured",
-            refundablePaise=left,
-        )
+    taken = sum(row.amount for row in earlier if row.status != RefundStatus.FAILED)
+    wanted = _wanted(amount, Money(max(0, attempt.amount - taken), attempt.currency))
     row = Refund(
         payment_id=payment.id,
         attempt_id=attempt.id,
         provider=payment.provider,
         refund_id=REFUND_PREFIX + "".join(secrets.choice(ALPHABET) for _ in range(24)),
         reason=reason,
-        amount=wanted,
-        currency=attempt.currency,
+        amount=wanted.minor,
+        currency=wanted.currency,
         status=RefundStatus.INITIATED,
         generation=1,
         next_check_at=bell.clock.now() + LEASE,
     )
     session.add(row)
     session.flush()
-    evidence = {"id": str(row.id), "amountPaise": wanted}
+    evidence = {"id": str(row.id), "amountPaise": wanted.minor}
     events.append(session, payment, "refund", bell, "a refund is wanted", evidence, after=row.status)
     return row
+
+
+def _wanted(amount: Money | None, left: Money) -> Money:
+    """What is asked for, else all that is left; never more than that."""
+    wanted = left if amount is None else amount
+    if wanted.currency != left.currency:
+        raise InvalidInput("Invalid amount", details={"amount": [f"must be in {left.currency}"]})
+    if amount is not None and amount.minor <= 0:
+        raise InvalidInput("Invalid amount", details={"amount": ["must be more than nothing"]})
+    if not 0 < wanted.minor <= left.minor:
+        raise Conflict(
+            f"Only {left} can still be refunded", code="refund_exceeds_captured", refundablePaise=left.minor
+        )
+    return wanted
 
 
 def _for_the_wire(session: Session, row: Refund, webhook_url: str) -> NewRefund:
@@ -186,25 +247,36 @@ def _for_the_wire(session: Session, row: Refund, webhook_url: str) -> NewRefund:
     )
 
 
+def _ref(new: NewRefund, gateway_refund_id: str | None = None) -> RefundRef:
+    return RefundRef(new.refund_id, new.order, new.transaction_id, gateway_refund_id)
+
+
 def _send(gateway: Gateway, new: NewRefund, deadline: Deadline) -> RefundSnapshot:
     """Send it, the same id every time. After an unknown outcome ask once: absent now is still unknown."""
     try:
         return gateway.create_refund(new, deadline)
     except OutcomeUnknown as error:
         try:
-            return gateway.fetch_refund(RefundRef(new.refund_id, new.order, new.transaction_id), deadline)
+            return gateway.fetch_refund(_ref(new), deadline)
         except GatewayError:
             raise error from None
 
 
-def _write_refusal(db: Database, payment_id: UUID, row: Refund, bell: Bell) -> None:
+def _write_refusal(db: Database, row: Refund, bell: Bell) -> RefundView:
+    """The refund failed, unless somebody else answers for it by now or there is news of it."""
     with db.begin() as session:
-        payment = payments.lock(session, payment_id)
-        current = session.get_one(Refund, row.id)
+        payment = payments.lock(session, row.payment_id)
+        current = _lock(session, row.id)
         if current.generation == row.generation and current.status == RefundStatus.INITIATED:
             record.move_refund(
                 session, payment, current, RefundStatus.FAILED, bell, "the gateway did not take it"
             )
+        return _view(current)
+
+
+def _lock(session: Session, row_id: UUID) -> Refund:
+    """The refund's row, after its payment's."""
+    return session.get_one(Refund, row_id, with_for_update=True)
 
 
 def _view(row: Refund) -> RefundView:

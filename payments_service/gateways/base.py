@@ -191,6 +191,8 @@ class NewRefund:
 
 @dataclass(frozen=True)
 class RefundRef:
+    """A refund: our id, "" for one that did not begin here, which the gateway's own id must be enough for."""
+
     refund_id: str
     order: OrderRef
     transaction_id: str
@@ -330,6 +332,8 @@ class Gateway(ABC):
     polling: ClassVar[Polling]
     """How often an open order may be asked for in its first twenty minutes, by age."""
     one_refund_at_a_time: ClassVar[bool]
+    refunds_name_the_attempt: ClassVar[bool]
+    """False where a refund only names the order, so that of two payments of one order the gateway chooses."""
     our_clock_expires: ClassVar[bool]
     """True where orders never end at the gateway, so that our ORDER_EXPIRY ends them here."""
     reads_per_second: ClassVar[float]

@@ -21,6 +21,7 @@ from payments_service.errors import (
     OutcomeUnknown,
     Rejected,
     SignatureInvalid,
+    UnknownAtGateway,
 )
 from payments_service.gateways.base import (
     AttemptSnapshot,
@@ -164,6 +165,7 @@ class CashfreeGateway(Gateway):
     payment_url_names: ClassVar[tuple[str, ...]] = ("paymentUrl", "paymentLink")
     polling: ClassVar[Polling] = POLLING
     one_refund_at_a_time: ClassVar[bool] = False
+    refunds_name_the_attempt: ClassVar[bool] = False
     our_clock_expires: ClassVar[bool] = False
     # api-reference/payments/rate-limits: 100 reads of payments a minute, and each needs its order read too.
     reads_per_second: ClassVar[float] = 200 / 60
@@ -274,8 +276,10 @@ class CashfreeGateway(Gateway):
             return _refund(answer)
 
     def fetch_refund(self, refund: RefundRef, deadline: Deadline) -> RefundSnapshot:
-        path = f"/orders/{refund.order.wire_id}/refunds/{refund.refund_id}"
-        answer = self._send("GET", path, deadline)
+        path = f"/orders/{refund.order.wire_id}/refunds"
+        if not refund.refund_id:
+            return self._refund_with_their_id(refund, path, deadline)
+        answer = self._send("GET", f"{path}/{refund.refund_id}", deadline)
         with reading_answer(self.provider, of_write=False):
             return _refund(answer)
 
@@ -303,16 +307,22 @@ class CashfreeGateway(Gateway):
         if refusal.gateway_status not in PERHAPS_THERE:
             raise refusal
         try:
-            found = self.fetch_refund(
+            return self.fetch_refund(
                 RefundRef(refund.refund_id, refund.order, refund.transaction_id), deadline
             )
         except GatewayError as error:
             if isinstance(error, Rejected) and refusal.gateway_code not in ALREADY_THERE:
                 raise refusal from error
             raise OutcomeUnknown("A refund with our id may be there, but could not be read") from error
-        if found.amount != refund.amount:
-            raise refusal
-        return found
+
+    def _refund_with_their_id(self, refund: RefundRef, path: str, deadline: Deadline) -> RefundSnapshot:
+        """Cashfree's own id leads nowhere, so look for it among all of the order."""
+        answer = self._send("GET", path, deadline)
+        with reading_answer(self.provider, of_write=False):
+            for found in map(_refund, _items(answer)):
+                if found.gateway_refund_id == refund.gateway_refund_id:
+                    return found
+        raise UnknownAtGateway(f"{self.provider} lists no such refund")
 
     def _signs_fields(self, signature: str, raw_body: bytes) -> bool:
         """The scheme of this service's first design: hex SHA-256 of order id, amount, currency and secret."""

@@ -127,6 +127,7 @@ class RazorpayGateway(Gateway):
     payment_url_names: ClassVar[tuple[str, ...]] = ("paymentUrl",)
     polling: ClassVar[Polling] = POLLING
     one_refund_at_a_time: ClassVar[bool] = False
+    refunds_name_the_attempt: ClassVar[bool] = True
     our_clock_expires: ClassVar[bool] = True
     reads_per_second: ClassVar[float] = 20.0  # none are published (api/pagination: back off after a 429)
 

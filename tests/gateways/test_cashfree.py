@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from payments_service.errors import GatewayError, OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
-from payments_service.gateways.base import Deadline, OrderRef, PaymentSnapshot
+from payments_service.gateways.base import Deadline, OrderRef, PaymentSnapshot, RefundRef
 from payments_service.gateways.cashfree import CashfreeGateway
 from payments_service.money import Money
 from payments_service.settings import Settings, SettingsError
@@ -405,11 +405,22 @@ def test_a_refused_refund_that_cannot_be_looked_for_is_unknown(talk: Talk) -> No
         contract.call("create_refund", gateway, seconds=1)
 
 
-def test_a_refund_of_another_amount_under_our_id_is_not_ours(talk: Talk) -> None:
+def test_a_refund_of_another_amount_under_our_id_is_told_as_it_is(talk: Talk) -> None:
+    """Money moved: whoever asked must hear how much."""
     other = Reply.of(cashfree_wire.refund(PAID.but(amount=Money(1))))
     gateway, _ = talk({POST_REFUND: MAYBE_DOUBLED[1], REFUND: other})
-    with pytest.raises(Rejected):
-        contract.call("create_refund", gateway)
+    assert contract.call("create_refund", gateway).amount == Money(1)
+
+
+def test_a_refund_that_did_not_begin_here_is_found_by_cashfrees_id(talk: Talk) -> None:
+    theirs = cashfree_wire.refund(PAID) | {"refund_id": "dashboard_1", "cf_refund_id": "1553338"}
+    another = theirs | {"cf_refund_id": "1553339"}
+    gateway, line = talk({REFUNDS: Reply.of([another, theirs])})
+    ref = RefundRef("", OrderRef(WIRE_ID), PAYMENT, "1553338")
+    assert gateway.fetch_refund(ref, Deadline(5)).gateway_refund_id == "1553338"
+    with pytest.raises(UnknownAtGateway):
+        gateway.fetch_refund(replace(ref, gateway_refund_id="1"), Deadline(5))
+    assert {request.path for request in line.requests} == {f"/orders/{WIRE_ID}/refunds"}
 
 
 # ── errors ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from payments_service.errors import GatewayError, MissingCredentials, SignatureInvalid
+from payments_service.errors import GatewayError, MissingCredentials, SignatureInvalid, UnknownAtGateway
 from payments_service.gateways.base import (
     AttemptSnapshot,
     Checkout,
@@ -38,6 +39,7 @@ class FakeGateway(Gateway):
     payment_url_names = ("paymentUrl",)
     our_clock_expires = True
     one_refund_at_a_time = False
+    refunds_name_the_attempt = True
     polling = polling((60, 20))
 
     def __init__(self, config: Any = None) -> None:
@@ -52,6 +54,18 @@ class FakeGateway(Gateway):
         self.amount: Money | None = None
         self.tells_checkout_again = True
         self.refunds: tuple[RefundSnapshot, ...] = ()
+        """Those that began in its dashboard."""
+        self.made: dict[str, RefundSnapshot] = {}
+        """Those that it made for us, by our id."""
+        self.sent: list[NewRefund] = []
+        """What it was asked to refund, as often as it was asked."""
+        self.refund_status: RefundStatus | None = RefundStatus.COMPLETED
+        self.refund_error: GatewayError | None = None
+        self.refund_is_lost = False
+        self.refund_fetch_error: GatewayError | None = None
+        self.during_refund: Callable[[NewRefund], None] | None = None
+        self.tells_refund: Callable[[RefundSnapshot], RefundSnapshot] = lambda refund: refund
+        """How it tells a refund, for a test that lets it tell another one."""
         self.owner_of_payment_id: OrderRef | None = None
 
     @property
@@ -87,7 +101,7 @@ class FakeGateway(Gateway):
             amount=amount,
             observed_at=observed_at,
             attempts=self.attempts,
-            refunds=self.refunds,
+            refunds=tuple(self.tells_refund(refund) for refund in (*self.refunds, *self.made.values())),
             fetched=True,
             checkout=Checkout(gateway_order_id, "created", amount, {"key": "k"})
             if self.tells_checkout_again
@@ -125,6 +139,7 @@ class FakeGateway(Gateway):
             amount=Money(body["amount"]),
             observed_at=datetime.fromisoformat(body["at"]) if "at" in body else datetime.now(UTC),
             attempts=attempts,
+            refunds=tuple(self._told(refund) for refund in body["refunds"]) if "refunds" in body else None,
         )
         if body.get("wake_up"):
             claims = PaymentStatus(body["status"])
@@ -135,10 +150,32 @@ class FakeGateway(Gateway):
         return None
 
     def create_refund(self, refund: NewRefund, deadline: Deadline) -> RefundSnapshot:
-        raise NotImplementedError
+        self.sent.append(refund)
+        error = self.refund_error
+        is_made = error is None or (error.code == "outcome_unknown" and not self.refund_is_lost)
+        if is_made and refund.refund_id not in self.made:
+            self.made[refund.refund_id] = RefundSnapshot(
+                f"rf_{refund.refund_id}",
+                refund.refund_id,
+                refund.transaction_id,
+                self.refund_status,
+                str(self.refund_status),
+                refund.amount,
+            )
+        if self.during_refund:
+            self.during_refund(refund)
+        if error:
+            raise error
+        return self.tells_refund(self.made[refund.refund_id])
 
     def fetch_refund(self, refund: RefundRef, deadline: Deadline) -> RefundSnapshot:
-        raise NotImplementedError
+        self.calls.append(f"fetch_refund {refund.refund_id or refund.gateway_refund_id}")
+        if self.refund_fetch_error:
+            raise self.refund_fetch_error
+        for known in (*self.made.values(), *self.refunds):
+            if refund.refund_id == known.refund_id or refund.gateway_refund_id == known.gateway_refund_id:
+                return self.tells_refund(known)
+        raise UnknownAtGateway("no such refund")
 
     def find_by_payment_id(self, payment_id: str, deadline: Deadline) -> OrderRef | None:
         self.calls.append("find_by_payment_id")
@@ -161,6 +198,19 @@ class FakeGateway(Gateway):
     @staticmethod
     def refund(refund_id: str, transaction_id: str, amount: Money) -> RefundSnapshot:
         return RefundSnapshot(refund_id, None, transaction_id, RefundStatus.COMPLETED, "processed", amount)
+
+    def ends(self, refund_id: str, status: RefundStatus) -> None:
+        self.made[refund_id] = replace(self.made[refund_id], status=status, gateway_status=status.value)
+
+    def refund_event(self, order_id: str | None, *refunds: RefundSnapshot, **more: Any) -> bytes:
+        """What it tells of refunds of a paid order of 499 rupees."""
+        told = [asdict(self.tells_refund(refund)) for refund in refunds]
+        return self.event(order=order_id, status="completed", amount=49900, refunds=told, **more)
+
+    @staticmethod
+    def _told(refund: dict[str, Any]) -> RefundSnapshot:
+        status = RefundStatus(refund["status"]) if refund["status"] else None
+        return RefundSnapshot(**{**refund, "status": status, "amount": Money(**refund["amount"])})
 
     @staticmethod
     def event(**body: Any) -> bytes:

@@ -1,0 +1,405 @@
+"""Refunds: our row first, never more than was captured, never sent twice, and the truth about each call."""
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Barrier
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+
+from payments_service.errors import (
+    Conflict,
+    GatewayError,
+    InvalidInput,
+    NotFound,
+    OutcomeUnknown,
+    PaymentsError,
+    Rejected,
+    StoreUnavailable,
+    Unavailable,
+    UnknownAtGateway,
+)
+from payments_service.flows import refund, status
+from payments_service.flows.refund import RefundFailed
+from payments_service.gateways.base import NewRefund
+from payments_service.ledger import payments
+from payments_service.ledger.db import Database
+from payments_service.ledger.tables import Refund
+from payments_service.money import Money
+from payments_service.states import AttemptStatus, RefundStatus
+from tests.flows.conftest import PRICE, buy
+from tests.flows.refunding import MERCHANT, Refunding
+from tests.support.fake_gateway import FakeGateway
+
+COMPLETED, FAILED, INITIATED, PENDING = (
+    RefundStatus.COMPLETED,
+    RefundStatus.FAILED,
+    RefundStatus.INITIATED,
+    RefundStatus.PENDING,
+)
+
+
+@pytest.fixture
+def refunding(db: Database, gateway: FakeGateway) -> Refunding:
+    return Refunding.begin(db, gateway)
+
+
+class Killed(BaseException):
+    """The process ends here: nothing of ours runs any more."""
+
+
+def die(_: NewRefund) -> None:
+    raise Killed
+
+
+# ── our row first ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_refund_goes_back_to_the_paisa_and_its_merchant_is_told_once(refunding: Refunding) -> None:
+    sent = refunding.send(10015, webhook_url="https://shop.example.com/hook")
+    (wire,) = refunding.gateway.sent
+    row = refunding.row()
+    assert (sent.status, sent.amount, sent.refund_id) == (COMPLETED, Money(10015), row.gateway_refund_id)
+    assert (row.amount, row.currency, row.refund_id, row.next_check_at) == (
+        10015,
+        "INR",
+        wire.refund_id,
+        None,
+    )
+    assert (wire.transaction_id, wire.amount, wire.reason) == ("pay_1", Money(10015), "returned goods")
+    assert wire.webhook_url == "https://shop.example.com/hook"
+    assert refunding.moves(row.id) == ["initiated", "completed"]
+    assert refunding.told() == ["refund.completed"]
+    assert status.by_id(refunding.db, refunding.payment.id).amount_refunded == Money(10015)
+
+
+def test_row_and_id_are_committed_before_the_call_and_survive_whoever_made_it(refunding: Refunding) -> None:
+    refunding.gateway.during_refund = die
+    with pytest.raises(Killed):
+        refunding.send(100)
+    refunding.gateway.during_refund = None
+    row = refunding.row()
+    assert (row.status, [row.refund_id]) == (INITIATED, list(refunding.gateway.made))
+    assert row.next_check_at is not None
+    assert refunding.ask(row.id).status is COMPLETED
+    assert len(refunding.gateway.sent) == len(refunding.gateway.made) == 1
+
+
+# ── the cap ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_refunds_at_once_never_exceed_what_was_captured(
+    refunding: Refunding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = payments.refunds
+
+    def look_slowly(*args: Any) -> list[Refund]:
+        found = look(*args)
+        time.sleep(0.03)  # widen the window between counting and writing
+        return found
+
+    monkeypatch.setattr(payments, "refunds", look_slowly)
+    start = Barrier(8)
+
+    def send(_: int) -> int:
+        start.wait()
+        try:
+            return refunding.send(12000).amount.minor
+        except Conflict:
+            return 0
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(send, range(8))) == [0] * 4 + [12000] * 4
+    assert sum(row.amount for row in refunding.rows()) == 48000
+
+
+def test_processes_at_once_never_refund_more_than_was_captured(refunding: Refunding) -> None:
+    process = multiprocessing.get_context("fork")
+    url = refunding.db.engine.url.render_as_string(hide_password=False)
+    helpers = [process.Process(target=_refund_all_there_is, args=(url, refunding.payment.id)) for _ in "12"]
+    for helper in helpers:
+        helper.start()
+    for helper in helpers:
+        helper.join(60)
+    assert [helper.exitcode for helper in helpers] == [0, 0]
+    assert [row.amount for row in refunding.rows()] == [12000] * 4
+
+
+def _refund_all_there_is(url: str, payment_id: UUID) -> None:
+    """In a process of its own: go on until nothing is left."""
+    database = Database(url)
+    while True:
+        try:
+            refund.refund(database, FakeGateway(), payment_id, Money(12000), "", MERCHANT)
+        except Conflict:
+            database.engine.dispose()
+            return
+
+
+def test_all_but_the_failed_count_and_no_amount_means_the_rest(refunding: Refunding) -> None:
+    refunding.gateway.refund_error = Rejected("no")
+    with pytest.raises(RefundFailed):
+        refunding.send()
+    refunding.gateway.refund_error = None
+    for word in (PENDING, COMPLETED, None):
+        refunding.gateway.refund_status = word
+        refunding.send(10000)
+    refunding.gateway.refund_error, refunding.gateway.refund_is_lost = OutcomeUnknown("timeout"), True
+    assert refunding.send(10000).status is INITIATED
+    with pytest.raises(Conflict) as refused:
+        refunding.send(9901)
+    assert refused.value.extra == {"refundablePaise": 9900}
+    refunding.gateway.refund_error = None
+    assert refunding.send().amount == Money(9900)
+    with pytest.raises(Conflict) as refused:
+        refunding.send()
+    assert refused.value.extra == {"refundablePaise": 0}
+
+
+@pytest.mark.parametrize("amount", [Money(0), Money(-100), Money(100, "USD")])
+def test_nothing_less_than_nothing_and_other_money_is_refused(refunding: Refunding, amount: Money) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        refund.refund(refunding.db, refunding.gateway, refunding.payment.id, amount, "", MERCHANT)
+    assert "amount" in refused.value.extra["details"]  # type: ignore[operator]
+    assert (refunding.rows(), refunding.gateway.sent) == ([], [])
+
+
+def test_an_amount_is_never_a_float() -> None:
+    for strange in (1.0, True, "100"):
+        with pytest.raises(TypeError):
+            Money(strange)  # type: ignore[arg-type]
+
+
+# ── which attempt ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_only_money_that_was_captured_can_be_given_back(db: Database, gateway: FakeGateway) -> None:
+    opened = buy(db, gateway)
+    with pytest.raises(Conflict) as refused:
+        refund.refund(db, gateway, opened.id, None, "", MERCHANT)
+    assert refused.value.code == "not_refundable"
+    gateway.attempts = (gateway.attempt("pay_0", AttemptStatus.FAILED, PRICE),)
+    refunding = Refunding(db, gateway, opened)
+    refunding.read_again()
+    expected = {"pay_0": "not_refundable", "pay_elsewhere": "not_found"}
+    for transaction_id, code in expected.items():
+        with pytest.raises(PaymentsError) as other:
+            refunding.send(transaction_id=transaction_id)
+        assert other.value.code == code
+    assert gateway.sent == []
+
+
+def test_an_attempt_of_another_payment_is_not_given_back_here(refunding: Refunding) -> None:
+    other = buy(refunding.db, refunding.gateway)
+    refunding.gateway.paid("pay_other", PRICE)
+    Refunding(refunding.db, refunding.gateway, other).read_again()
+    with pytest.raises(NotFound):
+        refunding.send(transaction_id="pay_other")
+
+
+def test_a_superfluous_success_goes_back_and_takes_nothing_off_the_one_that_paid(
+    refunding: Refunding,
+) -> None:
+    refunding.second_success()
+    refunding.send(transaction_id="pay_2")
+    assert [wire.transaction_id for wire in refunding.gateway.sent] == ["pay_2"]
+    after = status.by_id(refunding.db, refunding.payment.id)
+    assert (after.status, after.payment_id, after.amount_refunded) == ("completed", "pay_1", Money(0))
+    with pytest.raises(Conflict):
+        refunding.send(1, transaction_id="pay_2")
+    assert refunding.send().amount == PRICE
+    assert status.by_id(refunding.db, refunding.payment.id).amount_refunded == PRICE
+
+
+def test_where_a_refund_names_only_the_order_the_superfluous_one_is_not_asked_for(db: Database) -> None:
+    class ByOrder(FakeGateway):
+        refunds_name_the_attempt = False
+
+    refunding = Refunding.begin(db, ByOrder())
+    refunding.second_success()
+    with pytest.raises(Conflict) as refused:
+        refunding.send(transaction_id="pay_2")
+    assert refused.value.code == "not_refundable"
+    assert refunding.send(transaction_id="pay_1").status is COMPLETED
+
+
+def test_where_only_one_refund_may_be_under_way_the_next_one_waits(db: Database) -> None:
+    class OneAtATime(FakeGateway):
+        one_refund_at_a_time = True
+
+    refunding = Refunding.begin(db, OneAtATime())
+    refunding.gateway.refund_status = PENDING
+    first = refunding.send(100)
+    with pytest.raises(Conflict) as refused:
+        refunding.send(100)
+    assert refused.value.code == "refund_in_progress"
+    refunding.gateway.ends(refunding.gateway.sent[0].refund_id, COMPLETED)
+    refunding.ask(first.id)
+    assert refunding.send(100).status is PENDING
+
+
+# ── the outcome of the call ─────────────────────────────────────────────────────────────────────────
+
+
+def test_a_lost_answer_is_found_again_and_nothing_is_sent_twice(refunding: Refunding) -> None:
+    gateway = refunding.gateway
+    gateway.refund_error, gateway.refund_fetch_error = OutcomeUnknown("timeout"), Unavailable("away")
+    sent = refunding.send(100)
+    assert (sent.status, sent.refund_id, refunding.told()) == (INITIATED, None, [])
+    with pytest.raises(Unavailable):
+        refunding.ask(sent.id)
+    gateway.refund_fetch_error = None
+    assert refunding.ask(sent.id).status is COMPLETED
+    assert len(gateway.sent) == len(gateway.made) == 1
+    assert refunding.send(100).status is COMPLETED  # a lost answer, and the question right after it
+    assert len(gateway.sent) == len(gateway.made) == 2
+    assert refunding.told() == ["refund.completed"] * 2
+
+
+def test_a_refund_that_never_arrived_is_sent_again_under_the_same_id(refunding: Refunding) -> None:
+    gateway = refunding.gateway
+    gateway.refund_error, gateway.refund_is_lost = OutcomeUnknown("reset"), True
+    sent = refunding.send(100, webhook_url="https://a.example.com")
+    assert sent.status is INITIATED  # absent right after it: still unknown
+    for error in (OutcomeUnknown("reset again"), Unavailable("away")):
+        gateway.refund_error = error
+        with pytest.raises(GatewayError):
+            refunding.ask(sent.id)
+        assert refunding.row().status == INITIATED
+    gateway.refund_error = None
+    assert refunding.ask(sent.id, webhook_url="https://b.example.com").status is COMPLETED
+    assert len({wire.refund_id for wire in gateway.sent}) == len(gateway.made) == 1
+    assert gateway.sent[-1].webhook_url == "https://b.example.com"
+
+
+def test_what_there_was_news_of_meanwhile_is_not_sent_again(
+    refunding: Refunding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = refunding.gateway
+    gateway.refund_error, gateway.refund_is_lost = OutcomeUnknown("reset"), True
+    first, second = refunding.send(100), refunding.send(200)
+    told = gateway.refund("rf_1", "pay_1", Money(100))
+
+    def deny_and_take_over(ref: Any, _deadline: Any) -> Any:
+        """Between the gateway's denial and our sending: a webhook for one, another worker for the other."""
+        if ref.refund_id == gateway.sent[0].refund_id:
+            refunding.hear(replace(told, refund_id=ref.refund_id))
+        else:
+            take_over(refunding)
+        raise UnknownAtGateway("not here")
+
+    monkeypatch.setattr(gateway, "fetch_refund", deny_and_take_over)
+    before = len(gateway.sent)
+    assert refunding.ask(first.id).status is COMPLETED
+    assert refunding.ask(second.id).status is INITIATED
+    assert len(gateway.sent) == before
+
+
+@pytest.mark.parametrize("error", [Rejected("too old"), Unavailable("balance"), UnknownAtGateway("no such")])
+def test_what_the_gateway_did_not_take_has_failed_and_its_merchant_is_told(
+    refunding: Refunding, error: GatewayError
+) -> None:
+    refunding.gateway.refund_error = error
+    with pytest.raises(RefundFailed) as failed:
+        refunding.send(100)
+    row = refunding.row()
+    assert failed.value.extra == {"retryable": error.retryable, "id": str(row.id)}
+    assert failed.value.code == error.code
+    assert (row.status, row.next_check_at) == (FAILED, None)
+    assert refunding.told() == ["refund.failed"]
+
+
+def test_a_second_sending_that_is_refused_is_believed_only_when_the_first_one_is_not_there(
+    refunding: Refunding,
+) -> None:
+    gateway = refunding.gateway
+    gateway.refund_error, gateway.refund_is_lost = OutcomeUnknown("reset"), True
+    refused, arrived = refunding.send(100), refunding.send(200)
+    gateway.refund_error = Rejected("fully refunded already")
+    assert refunding.ask(refused.id).status is FAILED
+    late = replace(gateway.refund("rf_late", "pay_1", Money(200)), refund_id=gateway.sent[1].refund_id)
+    gateway.during_refund = lambda wire: gateway.made.update({wire.refund_id: late})
+    assert refunding.ask(arrived.id).status is COMPLETED
+    assert refunding.told() == ["refund.failed", "refund.completed"]
+
+
+def test_a_refusal_of_a_refund_that_there_is_news_of_is_not_believed(refunding: Refunding) -> None:
+    gateway = refunding.gateway
+    gateway.refund_error = Rejected("duplicate")
+
+    def tell(wire: NewRefund) -> None:
+        told = gateway.refund("rf_1", wire.transaction_id, wire.amount)
+        refunding.hear(replace(told, refund_id=wire.refund_id, status=PENDING))
+
+    gateway.during_refund = tell
+    assert refunding.send(100).status is PENDING
+    assert refunding.told() == []
+
+
+@pytest.mark.parametrize("error", [None, Rejected("no")])
+def test_an_answer_that_could_not_be_written_down_does_not_invite_to_send_it_again(
+    refunding: Refunding, monkeypatch: pytest.MonkeyPatch, error: GatewayError | None
+) -> None:
+    """Our store went away after the call: money may have moved."""
+    refunding.gateway.refund_error = error
+
+    def lose_the_store(_: NewRefund) -> None:
+        monkeypatch.setattr(payments, "lock", _raise(StoreUnavailable("away")))
+
+    refunding.gateway.during_refund = lose_the_store
+    assert refunding.send(100).status is INITIATED
+    monkeypatch.undo()
+    refunding.gateway.during_refund = refunding.gateway.refund_error = None
+    assert refunding.ask(refunding.row().id).status is COMPLETED
+    assert len(refunding.gateway.made) == 1
+
+
+def test_an_answer_that_comes_after_a_takeover_is_not_written(refunding: Refunding) -> None:
+    refunding.gateway.during_refund = lambda _: take_over(refunding)
+    assert refunding.send(100).status is INITIATED
+    refunding.gateway.refund_error = Rejected("no")
+    assert refunding.send(100).status is INITIATED
+    assert refunding.told() == []
+    for row in refunding.rows():
+        refunding.gateway.refund_error = refunding.gateway.during_refund = None
+        assert refunding.ask(row.id).status is COMPLETED
+
+
+def test_a_refund_that_the_gateway_forgot_is_loud_and_neither_sent_again_nor_failed(
+    refunding: Refunding, caplog: pytest.LogCaptureFixture
+) -> None:
+    refunding.gateway.refund_status = PENDING
+    sent = refunding.send(100)
+    refunding.gateway.made.clear()
+    with pytest.raises(UnknownAtGateway):
+        refunding.ask(sent.id)
+    assert "Refund unknown at the gateway" in caplog.text
+    assert (refunding.row().status, len(refunding.gateway.sent)) == (PENDING, 1)
+
+
+def test_nobody_asks_while_the_call_may_be_alive(refunding: Refunding) -> None:
+    refunding.gateway.refund_status = PENDING
+    row_id = refunding.send(100).id
+    row = refunding.row()
+    assert row.id == row_id
+    assert row.next_check_at is not None
+    lease_seconds = (row.next_check_at - row.created_at).total_seconds()
+    assert lease_seconds >= refund.BUDGET_SECONDS + 59
+
+
+def take_over(refunding: Refunding) -> None:
+    """Another worker answers for the refunds from now on."""
+    with refunding.db.begin() as session:
+        session.execute(update(Refund).values(generation=Refund.generation + 1))
+
+
+def _raise(error: Exception) -> Callable[..., Any]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail

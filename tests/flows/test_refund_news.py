@@ -1,0 +1,340 @@
+"""News of refunds, by webhook or by asking: booked once, only forwards, and what contradicts us is loud."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from threading import Barrier
+
+import pytest
+from sqlalchemy import update
+
+from payments_service.errors import Conflict, OutcomeUnknown, Rejected, Unavailable
+from payments_service.flows import status
+from payments_service.flows.refund import RefundFailed
+from payments_service.gateways.base import RefundSnapshot
+from payments_service.ledger.db import Database
+from payments_service.ledger.tables import Payment
+from payments_service.money import Money
+from payments_service.states import AttemptStatus, RefundStatus
+from tests.flows.conftest import PRICE, Ledger, buy
+from tests.flows.refunding import Refunding
+from tests.support.fake_gateway import FakeGateway
+
+COMPLETED, FAILED, INITIATED, PENDING = (
+    RefundStatus.COMPLETED,
+    RefundStatus.FAILED,
+    RefundStatus.INITIATED,
+    RefundStatus.PENDING,
+)
+
+
+@pytest.fixture
+def refunding(db: Database, gateway: FakeGateway) -> Refunding:
+    return Refunding.begin(db, gateway)
+
+
+def in_flight(refunding: Refunding, paise: int, *, is_lost: bool = False) -> str:
+    """A refund of ours whose answer was lost; its id. `is_lost`: the gateway never got it."""
+    gateway = refunding.gateway
+    gateway.refund_error, gateway.refund_is_lost = OutcomeUnknown("timeout"), is_lost
+    gateway.refund_fetch_error = Unavailable("away")
+    assert refunding.send(paise).status is INITIATED
+    gateway.refund_error = gateway.refund_fetch_error = None
+    gateway.refund_is_lost = False
+    return gateway.sent[-1].refund_id
+
+
+# ── news of ours ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_webhook_that_comes_before_our_own_answer_books_the_refund_once(refunding: Refunding) -> None:
+    refunding.gateway.during_refund = lambda new: refunding.hear(refunding.gateway.made[new.refund_id])
+    sent = refunding.send(100)
+    row = refunding.row()
+    assert (row.id, row.status, row.refund_id) == (sent.id, COMPLETED, refunding.gateway.sent[0].refund_id)
+    assert refunding.moves(row.id) == ["initiated", "completed"]
+    assert refunding.told() == ["refund.completed"]
+
+
+def test_webhooks_questions_and_readers_at_once_complete_it_once(refunding: Refunding) -> None:
+    refund_id = in_flight(refunding, 100)
+    row_id = refunding.row().id
+    start = Barrier(9)
+
+    def ring(number: int) -> None:
+        start.wait()
+        if number % 3 == 0:
+            refunding.hear(refunding.gateway.made[refund_id], event_id=f"evt_{number}")
+        elif number % 3 == 1:
+            refunding.ask(row_id)
+        else:
+            refunding.read_again()
+
+    with ThreadPoolExecutor(9) as pool:
+        list(pool.map(ring, range(9)))
+    assert refunding.moves(row_id) == ["initiated", "completed"]
+    assert refunding.told() == ["refund.completed"]
+
+
+@pytest.mark.parametrize("end", [COMPLETED, FAILED])
+@pytest.mark.parametrize("way", ["webhook", "ask", "fetch"])
+def test_a_pending_refund_ends_once_and_nothing_older_moves_it(
+    refunding: Refunding, end: RefundStatus, way: str
+) -> None:
+    gateway = refunding.gateway
+    gateway.refund_status = PENDING
+    row_id = refunding.send(100).id
+    wire_id = gateway.sent[0].refund_id
+    older = gateway.made[wire_id]
+    gateway.ends(wire_id, end)
+    for _ in range(2):
+        if way == "webhook":
+            refunding.hear(gateway.made[wire_id], nonce=len(refunding.told()))
+        elif way == "ask":
+            refunding.ask(row_id)
+        else:
+            refunding.read_again()
+    refunding.hear(older, late=True)
+    row = refunding.row()
+    assert refunding.moves(row.id) == ["initiated", "pending", end]
+    assert (row.next_check_at, refunding.told()) == (None, [f"refund.{end}"])
+    assert status.by_id(refunding.db, refunding.payment.id).amount_refunded.minor == (end is COMPLETED) * 100
+
+
+def test_a_word_that_nobody_knows_is_loud_and_leaves_the_refund_pending(
+    refunding: Refunding, caplog: pytest.LogCaptureFixture
+) -> None:
+    refunding.gateway.refund_status = None
+    assert refunding.send(100).status is PENDING
+    assert "Unknown status from gateway" in caplog.text
+    assert refunding.ask(refunding.row().id).status is PENDING
+    assert (refunding.told(), refunding.reviews()) == ([], [])
+
+
+def test_all_that_was_paid_goes_back_and_the_payment_stays_completed(refunding: Refunding) -> None:
+    gateway = refunding.gateway
+    gateway.refund_status = PENDING
+    row_id = refunding.send().id
+    gateway.attempts = (gateway.attempt("pay_1", AttemptStatus.REFUNDED, PRICE),)
+    refunding.read_again()
+    gateway.ends(gateway.sent[0].refund_id, FAILED)
+    refunding.ask(row_id)
+    gateway.refund_status = COMPLETED
+    refunding.send()  # the first one failed, so all of it is there again
+    refunding.read_again()
+    after = status.by_id(refunding.db, refunding.payment.id)
+    assert (after.status, after.amount_refunded, after.review) == ("completed", PRICE, None)
+    with pytest.raises(Conflict):
+        refunding.send(1)
+
+
+# ── refunds that did not begin here ─────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("first", ["webhook", "fetch"])
+def test_a_refund_from_the_dashboard_is_adopted_once(refunding: Refunding, first: str) -> None:
+    told = refunding.gateway.refund("rf_1", "pay_1", Money(10015))
+    refunding.gateway.refunds = (told,)
+    start = Barrier(6)
+
+    def ring(number: int) -> None:
+        if first == "fetch":
+            refunding.read_again()
+        start.wait()
+        refunding.hear(told, event_id=f"evt_{number}")
+        refunding.read_again()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(ring, range(6)))
+    row = refunding.row()
+    assert (row.amount, row.status, row.refund_id, row.gateway_refund_id) == (10015, COMPLETED, None, "rf_1")
+    assert refunding.told() == ["refund.completed"]
+    with pytest.raises(Conflict) as refused:
+        refunding.send(PRICE.minor)
+    assert refused.value.extra == {"refundablePaise": PRICE.minor - 10015}
+
+
+def test_an_adopted_refund_that_is_pending_can_be_asked_for_by_the_gateways_id(refunding: Refunding) -> None:
+    pending = replace(refunding.gateway.refund("rf_1", "pay_1", Money(100)), status=PENDING)
+    refunding.hear(pending)
+    row = refunding.row()
+    assert (row.status, row.next_check_at is not None) == (PENDING, True)
+    refunding.gateway.refunds = (replace(pending, status=FAILED),)
+    assert refunding.ask(row.id).status is FAILED
+    assert refunding.told() == ["refund.failed"]
+
+
+@pytest.mark.parametrize("way", ["webhook", "fetch"])
+def test_while_one_of_ours_has_no_answer_a_stranger_waits_and_is_not_lost(
+    refunding: Refunding, ledger: Ledger, way: str
+) -> None:
+    """Two refunds of one amount: one of ours in flight, one from the dashboard. Each is booked once."""
+    stranger = refunding.gateway.refund("rf_dashboard", "pay_1", Money(100))
+    refund_id = in_flight(refunding, 100, is_lost=True)
+    refunding.gateway.refunds = (stranger,)
+    with refunding.db.begin() as session:
+        session.execute(update(Payment).values(next_check_at=None))
+    if way == "webhook":
+        refunding.hear(stranger)
+    else:
+        refunding.read_again()
+    assert [row.gateway_refund_id for row in refunding.rows()] == [None]
+    read_again_at = ledger.payment(refunding.payment.id).next_check_at
+    assert read_again_at is not None
+    assert 60 < (read_again_at - datetime.now(UTC)).total_seconds() < 120
+    refunding.ask(refunding.row().id)
+    refunding.read_again()
+    refunding.read_again()
+    booked = [(row.refund_id, row.gateway_refund_id, row.status) for row in refunding.rows()]
+    assert booked == [(refund_id, f"rf_{refund_id}", COMPLETED), (None, "rf_dashboard", COMPLETED)]
+    assert refunding.told() == ["refund.completed"] * 2
+
+
+def test_one_reading_that_tells_of_ours_and_of_a_stranger_books_both(refunding: Refunding) -> None:
+    refund_id = in_flight(refunding, 100)
+    refunding.gateway.refunds = (refunding.gateway.refund("rf_dashboard", "pay_1", Money(100)),)
+    refunding.read_again()
+    assert {row.gateway_refund_id for row in refunding.rows()} == {"rf_dashboard", f"rf_{refund_id}"}
+
+
+def test_a_stranger_of_a_duplicate_takes_nothing_off_what_was_paid(refunding: Refunding) -> None:
+    refunding.second_success()
+    refunding.hear(refunding.gateway.refund("rf_2", "pay_2", PRICE), payment="pay_2")
+    assert refunding.row().status == COMPLETED
+    assert status.by_id(refunding.db, refunding.payment.id).amount_refunded == Money(0)
+    assert refunding.send().amount == PRICE
+
+
+# ── contradictions ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "strange", [{"amount": Money(99)}, {"amount": Money(100, "USD")}, {"transaction_id": "pay_9"}]
+)
+@pytest.mark.parametrize("way", ["answer", "webhook", "ask"])
+def test_an_answer_about_another_refund_than_we_asked_for_goes_to_a_person(
+    refunding: Refunding, strange: dict[str, object], way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = refunding.gateway
+    gateway.tells_refund = lambda told: replace(told, **strange)  # type: ignore[arg-type]
+    if way == "answer":
+        refunding.send(100)
+    else:
+        refund_id = in_flight(refunding, 100)
+        if way == "webhook":
+            refunding.hear(gateway.made[refund_id])
+        else:
+            refunding.ask(refunding.row().id)
+    row = refunding.row()
+    assert (row.status, row.amount, row.currency) == (PENDING, 100, "INR")
+    assert row.gateway_refund_id == f"rf_{row.refund_id}"
+    refunding.read_again()
+    refunding.ask(row.id)
+    assert refunding.row().status == PENDING
+    assert refunding.reviews() == ["refund_mismatch"]
+    assert "refund.completed" not in refunding.told()
+    assert "Refund needs review" in caplog.text
+    assert len(refunding.rows()) == 1
+
+
+def test_a_second_refund_under_one_id_of_ours_is_booked_and_goes_to_a_person(refunding: Refunding) -> None:
+    """The gateway did not keep its promise that one id makes one refund."""
+    refunding.send(100)
+    first = refunding.gateway.made[refunding.gateway.sent[0].refund_id]
+    refunding.gateway.refunds = (replace(first, gateway_refund_id="rf_doubled"),)
+    refunding.read_again()
+    refunding.read_again()
+    assert sorted(row.gateway_refund_id or "" for row in refunding.rows()) == [
+        "rf_doubled",
+        first.gateway_refund_id,
+    ]
+    assert refunding.reviews() == ["refund_not_asked_for"]
+    assert refunding.told().count("refund.completed") == 2
+
+
+@pytest.mark.parametrize("word", [PENDING, COMPLETED])
+def test_a_refusal_gives_way_to_the_gateways_word_that_the_refund_is_there(
+    refunding: Refunding, word: RefundStatus
+) -> None:
+    gateway = refunding.gateway
+    gateway.refund_error = Rejected("no")
+    with pytest.raises(RefundFailed):
+        refunding.send(100)
+    (wire,) = gateway.sent
+    refunding.hear(RefundSnapshot("rf_1", wire.refund_id, "pay_1", word, word, wire.amount))
+    row = refunding.row()
+    assert refunding.moves(row.id) == ["initiated", "failed", word]
+    assert (row.next_check_at is None) == (word is COMPLETED)
+    assert refunding.reviews() == ["refund_mismatch"]
+
+
+@pytest.mark.parametrize(("end", "other"), [(COMPLETED, FAILED), (FAILED, COMPLETED)])
+def test_two_ends_of_one_refund_go_to_a_person_and_only_money_counts(
+    refunding: Refunding, end: RefundStatus, other: RefundStatus
+) -> None:
+    gateway = refunding.gateway
+    gateway.refund_status = end
+    refunding.send(100)
+    wire_id = gateway.sent[0].refund_id
+    gateway.ends(wire_id, other)
+    refunding.hear(gateway.made[wire_id])
+    assert (refunding.row().status, refunding.reviews()) == (COMPLETED, ["refund_mismatch"])
+
+
+def test_a_refund_that_cannot_be_booked_does_not_stand_in_the_way_of_the_others(refunding: Refunding) -> None:
+    gateway = refunding.gateway
+    gateway.refunds = (
+        gateway.refund("rf_nothing", "pay_1", Money(0)),
+        gateway.refund("rf_dollars", "pay_1", Money(100, "USD")),
+        gateway.refund("rf_nowhere", "pay_nobody_knows", Money(100)),
+        gateway.refund("rf_good", "pay_1", Money(100)),
+    )
+    refunding.read_again()
+    assert [row.gateway_refund_id for row in refunding.rows()] == ["rf_good"]
+    assert refunding.reviews() == ["refund_mismatch", "refund_mismatch"]
+
+
+def test_news_of_another_payments_refund_moves_nothing_here_or_there(refunding: Refunding) -> None:
+    """Genuine ids of one payment's refund, told under the order of another."""
+    gateway = refunding.gateway
+    gateway.refund_status = PENDING
+    refunding.send(100)
+    (wire,) = gateway.sent
+    theirs = replace(gateway.made.pop(wire.refund_id), status=COMPLETED)
+    other = Refunding(refunding.db, gateway, buy(refunding.db, gateway))
+    gateway.paid("pay_other", PRICE)
+    other.read_again()
+    other.hear(theirs, payment="pay_other")
+    other.hear(replace(theirs, transaction_id="pay_other"), payment="pay_other")
+    assert (refunding.row().status, other.rows()) == (PENDING, [])
+
+
+# ── locks ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_refunds_readers_and_the_dashboard_at_once_neither_block_nor_lose_each_other(
+    db: Database, gateway: FakeGateway
+) -> None:
+    refunding = Refunding.begin(db, gateway)
+    with db.begin() as session:  # so that the row of a reference is locked, too
+        session.execute(update(Payment).values(reference="order-1", price_verified=True))
+    gateway.refunds = tuple(gateway.refund(f"rf_{number}", "pay_1", Money(700)) for number in range(4))
+    start = Barrier(12)
+
+    def ring(number: int) -> None:
+        start.wait()
+        if number % 3 == 0:
+            refunding.send(1000)
+        elif number % 3 == 1:
+            refunding.hear(gateway.refunds[number // 3], event_id=f"evt_{number}")
+        else:
+            refunding.read_again()
+
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(ring, range(12)))
+    refunding.read_again()
+    rows = refunding.rows()
+    assert sorted(row.amount for row in rows) == [700] * 4 + [1000] * 4
+    assert {row.status for row in rows} == {COMPLETED}
+    assert refunding.told() == ["refund.completed"] * 8
+    assert status.by_id(db, refunding.payment.id).amount_refunded == Money(6800)
