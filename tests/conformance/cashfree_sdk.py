@@ -38,7 +38,9 @@ LEFT_OUT = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning")  # pydantic's, about the SDK
+    """What pydantic says about the SDK."""
+    for filter_ in ("ignore::DeprecationWarning", "ignore:Pydantic serializer warnings:UserWarning"):
+        config.addinivalue_line("filterwarnings", filter_)
 
 
 class SimulatorsClient(sdk.ApiClient):

@@ -55,6 +55,7 @@ def open_checkout(screen: Page, shop: str, base: str) -> Callable[..., None]:
         given = {"paymentSessionId": made["payment_session_id"], **options}
         screen.evaluate("options => window.open_checkout(options)", given)
 
+    run.session_id = made["payment_session_id"]
     return run
 
 
@@ -126,3 +127,107 @@ def test_a_session_that_nobody_knows_or_that_is_paid_is_refused(
 def test_wrong_options_are_an_error(screen, open_checkout, options):
     open_checkout(**options)
     assert set(answer(screen)) == {"error"}
+
+
+def test_a_phone_pays_by_keyboard_alone(screen, shop, control, open_checkout):
+    open_checkout(redirectTarget="_self")
+    screen.locator("#tab-card summary").focus()
+    screen.keyboard.press("Enter")
+    screen.locator("#card-number").fill("5105 1051 0510 5100")
+    screen.keyboard.press("Enter")
+    expect(screen.locator("#otp")).to_be_focused()
+    screen.keyboard.type("111000")
+    screen.keyboard.press("Enter")
+    screen.wait_for_url(f"{shop}/back?order=psv_1&a=1")
+    assert [a["status"] for a in control.order("psv_1")["attempts"]] == ["SUCCESS"]
+
+
+def test_a_wrong_password_brings_the_payer_back_to_try_again(screen, shop, open_checkout):
+    open_checkout()
+    screen.locator("#tab-card summary").click()
+    screen.locator("#pay-card").click()
+    screen.locator("#otp").fill("000000")
+    screen.locator("#send-otp").click()
+    expect(screen.locator("#message")).to_have_text("Incorrect OTP. You can try again.")
+    expect(screen.locator("#pay-card")).to_be_visible()
+    screen.locator("#tab-netbanking summary").click()
+    screen.locator("#pay-bank").click()
+    screen.locator("#bank-failure").click()
+    expect(screen.locator("#message")).to_contain_text("You can try again")
+
+
+def test_an_overlay_goes_to_the_bank_and_back(screen, open_checkout):
+    open_checkout(redirectTarget="_modal")
+    frame = screen.frame_locator("[data-testid=cashfree-checkout-frame]")
+    frame.locator("#tab-netbanking summary").click()
+    frame.locator("#pay-bank").click()
+    frame.locator("#bank-failure").click()
+    expect(frame.locator("#message")).to_contain_text("You can try again")
+    frame.locator("#pay-bank").click()
+    frame.locator("#bank-success").click()
+    assert "paymentDetails" in answer(screen)
+
+
+def test_an_element_of_the_page_may_hold_the_checkout(screen, open_checkout):
+    screen.evaluate("document.body.innerHTML = '<div id=here></div>'")
+    session_id = open_checkout.session_id
+    screen.evaluate(
+        "id => window.open_checkout({paymentSessionId: id, redirectTarget: document.getElementById('here')})",
+        session_id,
+    )
+    frame = screen.frame_locator("#here iframe")
+    frame.locator("[data-with='testfailure@gocash']").click()
+    frame.locator("#pay-upi").click()
+    expect(frame.locator("#message")).to_contain_text("You can try again")
+    frame.locator("#message").press("Escape")
+    assert answer(screen)["error"]["code"] == "payment_aborted"
+    expect(screen.locator("#here iframe")).to_have_count(0)
+
+
+def test_another_window_may_hold_the_checkout(screen, context, open_checkout):
+    with context.expect_page() as opened:
+        open_checkout(redirectTarget="_blank")
+    assert answer(screen) == {"redirect": True}
+    expect(opened.value.locator("#pay-upi")).to_be_visible()
+    opened.value.close()
+
+
+def test_a_shops_own_page_leads_to_the_bank_and_the_bank_to_the_shop(base, screen, shop, open_checkout):
+    bank = {"netbanking": {"channel": "link", "netbanking_bank_code": 3333}}
+    body = {"payment_session_id": open_checkout.session_id, "payment_method": bank}
+    with session() as http:
+        headers = {"x-api-version": "2025-01-01"}
+        made = http.post(f"{base}/cashfree/pg/orders/sessions", json=body, headers=headers).json()
+    screen.goto(made["data"]["url"])
+    expect(screen.locator("#amount")).to_have_text("₹1499.50")
+    screen.locator("#bank-failure").click()
+    screen.wait_for_url(f"{shop}/back?order=psv_1&a=1")
+    screen.goto(made["data"]["url"])
+    expect(screen.get_by_test_id("bank-over")).to_have_text("This attempt is over: FAILED.")
+    screen.locator("#drop").click()
+    screen.wait_for_url(f"{shop}/back?order=psv_1&a=1")
+
+
+def test_a_silent_attempt_is_cancelled_by_the_payer(screen, control, open_checkout):
+    open_checkout()
+    screen.locator("[data-with='testtimeoutbank@gocash']").click()
+    screen.locator("#pay-upi").click()
+    screen.locator("#drop").click()
+    expect(screen.locator("#message")).to_contain_text("You can try again")
+    assert control.order("psv_1")["attempts"][0]["status"] == "USER_DROPPED"
+
+
+def test_only_the_methods_that_the_order_names_are_shown(base, screen):
+    with session() as http:
+        order = {**ORDER, "order_id": "psv_2", "order_meta": {"payment_methods": "dc,nb"}}
+        made = http.post(f"{base}/cashfree/pg/orders", json=order, headers=HEADERS).json()
+    screen.goto(f"{base}/cashfree/pay/{made['payment_session_id']}")
+    expect(screen.locator("#tab-card[open]")).to_be_visible()
+    expect(screen.locator("#tab-upi")).to_have_count(0)
+    expect(screen.locator("[data-with='4706131211212123']")).to_be_visible()
+    expect(screen.locator("[data-with='4576238912771450']")).to_have_count(0)
+
+
+def test_a_cashfree_without_a_mode_is_not_made(screen, shop):
+    screen.goto(shop)
+    assert screen.evaluate("() => { try { Cashfree({}); } catch (error) { return error.message; } }")

@@ -67,7 +67,6 @@
   }
 
   function wait() {
-    part("waiting-sentence").textContent = "Waiting for your bank to confirm " + paymentId + "…";
     if (part("waiting").hidden) {
       show("waiting", "Waiting for your bank to confirm " + paymentId + "…");
     }
@@ -82,7 +81,8 @@
     } else if (outcome.is_open) {
       wait();
     } else {
-      show("methods", (outcome.sentence || "The attempt was cancelled") + " You can try again.", "bad");
+      var sentence = (outcome.sentence || "The attempt was cancelled").replace(/\.$/, "");
+      show("methods", sentence + ". You can try again.", "bad");
     }
   }
 
@@ -191,7 +191,10 @@
 
   document.addEventListener("click", function (event) {
     var action = actions[event.target.id];
-    if (action) {
+    var fills = event.target.dataset.fills;
+    if (fills) {
+      part(fills).value = event.target.dataset.with;
+    } else if (action) {
       action();
     }
   });
@@ -203,7 +206,8 @@
   });
 
   document.body.inert = false; // nobody can press a button before it does something
-  if (part("otp")) {
-    part("otp").focus();
+  var first = part("otp") || part("bank-success");
+  if (first) {
+    first.focus(); // autofocus is not allowed in a frame of another origin
   }
 })();
