@@ -186,8 +186,9 @@ class Books:
         payment.late_authorized = late
         payment.error = None
         self.events.tell("payment.authorized", payment.order_id, {"payment": payment.entity()})
-        window = self.orders[payment.order_id].capture.window_minutes
-        self.world.at(payment.created_at + 60 * window, partial(self.give_back, payment.id))
+        window_seconds = 60 * self.orders[payment.order_id].capture.window_minutes
+        until = max(payment.created_at + window_seconds, self.world.now())
+        self.world.at(until, partial(self.give_back, payment.id))
 
     def give_back(self, payment_id: str) -> None:
         """What nobody captured in time goes back to the payer, whole."""
