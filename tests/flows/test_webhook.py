@@ -17,6 +17,7 @@ from payments_service.errors import (
     Unavailable,
 )
 from payments_service.flows import record, status, sync, webhook
+from payments_service.flows.reviews import open_reviews
 from payments_service.gateways.base import Deadline, NewOrder, OrderRef
 from payments_service.ledger import payments
 from payments_service.ledger.db import Database
@@ -173,12 +174,10 @@ def test_an_event_of_a_strange_order_is_kept_as_foreign(
     assert [(row.outcome, row.order_id) for row in ledger.inbox()] == [("foreign", "somebody_elses")]
 
 
-def test_an_unknown_order_with_our_prefix_is_an_alarm(
-    db: Database, gateway: FakeGateway, ledger: Ledger, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unknown_order_with_our_prefix_is_an_alarm(db: Database, gateway: FakeGateway) -> None:
     event = gateway.event(wire="psv_lost", status="completed", amount=100)
     webhook.receive(db, gateway, GENUINE, event)
-    assert "An order with our prefix is unknown here" in caplog.text
+    assert [(alert.why, alert.subject) for alert in open_reviews(db)] == [("unknown_order", "psv_lost")]
 
 
 def test_genuine_news_of_another_order_does_not_touch_this_one(

@@ -1,0 +1,329 @@
+"""Nobody rings, and every payment is followed to its end all the same."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+
+import pytest
+
+from payments_service.clock import Clock
+from payments_service.errors import NotFound, Unavailable, UnknownAtGateway
+from payments_service.flows import reconcile, record, reviews, webhook
+from payments_service.flows.schedule import READ_AGAIN, next_check, next_follow_up
+from payments_service.gateways.base import polling
+from payments_service.ledger import outbox, payments
+from payments_service.ledger.db import Database
+from payments_service.ledger.tables import Outbox, Payment
+from payments_service.states import AttemptStatus, PaymentStatus
+from tests.flows.conftest import PRICE, Ledger, buy
+from tests.flows.delivering import HandClock
+from tests.support.fake_gateway import GENUINE, FakeGateway
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def hand() -> HandClock:
+    return HandClock()
+
+
+def follow(db: Database, gateway: FakeGateway, hand: HandClock, for_: timedelta) -> int:
+    """Let the worker do what comes due within a time; how often it asked."""
+    ends, asked = hand.moment + for_, 0
+    while True:
+        with db.read() as session:
+            moments = [p.next_check_at for p in session.query(Payment) if p.next_check_at]
+        if not moments or min(moments) > ends:
+            hand.moment = ends
+            return asked
+        hand.moment = max(hand.moment, min(moments))
+        asked += reconcile.sweep_payments(db, gateway, hand.clock)
+
+
+def told(db: Database) -> list[str]:
+    with db.read() as session:
+        return [row.type for row in session.query(Outbox).order_by(Outbox.created_at, Outbox.id)]
+
+
+# ── schedules ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_published_schedule(hand: HandClock) -> None:
+    """Dense by the gateway's own table, then 5 minutes to an hour, hourly to a day, 6-hourly to five days."""
+    since, dense = hand.moment, polling((60, 20), (1200, 60))
+    ages = []
+    while (moment := next_follow_up(dense, since, hand.clock)) is not None:
+        hand.moment = moment
+        ages.append(round((moment - since).total_seconds()))
+    assert ages[:4] == [20, 40, 60, 120]
+    assert [a for a in ages if 1200 < a <= 3600] == list(range(1500, 3601, 300))
+    assert [a for a in ages if 3600 < a <= 86400] == list(range(7200, 86401, 3600))
+    assert [a for a in ages if a > 86400] == list(range(108000, 432001, 21600))
+
+
+def test_a_completed_payment_is_read_again_three_times(hand: HandClock) -> None:
+    since = hand.moment
+    moments = []
+    while moment := next_check(PaymentStatus.COMPLETED, (), since, since, hand.clock):
+        hand.moment = moment
+        moments.append(moment - since)
+    assert moments == list(READ_AGAIN)
+
+
+def test_a_scaled_clock_lets_the_same_schedule_pass_faster(hand: HandClock) -> None:
+    since = hand.moment
+    clock = Clock(scale=60, now=lambda: hand.moment)
+    assert next_follow_up(polling((60, 20)), since, clock) == since + timedelta(seconds=20) / 60
+
+
+# ── payments ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_payment_that_no_webhook_told_of_completes(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
+) -> None:
+    opened = buy(db, gateway)
+    gateway.paid("pay_1", PRICE)
+    follow(db, gateway, hand, timedelta(minutes=1))
+    payment = ledger.payment(opened.id)
+    assert (payment.status, payment.transaction_id) == ("completed", "pay_1")
+    assert ledger.trail(opened.id)[-1].source == "worker"
+
+
+def test_an_open_payment_is_asked_about_for_five_days_and_then_given_up(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
+) -> None:
+    gateway.our_clock_expires = False  # type: ignore[misc]
+    opened = buy(db, gateway)
+    asked = follow(db, gateway, hand, 10 * DAY)
+    assert 50 < asked < 60
+    assert ledger.payment(opened.id).next_check_at is None
+    assert ledger.moves(opened.id) == ["initiated", "pending", "expired"]
+    gateway.paid("pay_1", PRICE)
+    webhook.receive(
+        db, gateway, GENUINE, gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor)
+    )
+    assert ledger.payment(opened.id).status == "completed"
+
+
+def test_an_expired_payment_is_still_watched(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
+) -> None:
+    opened = buy(db, gateway, lifetime_seconds=900)
+    follow(db, gateway, hand, timedelta(hours=2))
+    assert ledger.payment(opened.id).status == "expired"
+    gateway.paid("pay_1", PRICE)
+    follow(db, gateway, hand, DAY)
+    assert ledger.moves(opened.id) == ["initiated", "pending", "expired", "completed"]
+
+
+def test_what_a_completed_payment_hides_is_found_when_it_is_read_again(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
+) -> None:
+    """A second success and a refund from the dashboard, of which no webhook told."""
+    opened = buy(db, gateway)
+    gateway.paid("pay_1", PRICE)
+    follow(db, gateway, hand, timedelta(minutes=2))
+    gateway.attempts += (gateway.attempt("pay_2", AttemptStatus.SUCCEEDED, PRICE),)
+    gateway.refunds = (gateway.refund("rf_1", "pay_1", PRICE),)
+    assert follow(db, gateway, hand, 10 * DAY) == len(READ_AGAIN)
+    payment = ledger.payment(opened.id)
+    assert (payment.status, payment.review, payment.transaction_id) == (
+        "completed",
+        "second_success",
+        "pay_1",
+    )
+    with db.read() as session:
+        assert payments.amount_refunded(session, payment) == PRICE
+
+
+def test_money_that_is_held_is_captured(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
+) -> None:
+    opened = buy(db, gateway)
+    gateway.held("pay_1", PRICE)
+    follow(db, gateway, hand, timedelta(minutes=1))
+    assert ledger.payment(opened.id).status == "completed"
+    assert gateway.calls.count("capture pay_1") == 1
+
+
+def test_while_the_gateway_is_away_nothing_changes_and_asking_goes_on(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
+) -> None:
+    gateway.our_clock_expires = False  # type: ignore[misc]
+    opened = buy(db, gateway)
+    gateway.fetch_error = Unavailable("away")
+    assert follow(db, gateway, hand, timedelta(hours=1)) > 5
+    assert ledger.payment(opened.id).status == "pending"
+    gateway.fetch_error = None
+    gateway.paid("pay_1", PRICE)
+    follow(db, gateway, hand, timedelta(hours=1))
+    assert ledger.payment(opened.id).status == "completed"
+
+
+def test_an_order_that_never_came_to_be_is_failed_after_its_time_and_not_announced(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
+) -> None:
+    db.destinations = (outbox.MERCHANT,)
+    gateway.during_create = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        buy(db, gateway, lifetime_seconds=900)
+    gateway.fetch_error = UnknownAtGateway("no such order")
+    follow(db, gateway, hand, timedelta(minutes=10))
+    payment = ledger.only_payment()
+    assert payment.status == "initiated"
+    follow(db, gateway, hand, timedelta(minutes=30))
+    assert ledger.moves(payment.id) == ["initiated", "failed"]
+    assert told(db) == []
+
+
+def test_two_workers_never_ask_about_the_same_payment_at_once(
+    db: Database, gateway: FakeGateway, hand: HandClock
+) -> None:
+    for _ in range(12):
+        buy(db, gateway)
+    hand.advance(timedelta(minutes=1))
+    start = Barrier(4)
+    gateway.calls.clear()
+
+    def sweep() -> int:
+        start.wait()
+        return sum(reconcile.sweep_payments(db, gateway, hand.clock, limit=2) for _ in range(6))
+
+    with ThreadPoolExecutor(4) as pool:
+        counts = [future.result() for future in [pool.submit(sweep) for _ in range(4)]]
+    assert sum(counts) == 12
+    assert gateway.calls.count("fetch_payment") == 12
+
+
+def test_what_a_killed_worker_held_is_due_again_when_its_lease_ends(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
+) -> None:
+    opened = buy(db, gateway)
+    gateway.paid("pay_1", PRICE)
+    hand.advance(timedelta(minutes=1))
+    with db.begin() as session:  # claimed, and never heard of again
+        payments.claim_due(session, "fake", hand.moment, hand.moment + reconcile.LEASE, 20)
+    assert reconcile.sweep_payments(db, gateway, hand.clock) == 0
+    hand.advance(reconcile.LEASE)
+    assert reconcile.sweep_payments(db, gateway, hand.clock) == 1
+    assert ledger.payment(opened.id).status == "completed"
+
+
+# ── events that were kept ───────────────────────────────────────────────────────────────────────────
+
+
+def test_an_event_whose_effect_failed_is_applied_later(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = buy(db, gateway)
+    with monkeypatch.context() as broken:
+        broken.setattr(record, "attempts", lambda *_: 1 / 0)
+        webhook.receive(
+            db, gateway, GENUINE, gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor)
+        )
+        assert [row.outcome for row in ledger.inbox()] == ["failed"]
+    hand.advance(timedelta(minutes=1))
+    assert reconcile.sweep_inbox(db, [gateway], hand.clock) == 1
+    [row] = ledger.inbox()
+    assert (row.outcome, row.processed, row.attempts) == ("applied", True, 2)
+    assert ledger.payment(opened.id).status == "completed"
+    assert reconcile.sweep_inbox(db, [gateway], hand.clock) == 0
+
+
+def test_a_wake_up_waits_until_the_gateway_says_the_same(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
+) -> None:
+    opened = buy(db, gateway)
+    event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor, wake_up=True)
+    webhook.receive(db, gateway, GENUINE, event)
+    hand.advance(timedelta(minutes=1))
+    reconcile.sweep_inbox(db, [gateway], hand.clock)
+    assert [row.outcome for row in ledger.inbox()] == ["waiting"]
+    gateway.paid("pay_1", PRICE)
+    hand.advance(timedelta(minutes=2))
+    reconcile.sweep_inbox(db, [gateway], hand.clock)
+    assert [row.outcome for row in ledger.inbox()] == ["applied"]
+    assert ledger.payment(opened.id).status == "completed"
+
+
+def test_a_wake_up_that_is_never_confirmed_ends_so_marked(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
+) -> None:
+    opened = buy(db, gateway)
+    event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor, wake_up=True)
+    webhook.receive(db, gateway, GENUINE, event)
+    for _ in range(8):
+        hand.advance(DAY)
+        reconcile.sweep_inbox(db, [gateway], hand.clock)
+    assert [(row.outcome, row.processed) for row in ledger.inbox()] == [("unconfirmed", True)]
+    assert ledger.payment(opened.id).status != "completed"
+
+
+# ── what is told ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_one_fact_is_told_once_whoever_finds_it(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
+) -> None:
+    db.destinations = (outbox.MERCHANT, outbox.CUSTOMER, outbox.OPERATOR)
+    opened = buy(db, gateway)
+    gateway.paid("pay_1", PRICE)
+    for number in range(3):
+        event = gateway.event(
+            order=opened.order_id,
+            status="completed",
+            amount=PRICE.minor,
+            at=f"2026-01-0{number + 1}T00:00+00:00",
+        )
+        webhook.receive(db, gateway, GENUINE, event)
+    follow(db, gateway, hand, 10 * DAY)
+    with db.read() as session:
+        rows = {(row.type, row.destination) for row in session.query(Outbox)}
+        assert len(list(session.query(Outbox))) == 2
+    assert rows == {("payment.completed", "merchant"), ("payment.completed", "customer")}
+
+
+def test_what_is_told_is_the_payment_as_the_change_left_it(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
+) -> None:
+    db.destinations = (outbox.MERCHANT,)
+    opened = buy(db, gateway)
+    gateway.paid("pay_1", PRICE)
+    follow(db, gateway, hand, timedelta(minutes=1))
+    with db.read() as session:
+        [row] = session.query(Outbox)
+    body = json.loads(row.body)
+    data = body["data"]
+    assert body["type"] == "payment.completed"
+    assert (data["id"], data["status"], data["paymentId"]) == (str(opened.id), "completed", "pay_1")
+    assert (data["amountPaise"], data["currency"], data["method"]) == (PRICE.minor, "INR", "upi")
+    assert data["sequence"] == ledger.trail(opened.id)[-1].sequence
+    for personal in ("Asha", "asha@example.com", "9876543210"):
+        assert personal not in row.body.decode()
+
+
+# ── a person decides ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_late_money_waits_for_a_person_where_the_merchant_wants_that(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
+) -> None:
+    db.destinations, db.reviews_late_success = (outbox.MERCHANT,), True
+    opened = buy(db, gateway, lifetime_seconds=900)
+    follow(db, gateway, hand, timedelta(hours=1))
+    gateway.paid("pay_1", PRICE)
+    follow(db, gateway, hand, DAY)
+    payment = ledger.payment(opened.id)
+    assert (payment.status, payment.review) == ("expired", "late_success")
+    assert told(db) == ["payment.expired", "payment.review"]
+    [review] = reviews.open_reviews(db)
+    assert (review.id, review.why) == (opened.id, "late_success")
+    reviews.clear(db, opened.id, "asha", hand.clock)
+    payment = ledger.payment(opened.id)
+    assert (payment.status, payment.review, payment.transaction_id) == ("completed", None, "pay_1")
+    assert told(db) == ["payment.expired", "payment.review", "payment.completed"]
+    assert (ledger.trail(opened.id)[-1].source, ledger.trail(opened.id)[-1].actor) == ("operator", "asha")
+    with pytest.raises(NotFound):
+        reviews.clear(db, opened.id, "asha", hand.clock)
