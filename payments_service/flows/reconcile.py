@@ -52,11 +52,7 @@ def sweep_refunds(db: Database, gateway: Gateway, urls: Urls, clock: Clock, limi
     for row in due:
         bell = Bell("worker", "reconcile", clock)
         try:
-            if row.refund_id:
-                refund.ask(db, gateway, row.id, bell, webhook_url=urls.webhook(gateway.name))
-            else:
-                deadline = Deadline(BUDGET_SECONDS, Urgency.POLLING)
-                sync.refresh(db, gateway, row.payment_id, bell, deadline)
+            refund.ask(db, gateway, row.id, bell, webhook_url=urls.webhook(gateway.name))
         except GatewayError as error:
             log.info("Refund not asked", extra={"data": {"id": row.id, "error": error.code}})
         _plan_next_refund(db, gateway, row, clock)
@@ -82,6 +78,8 @@ def sweep_inbox(db: Database, gateways: Sequence[Gateway], clock: Clock, limit: 
 def _plan_next(db: Database, gateway: Gateway, claimed: Payment, bell: Bell) -> None:
     with db.begin() as session:
         payment = payments.lock(session, claimed.id)
+        if payment.next_check_at != claimed.next_check_at:
+            return  # what was heard asks for a look of its own: a refund that has to wait
         status = PaymentStatus(payment.status)
         payment.next_check_at = next_check(
             status, gateway.polling, payment.created_at, payment.completed_at, bell.clock

@@ -2,14 +2,16 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
 import pytest
 from sqlalchemy import update
 
+from payments_service.clock import REAL_TIME, Clock
 from payments_service.errors import Conflict, OutcomeUnknown, Rejected, Unavailable
-from payments_service.flows import status
+from payments_service.flows import reconcile, status
+from payments_service.flows.create_order import Urls
 from payments_service.flows.refund import RefundFailed
 from payments_service.gateways.base import RefundSnapshot
 from payments_service.ledger.db import Database
@@ -154,14 +156,16 @@ def test_a_refund_from_the_dashboard_is_adopted_once(refunding: Refunding, first
     assert refused.value.extra == {"refundablePaise": PRICE.minor - 10015}
 
 
-def test_an_adopted_refund_that_is_pending_can_be_asked_for_by_the_gateways_id(refunding: Refunding) -> None:
-    pending = replace(refunding.gateway.refund("rf_1", "pay_1", Money(100)), status=PENDING)
+def test_an_adopted_refund_is_followed_to_its_end_by_the_gateways_id(refunding: Refunding) -> None:
+    """Also where the gateway no longer lists it among the payment's."""
+    gateway = refunding.gateway
+    pending = replace(gateway.refund("rf_1", "pay_1", Money(100)), status=PENDING)
     refunding.hear(pending)
-    row = refunding.row()
-    assert (row.status, row.next_check_at is not None) == (PENDING, True)
-    refunding.gateway.refunds = (replace(pending, status=FAILED),)
-    assert refunding.ask(row.id).status is FAILED
-    assert refunding.told() == ["refund.failed"]
+    assert refunding.row().status == PENDING
+    gateway.made["elsewhere"] = replace(pending, status=FAILED)
+    gateway.fetch_error = Unavailable("away")
+    reconcile.sweep_refunds(refunding.db, gateway, Urls("http://127.0.0.1:5000"), REAL_TIME)
+    assert (refunding.row().status, refunding.told()) == (FAILED, ["refund.failed"])
 
 
 @pytest.mark.parametrize("way", ["webhook", "fetch"])
@@ -188,6 +192,23 @@ def test_while_one_of_ours_has_no_answer_a_stranger_waits_and_is_not_lost(
     booked = [(row.refund_id, row.gateway_refund_id, row.status) for row in refunding.rows()]
     assert booked == [(refund_id, f"rf_{refund_id}", COMPLETED), (None, "rf_dashboard", COMPLETED)]
     assert refunding.told() == ["refund.completed"] * 2
+
+
+def test_the_worker_comes_back_for_a_stranger_that_had_to_wait(refunding: Refunding) -> None:
+    db, gateway = refunding.db, refunding.gateway
+    in_flight(refunding, 100, is_lost=True)
+    gateway.refunds = (gateway.refund("rf_dashboard", "pay_1", Money(100)),)
+    long_ago = datetime.now(UTC) - timedelta(days=30)  # no look is planned any more
+    with db.begin() as session:
+        session.execute(update(Payment).values(next_check_at=long_ago, completed_at=long_ago))
+    assert reconcile.sweep_payments(db, gateway, REAL_TIME) == 1
+    assert len(refunding.rows()) == 1
+    later = Clock(now=lambda: datetime.now(UTC) + timedelta(minutes=2))
+    assert reconcile.sweep_refunds(db, gateway, Urls("http://127.0.0.1:5000"), later) == 1
+    assert reconcile.sweep_payments(db, gateway, later) == 1
+    assert len(refunding.rows()) == 2
+    assert refunding.told() == ["refund.completed"] * 2
+    assert gateway.sent[-1].webhook_url.startswith("http://127.0.0.1:5000/")
 
 
 def test_one_reading_that_tells_of_ours_and_of_a_stranger_books_both(refunding: Refunding) -> None:
