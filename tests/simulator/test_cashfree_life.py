@@ -137,6 +137,29 @@ def test_a_refund_goes_on_by_the_clock(control, ask, order_id, told, outcome, sp
     ]
 
 
+def test_nothing_goes_back_after_six_months(control, base, order_id):
+    control.move(order_id, "success")
+    advance(control, 190 * DAY)
+    with session() as http:
+        refused = http.post(f"{base}/cashfree/pg/orders/{order_id}/refunds", json=HALF, headers=HEADERS)
+    assert (refused.status_code, refused.json()["code"]) == (400, "refund_not_allowed")
+
+
+def test_a_key_is_remembered_for_a_day(control, base):
+    with session() as http:
+
+        def create(order_id: str) -> int:
+            order, headers = {**ORDER, "order_id": order_id}, {**HEADERS, "x-idempotency-key": "k"}
+            return http.post(f"{base}/cashfree/pg/orders", json=order, headers=headers).status_code
+
+        assert [create("psv_1"), create("psv_1"), create("psv_2")] == [200, 200, 422]
+        fault = {"gateway": "cashfree", "on": "create_order", "kind": "500"}
+        control.call("POST", "/faults", fault, status=201)
+        assert create("psv_2") == 422
+        advance(control, 25 * HOUR)
+        assert create("psv_2") == 200
+
+
 # ── transfers ───────────────────────────────────────────────────────────────────────────────────────────
 
 

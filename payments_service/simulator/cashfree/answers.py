@@ -11,7 +11,7 @@ from typing import Any
 from flask import Response, request
 
 from payments_service.simulator.base import Json, WireError
-from payments_service.simulator.cashfree.books import Books
+from payments_service.simulator.cashfree.books import Answer, Books
 from payments_service.simulator.cashfree.refusals import TROUBLE, key_reused, refusal, wrong_keys
 from payments_service.simulator.cashfree.telling import APP_ID, APP_SECRET
 from payments_service.simulator.cashfree.wire import VERSIONS, answer_text
@@ -24,6 +24,7 @@ LIMITS = {
     "x-ratelimit-retry": "0",
     "x-ratelimit-type": "app_id",
 }
+KEPT_SECONDS = 24 * 3600
 TOO_MANY = {"x-ratelimit-remaining": "0", "x-ratelimit-retry": "2", "x-ratelimit-type": "ip"}
 
 
@@ -52,25 +53,38 @@ class Answers:
         key = self._key()
         if status == 429:
             return _response(status, text, TOO_MANY)
-        if key and key in self._books.answers:
-            return _replayed(self._books, key)
-        if key:
-            self._books.answers[key] = (_asked(), status, text)
-        return _response(status, text)
+        if key is None:
+            return _response(status, text)
+        try:
+            return self._kept(key) or self._keep(key, status, text)
+        except WireError as error:
+            return plain_response(error.status, error.body)
 
     def _once(self, view: View, ids: Mapping[str, str]) -> Response:
         """The first answer under a key is kept, errors too, and given again to the same words."""
         key = self._key()
         if key is None:
             return _response(200, answer_text(view(**ids), version()))
-        if key in self._books.answers:
-            return _replayed(self._books, key)
+        kept = self._kept(key)
+        if kept:
+            return kept
         try:
             status, text = 200, answer_text(view(**ids), version())
         except WireError as error:
             status, text = error.status, answer_text(error.body, version())
-        self._books.answers[key] = (_asked(), status, text)
+        return self._keep(key, status, text)
+
+    def _keep(self, key: str, status: int, text: bytes) -> Response:
+        self._books.answers[key] = Answer(_asked(), status, text, self._books.world.now())
         return _response(status, text)
+
+    def _kept(self, key: str) -> Response | None:
+        answer = self._books.answers.get(key)
+        if answer is None or answer.at + KEPT_SECONDS < self._books.world.now():
+            return None
+        if answer.asked != _asked():
+            raise key_reused()
+        return _response(answer.status, answer.text, {"x-idempotency-replayed": "true"})
 
     def _key(self) -> str | None:
         """Only POSTs with the merchant's keys are remembered."""
@@ -88,13 +102,6 @@ def version() -> str:
 
 def _asked() -> tuple[str, str, bytes]:
     return request.method, request.path, request.get_data()
-
-
-def _replayed(books: Books, key: str) -> Response:
-    first_asked, status, text = books.answers[key]
-    if first_asked != _asked():
-        raise key_reused()
-    return _response(status, text, {"x-idempotency-replayed": "true"})
 
 
 def _check_headers(*, with_keys: bool) -> None:

@@ -14,6 +14,8 @@ from payments_service.simulator.cashfree.refunds import OPEN_REFUNDS, Refund
 from payments_service.simulator.cashfree.refusals import not_found, order_exists, refusal
 from payments_service.simulator.cashfree.wire import OLD
 
+REFUNDABLE_SECONDS = 182 * 24 * 3600
+"""Six months; cashfree_pg 6.0.1 says so in the words about PGOrderCreateRefund."""
 REFUND_NOTES = {"SUCCESS": "SUCCESS", "FAILED": "FAILED", "PENDING": "PENDING", "ACTIVE": "PENDING"}
 
 
@@ -117,6 +119,8 @@ class Api:
         if known:
             return self._known_refund(known, order, new)
         payment = self._paid(order)
+        if self._books.now() > payment.created_at + REFUNDABLE_SECONDS:
+            raise refusal("Refunds are possible for six months", "refund_not_allowed")
         if new.amount > self._books.refunds.left(payment):
             raise refusal("Refund amount exceeds what is left of the order", "refund_amount_invalid")
         refund = Refund(

@@ -161,7 +161,7 @@ class MoneyApi:
             raise refusal("merchantOrderIds or status : invalid value", "request_invalid")
         orders = [self._order(str(order_id)) for order_id in ids]
         books = self._books.settlements
-        settlement = books.start(e for e in books.entries if e.payment.order in orders)
+        settlement = books.start(lambda entry: entry.payment.order in orders)
         if settlement is None:
             raise refusal("these orders have nothing to settle", "settlement_not_allowed")
         if status != "PENDING":

@@ -40,6 +40,16 @@ class Settings:
     recon_rows: str = "nested"
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the first request with a key was answered; `asked` is its method, path and body."""
+
+    asked: tuple[str, str, bytes]
+    status: int
+    text: bytes
+    at: float
+
+
 class Books:
     """Everything here runs under the world's lock."""
 
@@ -55,8 +65,8 @@ class Books:
         self.payments: dict[str, Payment] = {}
         self.simulations: dict[str, Json] = {}
         self._payments_by_order: defaultdict[str, list[Payment]] = defaultdict(list)
-        # key → the first request with it and what it was answered
-        self.answers: dict[str, tuple[tuple[str, str, bytes], int, bytes]] = {}
+        # by idempotency key
+        self.answers: dict[str, Answer] = {}
         self.refunds = Refunds(self)
         self.disputes = Disputes(self)
         self.settlements = Settlements(self)

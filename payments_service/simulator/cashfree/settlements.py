@@ -5,7 +5,7 @@ Made up: the fee of 2 %, 11 o'clock as the hour of transfers, the 30 minutes tha
 transfer that failed or came back brings: its events are part of the next one.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -148,6 +148,9 @@ class Settlements:
     def __init__(self, books: "Books") -> None:
         self._books = books
         self.entries: list[Entry] = []
+        # those of them that no transfer has taken, and of payments all of them, by their payment's id
+        self._waiting: dict[int, Entry] = {}
+        self._of_payment: dict[str, Entry] = {}
         self._by_id: dict[str, Settlement] = {}
 
     def all(self) -> list[Settlement]:
@@ -158,17 +161,8 @@ class Settlements:
 
     def transferred(self, order: Order) -> Entry | None:
         """The order's payment that is at the bank, if one is."""
-        return next(
-            (
-                entry
-                for entry in self.entries
-                if entry.payment.order is order
-                and entry.event_type == "PAYMENT"
-                and entry.settlement
-                and entry.settlement.status == "SUCCESS"
-            ),
-            None,
-        )
+        entries = (self._of_payment.get(payment.id) for payment in self._books.payments_of(order))
+        return next((e for e in entries if e and e.settlement and e.settlement.status == "SUCCESS"), None)
 
     # What happens on the account
 
@@ -177,6 +171,7 @@ class Settlements:
         entry = self._book(payment.id, "PAYMENT", CREDIT, payment.amount, payment)
         entry.charge, entry.tax = charge, _share(charge, TAX_PERCENT)
         entry.due_at = self._next_transfer(self._books.settings.settlement_days)
+        self._of_payment[payment.id] = entry
         self._books.world.at(entry.due_at, self.run)
 
     def book_refund(self, refund: Refund) -> None:
@@ -191,6 +186,7 @@ class Settlements:
         now = self._books.now()
         entry = Entry(len(self.entries) + 1, event_id, kind, sale, amount, now, now, payment)
         self.entries.append(entry)
+        self._waiting[entry.number] = entry
         return entry
 
     # Transfers
@@ -198,20 +194,20 @@ class Settlements:
     def run(self) -> None:
         """By the clock: transfer what is due; the bank takes a while."""
         now = self._books.world.now()
-        settlement = self.start(entry for entry in self.entries if entry.due_at <= now)
+        settlement = self.start(lambda entry: entry.due_at <= now)
         if settlement:
             end = partial(self.finish, settlement.id)
             self._books.world.at(now + BANK_TAKES_SECONDS, end)
 
     def settle(self) -> None:
         """Transfer all there is, at once."""
-        self.start(self.entries)
+        self.start(lambda _: True)
         for settlement in self.all():
             self.finish(settlement.id)
 
-    def start(self, entries: Iterable[Entry]) -> Settlement | None:
+    def start(self, is_part: Callable[[Entry], bool]) -> Settlement | None:
         """What cannot be paid out of this transfer's payments waits for the next."""
-        waiting = [entry for entry in entries if entry.settlement is None]
+        waiting = [entry for entry in self._waiting.values() if is_part(entry)]
         chosen, total = [], 0
         for entry in sorted(waiting, key=lambda entry: (entry.sale_type != CREDIT, entry.number)):
             if total + entry.net >= 0:
@@ -224,6 +220,7 @@ class Settlements:
         self._by_id[number] = settlement
         for entry in chosen:
             entry.settlement = settlement
+            del self._waiting[entry.number]
         self.tell("SETTLEMENT_INITIATED", settlement)
         return settlement
 
@@ -241,6 +238,7 @@ class Settlements:
         amount = settlement.amounts["amount_settled"]
         transfer = self._book(settlement.id, TRANSFER, CREDIT, amount, settlement.payments[0].payment)
         transfer.settlement = settlement
+        del self._waiting[transfer.number]
         if outcome == "REVERSED":
             self._undo(settlement, outcome, reason or LATER)
 
@@ -248,6 +246,7 @@ class Settlements:
         settlement.status, settlement.reason = status, reason
         for entry in settlement.entries:
             entry.settlement, entry.due_at = None, self._next_transfer(1)
+            self._waiting[entry.number] = entry
         self._books.world.at(self._next_transfer(1), self.run)
         self.tell(f"SETTLEMENT_{status}", settlement)
 
