@@ -76,8 +76,10 @@
     var items = kept.steps.map(draw);
     items.forEach(function (item, index) {
       var there = list.children[index];
-      if (!there || there.textContent !== item.textContent) {
-        list.insertBefore(item, there || null);
+      if (!there) {
+        list.append(item);
+      } else if (there.textContent !== item.textContent) {
+        there.replaceWith(item);
       }
     });
     while (list.children.length > items.length) {

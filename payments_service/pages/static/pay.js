@@ -26,8 +26,16 @@
   function say(name, reason) {
     var words = facts.words[name];
     stage.dataset.mood = name;
-    document.getElementById("heading").textContent = words[0];
-    document.getElementById("sentence").textContent = words[1].replace("{reason}", reason || "").trim();
+    write("heading", words[0]);
+    write("sentence", words[1].replace("{reason}", reason || "").trim());
+  }
+
+  // A new element, so that nobody sees the old one move.
+  function write(id, text) {
+    var old = document.getElementById(id);
+    var made = old.cloneNode(false);
+    made.textContent = text;
+    old.replaceWith(made);
   }
 
   function setBusy(busy) {
@@ -190,49 +198,40 @@
   function load() {
     if (window.gatewayCheckout.isLoaded() || !facts.script) {
       open();
-      return;
+    } else if (document.getElementById("gateway-script")) {
+      window.location.reload(); // it hangs, and a second element would wait for the same answer
+    } else {
+      fetchScript();
     }
+  }
+
+  function fetchScript() {
     var script = document.createElement("script");
-    var slow = setTimeout(function () {
-      goOnWithout(script, "slow");
-    }, SLOW_MILLISECONDS);
+    var slow = setTimeout(goOnWithout, SLOW_MILLISECONDS, "slow");
     setBusy(true);
     say("opening");
+    script.id = "gateway-script";
     script.src = facts.script;
     script.onload = function () {
       clearTimeout(slow);
-      if (!script.isConnected) {
-        return; // another try took over
-      }
       if (window.gatewayCheckout.isLoaded()) {
         open();
       } else {
-        goOnWithout(script, "blocked");
+        script.remove();
+        goOnWithout("blocked");
       }
     };
     script.onerror = function () {
       clearTimeout(slow);
-      if (script.isConnected) {
-        script.remove();
-        goOnWithout(script, "blocked");
-      }
+      script.remove();
+      goOnWithout("blocked");
     };
-    removeEarlier();
-    script.id = "gateway-script";
     document.head.appendChild(script);
   }
 
-  function removeEarlier() {
-    var earlier = document.getElementById("gateway-script");
-    if (earlier) {
-      earlier.remove();
-    }
-  }
-
   // Where the gateway's script is a convenience only, its absence keeps nobody from paying.
-  function goOnWithout(script, words) {
+  function goOnWithout(words) {
     if (window.gatewayCheckout.needsScript === false) {
-      script.remove();
       open();
     } else {
       offer(words);

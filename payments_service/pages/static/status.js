@@ -23,8 +23,16 @@
     var stage = document.getElementById("stage");
     var ending = words.endings[status === "initiated" ? "pending" : status] || [status, ""];
     stage.dataset.status = stage.dataset.mood = status;
-    document.getElementById("heading").textContent = ending[0];
-    document.getElementById("sentence").textContent = sentence || ending[1];
+    write("heading", ending[0]);
+    write("sentence", sentence || ending[1]);
+  }
+
+  // A new element, so that nobody sees the old one move.
+  function write(id, text) {
+    var old = document.getElementById(id);
+    var made = old.cloneNode(false);
+    made.textContent = text;
+    old.replaceWith(made);
   }
 
   function rupees(amount) {
