@@ -127,6 +127,12 @@ def test_what_does_not_fit_is_refused(cashfree, changes, code):
     assert refused(cashfree("GET", "/orders/psv_1")) == (404, "order_not_found")
 
 
+@pytest.mark.parametrize("raw", [b"", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"order_amount":1e99999999}'])
+def test_what_is_no_order_at_all_is_refused(base, raw):
+    with session() as http:
+        assert refused(http.post(f"{base}/cashfree/pg/orders", data=raw, headers=HEADERS))[0] == 400
+
+
 def test_an_order_ends_at_its_time(cashfree, control):
     expires = (datetime.now(UTC) + timedelta(minutes=20)).isoformat()
     cashfree("POST", "/orders", {**ORDER, "order_expiry_time": expires})

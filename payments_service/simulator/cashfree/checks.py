@@ -54,7 +54,7 @@ USUAL_LIMIT, MAX_LIMIT = 10, 1000
 def body_of(raw: bytes) -> Json:
     try:
         body = json.loads(raw, parse_float=Decimal)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise refusal("invalid JSON", "request_invalid") from None
     if not isinstance(body, dict):
         raise refusal("the body must be a JSON object", "request_invalid")
@@ -90,7 +90,8 @@ def paise(data: Json, field: str) -> int:
     if value is None:
         raise refusal(f"{field} : is missing in the request", f"{field}_missing")
     is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
-    if not is_number or value < 1 or value * 100 != int(value * 100):
+    # the upper end only keeps numbers out that nobody can count
+    if not is_number or not 1 <= value <= MAX_ORDER_PAISE or value * 100 != int(value * 100):
         raise refusal(f"{field} : invalid value", f"{field}_invalid")
     return int(value * 100)
 
