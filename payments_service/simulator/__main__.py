@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -33,13 +34,13 @@ examples:
 More: docs/simulator.md"""
 
 
-def main() -> int:
-    arguments = _arguments()
+def main(command_line: Sequence[str] | None = None) -> int:
+    arguments = _arguments(command_line)
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     try:
         app = create_simulator(arguments.webhooks, seed=arguments.seed, state=arguments.state)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
         with serving(app, arguments.host, arguments.port) as address:
             print(_greeting(app, address, arguments.webhooks), flush=True)
             stop.wait()
@@ -49,7 +50,7 @@ def main() -> int:
     return 0
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(command_line: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m payments_service.simulator",
         description=DESCRIPTION,
@@ -83,7 +84,7 @@ def _arguments() -> argparse.Namespace:
         metavar="FILE",
         help="keep everything in this file, and go on there after a restart",
     )
-    return parser.parse_args()
+    return parser.parse_args(command_line)
 
 
 def _port(text: str) -> int:

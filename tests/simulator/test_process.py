@@ -10,7 +10,9 @@ import pytest
 import requests
 
 import payments_service.simulator as simulator
+from payments_service.simulator.__main__ import main
 from tests.simulator.conftest import KEY_ID, KEY_SECRET
+from tests.simulator.shop import refused
 
 PACKAGE = Path(simulator.__file__).parent
 
@@ -44,3 +46,52 @@ def hang_on_purpose(address: str) -> None:
         with pytest.raises(requests.Timeout):
             session.get(f"{address}/razorpay/v1/orders", auth=(KEY_ID, KEY_SECRET), timeout=0.2)
     time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--port", "http"], "--port: 'http' is not a port: a number from 0 to 65535"),
+        (["--port", "70000"], "--port: '70000' is not a port"),
+        (["--port", "-1"], "--port: '-1' is not a port"),
+        (["--webhooks", "localhost:5000"], "--webhooks: 'localhost:5000' is not an http or https address"),
+        (["--webhooks", "http://"], "--webhooks: 'http://' is not an http or https address"),
+        (["--seed", "x"], "--seed: invalid int value: 'x'"),
+        (["--sead", "7"], "unrecognized arguments: --sead 7"),
+        (["--stat", "file"], "unrecognized arguments: --stat file"),
+    ],
+)
+def test_a_wrong_option_is_told_in_a_sentence(options, said):
+    assert said in refused(*options)
+
+
+def test_a_wrong_variable_is_told_as_a_wrong_option(monkeypatch):
+    monkeypatch.setenv("SIMULATOR_PORT", "eighty")
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
+
+
+def test_a_port_that_is_taken_is_told(running):
+    ended = start("--port", running.rpartition(":")[2])
+    assert ended.returncode == 1
+    assert "is in use by another program" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_help_explains_every_option_and_gives_examples(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = capsys.readouterr().out
+    for words in ("--port PORT", "--host HOST", "--webhooks URL", "--seed N", "--state FILE", "examples:"):
+        assert words in said
+
+
+def start(*options: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "payments_service.simulator", *options],
+        cwd=PACKAGE.parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
