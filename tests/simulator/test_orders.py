@@ -122,7 +122,9 @@ def test_a_minimum_first_payment_needs_partial_payment(new_order):
         new_order(first_payment_min_amount=100)
 
 
-@pytest.mark.parametrize("body", ["[1]", "{", '"text"'])
+@pytest.mark.parametrize(
+    "body", ["[1]", "{", '"text"', '{"amount": 100, "currency": "INR", "receipt": "\\ud800"}']
+)
 def test_a_body_that_is_no_object_is_refused(api, body):
     response = api("POST", "/orders", data=body, headers={"Content-Type": "application/json"})
     assert (response.status_code, response.json()["error"]["code"]) == (400, "BAD_REQUEST_ERROR")

@@ -77,7 +77,7 @@ class Api:
     def list_orders(self) -> Json:
         asked_page = page(request.args)
         chosen = [order for order in self._books.orders.values() if self._matches(order, request.args)]
-        return collection(asked_page.cut([self._order_json(order, request.args) for order in chosen]))
+        return collection([self._order_json(order, request.args) for order in asked_page.cut(chosen)])
 
     def _matches(self, order: Order, filters: Mapping[str, str]) -> bool:
         if "receipt" in filters and order.receipt != filters["receipt"]:
@@ -104,8 +104,8 @@ class Api:
     # Payments
 
     def list_payments(self) -> Json:
-        payments = [self._payment_json(payment, request.args) for payment in self._books.payments.values()]
-        return collection(page(request.args).cut(payments))
+        payments = page(request.args).cut(self._books.payments.values())
+        return collection([self._payment_json(payment, request.args) for payment in payments])
 
     def fetch_payment(self, payment_id: str) -> Json:
         return self._payment_json(found(self._books.payments, payment_id), request.args)

@@ -41,7 +41,7 @@ class BankApi:
     # Disputes
 
     def list_disputes(self) -> Json:
-        return listed(self._books.disputes.all)
+        return listed(self._books.disputes.all.values())
 
     def fetch_dispute(self, dispute_id: str) -> Json:
         return found(self._books.disputes.all, dispute_id).entity()
@@ -72,7 +72,7 @@ class BankApi:
     # Settlements and downtimes
 
     def list_settlements(self) -> Json:
-        return listed(self._books.settlements.all)
+        return listed(self._books.settlements.all.values())
 
     def fetch_settlement(self, settlement_id: str) -> Json:
         return found(self._books.settlements.all, settlement_id).entity()
@@ -88,7 +88,7 @@ class BankApi:
         return collection(rows[asked_page.skip : asked_page.skip + asked_page.count])
 
     def list_downtimes(self) -> Json:
-        return listed(self._books.downtimes.all)
+        return listed(self._books.downtimes.all.values())
 
     def fetch_downtime(self, downtime_id: str) -> Json:
         return found(self._books.downtimes.all, downtime_id).entity()

@@ -11,7 +11,7 @@ from flask import request
 
 from payments_service.simulator.base import Json
 from payments_service.simulator.razorpay import checks
-from payments_service.simulator.razorpay.asking import Row, asked, found
+from payments_service.simulator.razorpay.asking import Row, asked, found, listed
 from payments_service.simulator.razorpay.books import Books
 from payments_service.simulator.razorpay.events import EVENT_TYPES
 from payments_service.simulator.razorpay.links import PaymentLink, Wanted
@@ -81,7 +81,7 @@ class LinksApi:
     def list(self) -> Json:
         """Under its own name, not as a collection's items."""
         chosen = [link for link in self._books.links.all.values() if _matches(link, request.args)]
-        return {"payment_links": page(request.args).cut([link.entity() for link in chosen])}
+        return {"payment_links": [link.entity() for link in page(request.args).cut(chosen)]}
 
     def fetch(self, link_id: str) -> Json:
         return found(self._books.links.all, link_id).entity()
@@ -126,8 +126,8 @@ class LinksApi:
         return hook.entity()
 
     def list_hooks(self) -> Json:
-        items = page(request.args).cut([hook.entity() for hook in self._books.hooks.all.values()])
-        return {"count": len(items), "items": items}
+        items = listed(self._books.hooks.all.values())
+        return {"count": items["count"], "items": items["items"]}
 
     def fetch_hook(self, hook_id: str) -> Json:
         return found(self._books.hooks.all, hook_id).entity()

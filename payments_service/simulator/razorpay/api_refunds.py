@@ -13,8 +13,7 @@ from payments_service.simulator.base import Json, Route
 from payments_service.simulator.razorpay import checks
 from payments_service.simulator.razorpay.asking import Row, asked, edit_notes, found, listed, private
 from payments_service.simulator.razorpay.books import Books
-from payments_service.simulator.razorpay.lists import page
-from payments_service.simulator.razorpay.records import Payment, collection
+from payments_service.simulator.razorpay.records import Payment
 from payments_service.simulator.razorpay.refunds import Refund
 from payments_service.simulator.razorpay.refusals import plain_refusal, refusal, unknown_id
 
@@ -101,8 +100,7 @@ class RefundsApi:
 
     def of_payment(self, payment_id: str) -> Json:
         payment = found(self._books.payments, payment_id)
-        refunds = [refund.entity() for refund in self._books.refunds.of(payment.id)]
-        return collection(page(request.args).cut(refunds))
+        return listed(self._books.refunds.of(payment.id))
 
     def one_of_payment(self, payment_id: str, refund_id: str) -> Json:
         refund = found(self._books.refunds.all, refund_id)
@@ -111,7 +109,7 @@ class RefundsApi:
         return refund.entity()
 
     def list(self) -> Json:
-        return listed(self._books.refunds.all)
+        return listed(self._books.refunds.all.values())
 
     def fetch(self, refund_id: str) -> Json:
         return found(self._books.refunds.all, refund_id).entity()

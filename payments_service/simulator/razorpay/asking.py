@@ -6,7 +6,7 @@ Sources: Razorpay docs api/authentication, errors.
 import base64
 import binascii
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Protocol, TypeVar
 
@@ -16,15 +16,11 @@ from flask.typing import ResponseReturnValue
 from payments_service.simulator.base import Json
 from payments_service.simulator.razorpay import checks
 from payments_service.simulator.razorpay.books import KEY_ID, KEY_SECRET
-from payments_service.simulator.razorpay.lists import page
+from payments_service.simulator.razorpay.lists import Dated, page
 from payments_service.simulator.razorpay.records import Notes, collection
 from payments_service.simulator.razorpay.refusals import plain_refusal, refusal, unknown_id
 
 AUTHENTICATION_FAILED = "Authentication failed"
-
-
-class Recorded(Protocol):
-    def entity(self) -> Json: ...
 
 
 class Noted(Protocol):
@@ -73,8 +69,8 @@ def asked() -> Json:
     return checks.body_of(request)
 
 
-def listed(records: Mapping[str, Recorded]) -> Json:
-    return collection(page(request.args).cut([record.entity() for record in records.values()]))
+def listed(records: Iterable[Dated]) -> Json:
+    return collection([record.entity() for record in page(request.args).cut(records)])
 
 
 def edit_notes(record: Noted) -> Json:

@@ -3,6 +3,7 @@
 Sources: Razorpay docs api/disputes/entity, accept, contest, webhooks/disputes.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -78,10 +79,10 @@ class Disputes:
     def __init__(self, books: "Books") -> None:
         self._books = books
         self.all: dict[str, Dispute] = {}
+        self._by_order: defaultdict[str, list[Dispute]] = defaultdict(list)
 
     def of_order(self, order_id: str) -> list[Dispute]:
-        payment_ids = {payment.id for payment in self._books.payments_of(order_id)}
-        return [dispute for dispute in self.all.values() if dispute.payment_id in payment_ids]
+        return self._by_order.get(order_id, [])
 
     def open(self, payment: Payment, amount: int) -> Dispute:
         now = self._books.now()
@@ -94,6 +95,7 @@ class Disputes:
             now + RESPOND_WITHIN_SECONDS,
         )
         self.all[dispute.id] = dispute
+        self._by_order[payment.order_id].append(dispute)
         self._books.world.at(dispute.respond_by, partial(self.nobody_answered, dispute.id))
         self.tell("payment.dispute.created", dispute)
         return dispute

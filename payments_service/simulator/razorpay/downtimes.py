@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @dataclass
 class Downtime:
     id: str
-    begin: int
+    created_at: int
     updated_at: int
     status: str = "started"
     severity: str = "high"
@@ -26,14 +26,14 @@ class Downtime:
             "id": self.id,
             "entity": "payment.downtime",
             "method": "netbanking",
-            "begin": self.begin,
+            "begin": self.created_at,
             "end": self.end,
             "status": self.status,
             "scheduled": False,
             "severity": self.severity,
             "instrument": {"bank": "HDFC"},
             "instrument_schema": ["bank"],
-            "created_at": self.begin,
+            "created_at": self.created_at,
             "updated_at": self.updated_at,
         }
 

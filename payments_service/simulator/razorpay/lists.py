@@ -4,14 +4,25 @@ Sources: Razorpay docs api/pagination, razorpay-python/tests/test_client_error.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from payments_service.simulator.base import Json
 from payments_service.simulator.razorpay.refusals import list_refusal
 
 DEFAULT_COUNT = 10
 MAX_COUNT = 100
+
+
+class Dated(Protocol):
+    @property
+    def created_at(self) -> int: ...
+
+    def entity(self) -> Json: ...
+
+
+Record = TypeVar("Record", bound=Dated)
 
 
 @dataclass(frozen=True)
@@ -21,10 +32,10 @@ class Page:
     from_time: int
     to_time: int
 
-    def cut(self, items: list[Json]) -> list[Json]:
-        """The newest first, by creation time."""
-        chosen = [item for item in reversed(items) if self.from_time <= item["created_at"] <= self.to_time]
-        return chosen[self.skip : self.skip + self.count]
+    def cut(self, records: Iterable[Record]) -> list[Record]:
+        """The newest first, by creation time; only these are written down: there may be very many."""
+        chosen = [record for record in records if self.from_time <= record.created_at <= self.to_time]
+        return chosen[::-1][self.skip : self.skip + self.count]
 
 
 def page(parameters: Mapping[str, str]) -> Page:
