@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -45,6 +46,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             settings.database_url,
             destinations=channels.destinations,
             reviews_late_success=settings.reviews_late_success,
+            wake=_waker(settings),
         ),
         channels=channels,
         gateways=tuple(gateway(config) for gateway, config in settings.gateways),
@@ -60,6 +62,14 @@ def create_app(settings: Settings | None = None) -> Flask:
     pages.register(app)
     cli.register(app)
     return app
+
+
+def _waker(settings: Settings) -> Callable[[str], None] | None:
+    if settings.celery_broker_url is None:
+        return None
+    from payments_service.broker import Waker
+
+    return Waker(settings.celery_broker_url)
 
 
 @guards.anybody

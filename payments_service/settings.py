@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.message import EmailMessage
+from importlib.util import find_spec
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -25,7 +26,6 @@ SIMULATOR_PREFIX = "simulator_"
 """How the simulator's well-known secrets begin; nobody should trust them with real money."""
 
 NOT_BUILT_YET = (
-    "CELERY_BROKER_URL",
     "METRICS_TOKEN",
     "REDIS_URL",
     "SENTRY_DSN",
@@ -93,6 +93,7 @@ class Settings:
     mail_from: str
     ops_email: str | None
     reviews_late_success: bool
+    celery_broker_url: str | None = field(repr=False)
     api_keys: tuple[ApiKey, ...]
     gateways: tuple[tuple[type[Gateway], Any], ...]
     """Each configured provider with its own frozen config."""
@@ -151,6 +152,13 @@ def _is_database(text: str) -> None:
         raise ValidationError("must be a database URL") from None
     if name not in ("sqlite", "postgres", "postgresql", "postgresql+psycopg"):
         raise ValidationError("must be a sqlite:// or a postgresql:// URL")
+
+
+def _is_broker(text: str) -> None:
+    if find_spec("celery") is None:
+        raise ValidationError("needs Celery: pip install -r requirements-celery.txt")
+    if urlsplit(text).scheme not in ("redis", "rediss", "amqp", "amqps"):
+        raise ValidationError("must be a redis:// or amqp:// URL (rediss://, amqps://)")
 
 
 def _is_signing_secrets(text: str) -> None:
@@ -221,6 +229,7 @@ class _Environment(Schema):
     SMTP_URL = fields.String(validate=_is_mail_server)
     MAIL_FROM = fields.String(validate=_is_sender)
     OPS_EMAIL = fields.Email()
+    CELERY_BROKER_URL = fields.String(validate=_is_broker)
     API_KEYS = fields.String(load_default="", validate=_is_api_keys)
     LATE_SUCCESS = fields.String(load_default="complete", validate=validate.OneOf(["complete", "review"]))
     REQUIRE_QUOTE = fields.String(load_default="false", validate=validate.OneOf(["false"]))
@@ -359,6 +368,7 @@ def _settings(values: dict[str, Any], gateways: tuple[tuple[type[Gateway], Any],
         smtp_url=values.get("SMTP_URL"),
         mail_from=values.get("MAIL_FROM", ""),
         ops_email=values.get("OPS_EMAIL"),
+        celery_broker_url=values.get("CELERY_BROKER_URL"),
         reviews_late_success=values["LATE_SUCCESS"] == "review",
         api_keys=tuple(_api_keys(values["API_KEYS"])),
         gateways=gateways,

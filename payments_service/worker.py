@@ -62,7 +62,7 @@ def run_once(all_sweeps: Sequence[Sweep]) -> int:
     """Do all that is due now, and nothing else; how much it was."""
     done = 0
     for sweep in all_sweeps:
-        while count := _sweep(sweep):
+        while count := run_batch(sweep):
             done += count
     return done
 
@@ -72,7 +72,7 @@ def _repeat(sweep: Sweep, stop: threading.Event) -> None:
         count = 0
         pause = sweep.every_seconds
         try:
-            count = _sweep(sweep)
+            count = run_batch(sweep)
         except StoreUnavailable:
             pause = TROUBLE_PAUSE_SECONDS
         except Exception:
@@ -82,7 +82,8 @@ def _repeat(sweep: Sweep, stop: threading.Event) -> None:
             stop.wait(pause)
 
 
-def _sweep(sweep: Sweep) -> int:
+def run_batch(sweep: Sweep) -> int:
+    """Do one batch of what is due, with one line about it."""
     started = time.monotonic()
     count = sweep.run()
     if count:

@@ -5,7 +5,7 @@ once (BEGIN IMMEDIATE), so that nobody reads first and finds the lock taken when
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -51,12 +51,15 @@ class Database:
         *,
         destinations: Sequence[str] = (),
         reviews_late_success: bool = False,
+        wake: Callable[[str], None] | None = None,
         pool_size: int = 10,
     ) -> None:
         self.destinations = tuple(destinations)
         """Those that the settings name, of `outbox.MERCHANT`, `CUSTOMER` and `OPERATOR`."""
         self.reviews_late_success = reviews_late_success
         """Whether money that comes after failure or expiry waits for a person (LATE_SUCCESS=review)."""
+        self.wake = wake
+        """Told after a commit which sweep it has left work for."""
         self.url = normalized_url(url)
         self.is_sqlite = self.url.startswith("sqlite")
         self.engine = _sqlite_engine(self.url) if self.is_sqlite else _postgres_engine(self.url, pool_size)
@@ -84,6 +87,9 @@ class Database:
                 session.begin(),
             ):
                 yield session
+            for sweep in session.info["wakes"]:
+                if self.wake:
+                    self.wake(sweep)
         except (DBAPIError, PoolTimeout) as error:
             if isinstance(error, DBAPIError) and not _is_trouble_of_the_store(error):
                 raise
@@ -93,7 +99,11 @@ class Database:
 
     def _info(self) -> dict[str, Any]:
         """What the flows of a transaction may ask it for."""
-        return {"destinations": self.destinations, "reviews_late_success": self.reviews_late_success}
+        return {
+            "destinations": self.destinations,
+            "reviews_late_success": self.reviews_late_success,
+            "wakes": set(),
+        }
 
 
 def insert_once(session: Session, table: type[Any], unique: list[str], **values: Any) -> None:

@@ -33,6 +33,7 @@ def put(
     """
     event_id = f"evt_{uuid7().hex}"
     body = {"type": event_type, "timestamp": now.isoformat(), "data": data}
+    session.info["wakes"].add("outbox")
     for destination in destinations:
         insert_once(
             session,

@@ -1,0 +1,53 @@
+"""Celery mode: the worker's sweeps as tasks, on as many machines as wanted.
+
+    celery --app payments_service.tasks worker --beat
+
+Beat sends every sweep in its turn, and the service wakes one when a commit has left work for it. What Celery
+loses, doubles or drops does no harm: rows in the database are the truth, and the next sweep finds them.
+"""
+
+from celery import Celery
+
+from payments_service import broker, create_app, worker
+from payments_service.api import Services
+from payments_service.clock import REAL_TIME
+from payments_service.worker import Sweep
+
+BATCHES = 50
+"""A task gives its place to others after so many; the next beat goes on."""
+
+
+def tasks(made: Celery, sweeps: list[Sweep]) -> Celery:
+    """Teach Celery the sweeps, and beat when to send them."""
+    by_name = {sweep.name: sweep for sweep in sweeps}
+
+    @made.task(name=broker.TASK)  # type: ignore[untyped-decorator]
+    def run(name: str) -> None:
+        for _ in range(BATCHES):
+            if not worker.run_batch(by_name[name]):
+                return
+
+    made.conf.update(
+        beat_scheduler="celery.beat:Scheduler",  # in memory: nothing of it is worth a file
+        beat_schedule={
+            sweep.name: {
+                "task": broker.TASK,
+                "schedule": sweep.every_seconds,
+                "args": (sweep.name,),
+                "options": {"expires": max(5.0, 2 * sweep.every_seconds)},
+            }
+            for sweep in sweeps
+        },
+    )
+    return made
+
+
+def from_environment() -> Celery:
+    """Raises SettingsError when CELERY_BROKER_URL, or anything else, is missing."""
+    house: Services = create_app().extensions["payments_service"]
+    made = broker.client(house.settings.celery_broker_url or "")
+    sweeps = worker.sweeps(house.db, house.gateways, house.channels, house.urls, REAL_TIME)
+    return tasks(made, list(sweeps))
+
+
+app = from_environment()
