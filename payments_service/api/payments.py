@@ -1,7 +1,5 @@
 """The checkout API: what a browser may ask for."""
 
-import json
-from hashlib import sha256
 from typing import Any
 
 from flask import Blueprint, Response, current_app, g, jsonify, request
@@ -50,7 +48,7 @@ def create_order_() -> ResponseReturnValue:
         lifetime=house.settings.order_expiry,
         price_verified=g.api_key is not None,
     )
-    claim = _claim(key, given) if key else None
+    claim = _claim(key, schemas.fingerprint(body)) if key else None
     if isinstance(claim, Kept):
         return Response(claim.body, mimetype="application/json", headers={"Idempotency-Replayed": "true"})
     opened = create_order(house.db, gateway, new, house.urls, request_id(), claim)
@@ -104,15 +102,14 @@ def _refuse_unsupported(body: object) -> None:
         raise InvalidInput(message, code="not_supported", details={"quote": [message]})
 
 
-def _claim(key: str, body: object) -> Claim | Kept:
-    """The key belongs to this caller and to this body, however it is spaced or ordered."""
-    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), default=str)
+def _claim(key: str, fingerprint: str) -> Claim | Kept:
+    """The key belongs to this caller and to what it asked for."""
     return claim(
         services().db,
         endpoint="create-order",
         owner=g.api_key.name if g.api_key else "",
         key=key,
-        fingerprint=sha256(canonical.encode()).hexdigest(),
+        fingerprint=fingerprint,
         lease=LEASE,
     )
 

@@ -1,9 +1,11 @@
 """What may come in, with the messages that pages have always shown. No database, no decisions."""
 
+import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -207,6 +209,13 @@ def idempotency_key(header: str | None) -> str | None:
     if not re.fullmatch(r"[!-~]{16,255}", key):
         raise _invalid("Idempotency-Key", "Idempotency-Key must have 16 to 255 visible characters")
     return key
+
+
+def fingerprint(body: Mapping[str, Any]) -> str:
+    """SHA-256 of what a checked body of create-order asks for, however it is spaced, ordered and spelt."""
+    said = {name: value for name, value in body.items() if value not in (None, {})}
+    said |= {"amount": body["amount"].minor, "gateway": body["gateway"].lower()}
+    return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _decimal(value: object) -> Decimal | None:

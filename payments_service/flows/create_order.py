@@ -2,14 +2,15 @@
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from payments_service.clock import REAL_TIME, Clock
 from payments_service.errors import Conflict, GatewayError, OutcomeUnknown, PaymentsError, UnknownAtGateway
 from payments_service.flows import idempotency, intent, sync
-from payments_service.flows.idempotency import Claim, StillRunning
-from payments_service.flows.intent import BUDGET_SECONDS, LEASE, NewPayment
+from payments_service.flows.idempotency import Claim, StillRunning, must_be_payable
+from payments_service.flows.intent import BUDGET_SECONDS, LEASE, REFUSED, NewPayment
 from payments_service.flows.sync import FollowUp
 from payments_service.flows.views import PaymentView, view
 from payments_service.gateways.base import (
@@ -49,14 +50,15 @@ class Urls:
 class CreateOrderFailed(PaymentsError):
     """The gateway did not open an order, or did not say so. `retryable` is the truth about a new try."""
 
-    def __init__(self, cause: GatewayError, payment_id: UUID) -> None:
+    def __init__(self, cause: GatewayError, payment_id: UUID, *, came_to_nothing: bool = False) -> None:
         super().__init__(
             "Failed to create order", code=cause.code, retryable=cause.retryable, id=str(payment_id)
         )
         self.explanation = cause.message
         self.retry_after_seconds = cause.retry_after_seconds
         self.http_status = cause.http_status
-        self.may_have_an_order = isinstance(cause, OutcomeUnknown)
+        self.came_to_nothing = came_to_nothing
+        """There is surely no order that anybody could pay."""
 
 
 class OutcomeStillUnknown(Conflict):
@@ -78,6 +80,8 @@ class Call:
     urls: Urls
     bell: Bell
     deadline: Deadline
+    lifetime: timedelta
+    """Of an order, from the moment it is made."""
 
 
 def create_order(
@@ -87,6 +91,7 @@ def create_order(
     urls: Urls,
     request_id: str,
     claim: Claim | None = None,
+    clock: Clock = REAL_TIME,
 ) -> PaymentView:
     """One payment with one order at the gateway, open to be paid.
 
@@ -94,26 +99,28 @@ def create_order(
     begun before is taken up. Raises CreateOrderFailed and Conflict; the payment is stored all the same, and
     an order whose creation was not confirmed is found again by our wire id.
     """
-    call = Call(db, gateway, urls, Bell("create-order", request_id), Deadline(BUDGET_SECONDS))
+    bell = Bell("create-order", request_id, clock)
+    call = Call(db, gateway, urls, bell, Deadline(BUDGET_SECONDS), new.lifetime)
     about = {"gateway": gateway.name, "amount": str(new.amount), "email": masked_email(new.customer_email)}
     log.info("Creating order", extra={"data": about})
     try:
         with db.begin() as session:
-            payment_id, is_new = intent.write(session, gateway, new, claim, call.bell)
-        if is_new:
-            _open(call, payment_id)
-    except (Conflict, CreateOrderFailed) as error:
-        # Nothing was begun, or it surely came to nothing: then the same key may start again.
-        is_open = isinstance(error, CreateOrderFailed) and error.may_have_an_order
-        (idempotency.leave_open if is_open else idempotency.release)(db, claim)
+            payment_id, is_new = intent.write(session, gateway, new, claim, bell)
+    except Conflict:
+        idempotency.release(db, claim)  # nothing was begun
         raise
-    if not is_new:
-        try:
-            _take_up(call, payment_id)
-        except (Conflict, CreateOrderFailed):
-            idempotency.leave_open(db, claim)
-            raise
-    return _opened(db, payment_id)
+    try:
+        (_open if is_new else _take_up)(call, payment_id)
+        return _opened(db, payment_id)
+    except CreateOrderFailed as error:
+        if error.came_to_nothing:
+            idempotency.release(db, claim)
+        else:
+            idempotency.leave_open(db, claim, clock)
+        raise
+    except Conflict:
+        idempotency.leave_open(db, claim, clock)
+        raise
 
 
 # ── a new payment ───────────────────────────────────────────────────────────────────────────────────
@@ -124,12 +131,11 @@ def _open(call: Call, payment_id: UUID) -> None:
     payment, order = _current(call.db, payment_id)
     try:
         snapshot = _make(call, payment, order)
-        if snapshot.checkout is None:
-            order = _another(call, payment_id, order, "the order's address was lost")
+        if snapshot.checkout is None and snapshot.status is PaymentStatus.PENDING:
+            order = _another(call, order, "the order's address was lost")
             snapshot = _make(call, payment, order)
     except GatewayError as error:
-        _write_refusal(call, order, error)
-        raise CreateOrderFailed(error, payment_id) from error
+        raise _refused(call, order, error) from error
     _settle(call, order, snapshot)
 
 
@@ -164,7 +170,7 @@ def _for_the_wire(call: Call, payment: Payment, order: PaymentOrder) -> NewOrder
         description=payment.description or "",
         return_url=call.urls.back_from_gateway(payment.id),
         webhook_url=call.urls.webhook(call.gateway.name),
-        expires_at=datetime.now(UTC) + (payment.expires_at - payment.created_at),
+        expires_at=call.bell.clock.now() + call.lifetime,
     )
 
 
@@ -203,30 +209,31 @@ def _take_up(call: Call, payment_id: UUID) -> None:
     order = _take_over(call, payment_id)
     if order is None:
         return
-    reason = "the order's address was lost"
-    try:
-        ref = OrderRef(order.wire_id, order.gateway_order_id)
-        snapshot = call.gateway.fetch_payment(ref, call.deadline)
-        _settle(call, order, snapshot)
-    except UnknownAtGateway as error:
-        # Too early to believe it, or nonsense about an order that it told us of itself.
-        if call.bell.clock.now() < order.created_at + LEASE or order.gateway_order_id:
-            _end_call(call.db, order)
-            raise OutcomeStillUnknown(payment_id) from error
-        reason = "the order never came to be"
-    except GatewayError as error:
-        _end_call(call.db, order)
-        raise OutcomeStillUnknown(payment_id) from error
+    reason = "the order was refused" if order.status == REFUSED else _ask_about(call, order)
     payment, current = _current(call.db, payment_id)
-    _must_be_open(payment)
     if current.checkout is not None:
         return
-    another = _another(call, payment_id, order, reason)
+    another = _another(call, order, reason)
     try:
         _settle(call, another, _make(call, payment, another))
     except GatewayError as error:
-        _write_refusal(call, another, error)
-        raise CreateOrderFailed(error, payment_id) from error
+        raise _refused(call, another, error) from error
+
+
+def _ask_about(call: Call, order: PaymentOrder) -> str:
+    """Write down what the gateway says of it; why it would need another one if that brought no address."""
+    try:
+        ref = OrderRef(order.wire_id, order.gateway_order_id)
+        snapshot = call.gateway.fetch_payment(ref, call.deadline)
+    except GatewayError as error:
+        # Right after the call an absence says nothing, and none about an order that it told us of itself.
+        is_early = call.bell.clock.now() < order.created_at + LEASE
+        if isinstance(error, UnknownAtGateway) and not is_early and not order.gateway_order_id:
+            return "the order never came to be"
+        _end_call(call.db, order)
+        raise OutcomeStillUnknown(order.payment_id) from error
+    _settle(call, order, snapshot)
+    return "the order's address was lost"
 
 
 def _take_over(call: Call, payment_id: UUID) -> PaymentOrder | None:
@@ -234,23 +241,20 @@ def _take_over(call: Call, payment_id: UUID) -> PaymentOrder | None:
     now = call.bell.clock.now()
     with call.db.begin() as session:
         payment = payments.lock(session, payment_id)
-        _must_be_open(payment)
+        must_be_payable(session, payment, call.bell.clock)
         order = payments.current_order(session, payment_id)
         if order.checkout is not None:
             return None
+        if (payment.provider, payment.mode) != (call.gateway.provider, call.gateway.mode):
+            # Other credentials than ours could ask for it, and nobody was sent there.
+            raise Conflict("This order can no longer be paid", code="order_expired", id=str(payment_id))
         if order.status == "creating" and order.leased_until > now:
             raise StillRunning("The first request for this order is still running")
         order.generation += 1
-        order.status = "open" if order.gateway_order_id else "creating"
         order.leased_until = now + LEASE
+        if order.status != REFUSED:
+            order.status = "open" if order.gateway_order_id else "creating"
         return order
-
-
-def _must_be_open(payment: Payment) -> None:
-    if payment.status in (PaymentStatus.COMPLETED, PaymentStatus.AUTHORIZED):
-        raise Conflict("This order is paid", code="order_paid", id=str(payment.id))
-    if payment.status in (PaymentStatus.FAILED, PaymentStatus.EXPIRED):
-        raise Conflict("This order can no longer be paid", code="order_expired", id=str(payment.id))
 
 
 # ── what both write ─────────────────────────────────────────────────────────────────────────────────
@@ -261,13 +265,17 @@ def _current(db: Database, payment_id: UUID) -> tuple[Payment, PaymentOrder]:
         return payments.by_id(session, payment_id), payments.current_order(session, payment_id)
 
 
-def _another(call: Call, payment_id: UUID, lost: PaymentOrder, reason: str) -> PaymentOrder:
+def _another(call: Call, lost: PaymentOrder, reason: str) -> PaymentOrder:
+    """Raises Conflict when there was news since we asked: paid, ended, or found with its address."""
     with call.db.begin() as session:
-        payment = payments.lock(session, payment_id)
+        payment = payments.lock(session, lost.payment_id)
+        must_be_payable(session, payment, call.bell.clock)
         row = session.get_one(PaymentOrder, lost.id)
-        if row.generation != lost.generation:
-            raise StillRunning("Another request has taken over")
-        return intent.write_another_order(session, call.gateway, payment, row, call.bell, reason)
+        if row.generation != lost.generation or row.checkout is not None:
+            raise StillRunning("Somebody else has found out more about this order")
+        return intent.write_another_order(
+            session, call.gateway, payment, row, call.lifetime, call.bell, reason
+        )
 
 
 def _end_call(db: Database, order: PaymentOrder) -> None:
@@ -279,14 +287,14 @@ def _end_call(db: Database, order: PaymentOrder) -> None:
             row.status = "unknown"
 
 
-def _write_refusal(call: Call, order: PaymentOrder, error: GatewayError) -> None:
+def _refused(call: Call, order: PaymentOrder, error: GatewayError) -> CreateOrderFailed:
     """No order came to be: say so, unless somebody has learnt otherwise meanwhile."""
     with call.db.begin() as session:
         payment = payments.lock(session, order.payment_id)
         row = session.get_one(PaymentOrder, order.id)
-        if row.generation != order.generation:
-            return
-        row.status = "refused"
+        if row.generation != order.generation or row.gateway_order_id:
+            return CreateOrderFailed(error, payment.id)
+        row.status = REFUSED
         if payment.status == PaymentStatus.INITIATED:
             evidence: dict[str, Any] = {
                 "error": error.code,
@@ -294,6 +302,7 @@ def _write_refusal(call: Call, order: PaymentOrder, error: GatewayError) -> None
                 "httpStatus": error.gateway_status,
             }
             sync.move(session, payment, PaymentStatus.FAILED, call.bell, "no order came to be", evidence)
+        return CreateOrderFailed(error, payment.id, came_to_nothing=intent.came_to_nothing(session, payment))
 
 
 def _opened(db: Database, payment_id: UUID) -> PaymentView:

@@ -16,6 +16,7 @@ from payments_service.clock import REAL_TIME, Clock
 from payments_service.errors import Conflict, PaymentsError
 from payments_service.ledger import keys, payments
 from payments_service.ledger.db import Database
+from payments_service.ledger.tables import Payment
 from payments_service.states import PaymentStatus
 
 KEPT = timedelta(hours=24)
@@ -76,12 +77,14 @@ def claim(
             now=now,
             forget_before=now - KEPT,
         )
+        if row is None:
+            raise StillRunning("Other requests with this Idempotency-Key are running")
         if row.id == row_id:
             return Claim(row.id, row.generation, None)
         if row.fingerprint != fingerprint:
             raise KeyReused("This Idempotency-Key was used for another request")
         if row.answer is not None and row.payment_id:
-            _must_be_payable(session, row.payment_id, clock)
+            must_be_payable(session, payments.by_id(session, row.payment_id), clock)
             return Kept(row.answer)
         if row.leased_until > now:
             raise StillRunning("A request with this Idempotency-Key is still running")
@@ -115,9 +118,14 @@ def leave_open(db: Database, claim: Claim | None, clock: Clock = REAL_TIME) -> N
             keys.write(session, claim.row_id, claim.generation, leased_until=clock.now())
 
 
-def _must_be_payable(session: Session, payment_id: UUID, clock: Clock) -> None:
-    payment = payments.by_id(session, payment_id)
+def must_be_payable(session: Session, payment: Payment, clock: Clock) -> None:
+    """Raises Conflict when nobody may be sent to this payment any more, however open its order is."""
     if payment.status in (PaymentStatus.COMPLETED, PaymentStatus.AUTHORIZED):
-        raise Conflict("This order is paid", code="order_paid", id=str(payment_id))
-    if payment.status != PaymentStatus.PENDING or payment.expires_at <= clock.now():
-        raise Conflict("This order can no longer be paid", code="order_expired", id=str(payment_id))
+        raise Conflict("This order is paid", code="order_paid", id=str(payment.id))
+    if paid_by := payments.reference_paid_by(session, payment):
+        raise Conflict("This reference is paid", code="reference_paid", id=str(paid_by))
+    if payment.review:
+        raise Conflict("This payment is under review", code="payment_review", id=str(payment.id))
+    is_over = payment.status == PaymentStatus.PENDING and payment.expires_at <= clock.now()
+    if is_over or payment.status in (PaymentStatus.FAILED, PaymentStatus.EXPIRED):
+        raise Conflict("This order can no longer be paid", code="order_expired", id=str(payment.id))

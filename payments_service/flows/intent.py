@@ -24,6 +24,8 @@ BUDGET_SECONDS = 15.0
 LEASE = timedelta(seconds=BUDGET_SECONDS + 60)
 """Longer than the whole budget, so that nobody takes over a call that is still alive."""
 
+REFUSED = "refused"
+"""The status of an order that the gateway surely never made."""
 WIRE_PREFIX = "psv_"
 ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -76,6 +78,7 @@ def write_order(session: Session, gateway: Gateway, payment: Payment, clock: Clo
         status="creating",
         generation=1,
         leased_until=clock.now() + LEASE,
+        created_at=clock.now(),
     )
     session.add(order)
     if gateway.browser_knows_wire_id:
@@ -84,14 +87,30 @@ def write_order(session: Session, gateway: Gateway, payment: Payment, clock: Clo
 
 
 def write_another_order(
-    session: Session, gateway: Gateway, payment: Payment, lost: PaymentOrder, bell: Bell, reason: str
+    session: Session,
+    gateway: Gateway,
+    payment: Payment,
+    lost: PaymentOrder,
+    lifetime: timedelta,
+    bell: Bell,
+    reason: str,
 ) -> PaymentOrder:
-    """Nobody can be sent to the order there is: another one under the same payment; that one is watched."""
-    lost.status = LOST
+    """Nobody can be sent to the order there is: another one under the same payment; that one is watched.
+
+    The time to pay begins anew, because nobody could pay before.
+    """
+    if lost.status != REFUSED:
+        lost.status = LOST
     order = write_order(session, gateway, payment, bell.clock)
+    payment.expires_at = bell.clock.now() + lifetime
     evidence = {"lostWireId": lost.wire_id, "wireId": order.wire_id}
     events.append(session, payment, "note", bell, reason, evidence)
     return order
+
+
+def came_to_nothing(session: Session, payment: Payment) -> bool:
+    """There is surely no order that anybody could pay."""
+    return payment.status == PaymentStatus.FAILED and not payments.had_order(session, payment.id)
 
 
 def new_wire_id() -> str:
@@ -104,8 +123,7 @@ def _begun_before(session: Session, claim: Claim | None) -> Payment | None:
     if claim is None or claim.payment_id is None:
         return None
     payment = payments.by_id(session, claim.payment_id)
-    came_to_nothing = payment.status == PaymentStatus.FAILED and not payments.had_order(session, payment.id)
-    return None if came_to_nothing else payment
+    return None if came_to_nothing(session, payment) else payment
 
 
 def _open_for(
@@ -114,16 +132,24 @@ def _open_for(
     """The payment that is open for a reference at this gateway; None when there is room for a new one."""
     if reference.paid_by:
         raise Conflict("This reference is paid", code="reference_paid", id=str(reference.paid_by))
-    if reference.payment_id is None:
-        return None
-    payment = payments.by_id(session, reference.payment_id)
-    is_over = payment.status == PaymentStatus.PENDING and payment.expires_at <= clock.now()
-    if is_over or payment.status in (PaymentStatus.FAILED, PaymentStatus.EXPIRED):
-        return None
-    if payment.money != amount or payment.status == PaymentStatus.AUTHORIZED:
-        what = "being paid" if payment.money == amount else f"open with {payment.money}"
-        raise Conflict(f"This reference is {what}", code="reference_open", id=str(payment.id))
-    return payment if payment.provider == gateway.provider else None
+    begun = [
+        payment
+        for payment in payments.unsettled_for_reference(session, reference.reference)
+        if payment.review or payment.status != PaymentStatus.PENDING or payment.expires_at > clock.now()
+    ]
+    for payment in begun:
+        if trouble := _in_the_way(payment, amount):
+            raise Conflict(f"This reference is {trouble}", code="reference_open", id=str(payment.id))
+    return next((p for p in begun if (p.provider, p.mode) == (gateway.provider, gateway.mode)), None)
+
+
+def _in_the_way(payment: Payment, amount: Money) -> str | None:
+    """Why there may be no further order for the same reference, at this gateway or another."""
+    if payment.review:
+        return "under review"
+    if payment.status == PaymentStatus.AUTHORIZED:
+        return "being paid"
+    return f"open with {payment.money}" if payment.money != amount else None
 
 
 def _write_payment(session: Session, gateway: Gateway, new: NewPayment, bell: Bell) -> Payment:

@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 from payments_service.ledger.db import insert_once
 from payments_service.ledger.tables import IdempotencyKey
 
+TRIES = 3
+
 
 def claim(
     session: Session,
@@ -22,29 +24,38 @@ def claim(
     leased_until: datetime,
     now: datetime,
     forget_before: datetime,
-) -> IdempotencyKey:
-    """The row of this key, locked: ours when its id is `row_id`, else of whoever came first."""
+) -> IdempotencyKey | None:
+    """The row of this key, locked: ours when its id is `row_id`, else of whoever came first.
+
+    None when others let the key go and take it again and again while we look.
+    """
     mine = (
         IdempotencyKey.endpoint == endpoint,
         IdempotencyKey.owner == owner,
         IdempotencyKey.key == key,
     )
-    session.execute(delete(IdempotencyKey).where(*mine, IdempotencyKey.created_at < forget_before))
-    insert_once(
-        session,
-        IdempotencyKey,
-        ["endpoint", "owner", "key"],
-        id=row_id,
-        endpoint=endpoint,
-        owner=owner,
-        key=key,
-        fingerprint=fingerprint,
-        generation=1,
-        leased_until=leased_until,
-        created_at=now,
-    )
+    is_old = IdempotencyKey.created_at < forget_before, IdempotencyKey.leased_until <= now
+    session.execute(delete(IdempotencyKey).where(*mine, *is_old))
     query = select(IdempotencyKey).where(*mine).with_for_update()
-    return session.execute(query.execution_options(populate_existing=True)).scalar_one()
+    for _ in range(TRIES):
+        insert_once(
+            session,
+            IdempotencyKey,
+            ["endpoint", "owner", "key"],
+            id=row_id,
+            endpoint=endpoint,
+            owner=owner,
+            key=key,
+            fingerprint=fingerprint,
+            generation=1,
+            leased_until=leased_until,
+            created_at=now,
+        )
+        # The row that was in the way may be gone by now: its request came to nothing.
+        row = session.execute(query.execution_options(populate_existing=True)).scalar_one_or_none()
+        if row is not None:
+            return row
+    return None
 
 
 def write(session: Session, row_id: UUID, generation: int, **values: object) -> bool:
@@ -61,6 +72,7 @@ def release(session: Session, row_id: UUID, generation: int) -> None:
 
 
 def forget(session: Session, before: datetime) -> int:
-    """Delete keys that are older than they are kept."""
-    old = session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < before))
+    """Delete keys that are older than they are kept, and that nobody has taken up since."""
+    is_old = IdempotencyKey.created_at < before, IdempotencyKey.leased_until < before
+    old = session.execute(delete(IdempotencyKey).where(*is_old))
     return cast("CursorResult[object]", old).rowcount

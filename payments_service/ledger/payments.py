@@ -19,7 +19,7 @@ from payments_service.ledger.tables import (
     Refund,
 )
 from payments_service.money import Money
-from payments_service.states import RefundStatus
+from payments_service.states import OPEN, RefundStatus
 
 REFERENCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """What an id of ours or of a gateway can look like; anything else is nobody's."""
@@ -39,6 +39,21 @@ def lock_reference(session: Session, reference: str) -> PaymentReference:
     insert_once(session, PaymentReference, ["reference"], reference=reference, created_at=utc_now())
     query = select(PaymentReference).where(PaymentReference.reference == reference).with_for_update()
     return session.execute(query.execution_options(populate_existing=True)).scalar_one()
+
+
+def reference_paid_by(session: Session, payment: Payment) -> UUID | None:
+    """The payment that has paid what this one is for, where the merchant vouches for the reference."""
+    if not (payment.price_verified and payment.reference):
+        return None
+    paid_by = select(PaymentReference.paid_by).where(PaymentReference.reference == payment.reference)
+    return session.execute(paid_by).scalar_one_or_none()
+
+
+def unsettled_for_reference(session: Session, reference: str) -> list[Payment]:
+    """Payments for a trusted reference, at any gateway, that are open or wait for a person; newest first."""
+    unsettled = or_(Payment.status.in_(OPEN), Payment.review.is_not(None))
+    mine = select(Payment).where(Payment.reference == reference, Payment.price_verified, unsettled)
+    return list(session.scalars(mine.order_by(Payment.created_at.desc(), Payment.id.desc())))
 
 
 def lock_order_name(session: Session, gateway: str, order_id: str) -> None:
