@@ -1,12 +1,15 @@
 """The overview in a real browser: orders appear by themselves, buttons do what comes next."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.simulator.shop import GATEWAYS, Shop, shop_at
 from tests.support.browser import DESKTOP
+
+AXE = (Path(__file__).parents[1] / "fixtures" / "axe" / "axe.min.js").read_text()
 
 
 @pytest.fixture
@@ -200,3 +203,27 @@ def test_nothing_is_wider_than_the_screen(overview, shop, width):
         if summary.is_visible():
             summary.click()
     assert overview.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_nothing(overview, shop, width):
+    """Contrast, names, roles: with everything open, an error on the page and a fault set."""
+    overview.set_viewport_size({"width": width, "height": 844})
+    for gateway in GATEWAYS:
+        order_id = shop.order(gateway, f"psv_{gateway}")
+        shop.control("POST", f"orders/{order_id}/failure")
+        shop.control("POST", f"orders/{order_id}/success")
+    shop.control("POST", f"orders/{shop.order('razorpay', 'psv_open')}/pending")
+    shop.control("POST", "faults/storm", {"rate": 0.2})
+    expect(overview.locator(".order")).to_have_count(4)
+    for summary in overview.locator("summary").all():
+        if not summary.evaluate("one => one.parentElement.open"):
+            summary.click()
+    expect(overview.get_by_test_id("faults")).to_contain_text("storm")
+    overview.evaluate("document.getAnimations().forEach((one) => one.finish())")
+    overview.evaluate(AXE)
+    found = overview.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
+    assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == []
+    press(overview, "Forget everything …")
+    found = overview.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
+    assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == []
