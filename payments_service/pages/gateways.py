@@ -128,10 +128,6 @@ class CheckoutPage:
     link: str = field(default="", repr=False)
     """The gateway's own page, which opens without any script."""
 
-    @property
-    def script_origin(self) -> str:
-        return _origin(self.script) if self.script else ""
-
 
 def label_of(provider: str) -> str:
     """The gateway's name as a payer knows it."""

@@ -17,11 +17,14 @@
   var started = Date.now();
   var isBusy = false;
   var isOpen = false;
+  var isWanted = false;
+  var isLate = false;
   var isLeaving = false;
   var isAsking = false;
   var pause = FIRST_PAUSE;
   var questions = 0;
   var timer = null;
+  var slow = null;
 
   function say(name, reason) {
     var words = facts.words[name];
@@ -176,6 +179,7 @@
     }
     // A checkout that takes this page's place may fail to: then the button is still there.
     isOpen = !window.gatewayCheckout.takesThePlace;
+    isWanted = false;
     remember();
     setBusy(false);
     say(isOpen ? "open" : "opening");
@@ -198,35 +202,48 @@
   function load() {
     if (window.gatewayCheckout.isLoaded() || !facts.script) {
       open();
-    } else if (document.getElementById("gateway-script")) {
-      window.location.reload(); // it hangs, and a second element would wait for the same answer
+    } else if (isLate) {
+      window.location.reload(); // a second element would wait for the same answer
     } else {
+      isWanted = true;
+      setBusy(true);
+      say("opening");
+      slow = setTimeout(beLate, SLOW_MILLISECONDS);
       fetchScript();
     }
   }
 
+  function beLate() {
+    isLate = true;
+    goOnWithout("slow");
+  }
+
   function fetchScript() {
+    if (!facts.script || document.getElementById("gateway-script")) {
+      return;
+    }
     var script = document.createElement("script");
-    var slow = setTimeout(goOnWithout, SLOW_MILLISECONDS, "slow");
-    setBusy(true);
-    say("opening");
     script.id = "gateway-script";
     script.src = facts.script;
-    script.onload = function () {
+    script.onload = script.onerror = function () {
       clearTimeout(slow);
-      if (window.gatewayCheckout.isLoaded()) {
-        open();
-      } else {
+      isLate = false;
+      if (!window.gatewayCheckout.isLoaded()) {
         script.remove();
-        goOnWithout("blocked");
+      }
+      if (isWanted) {
+        goOn();
       }
     };
-    script.onerror = function () {
-      clearTimeout(slow);
-      script.remove();
-      goOnWithout("blocked");
-    };
     document.head.appendChild(script);
+  }
+
+  function goOn() {
+    if (window.gatewayCheckout.isLoaded()) {
+      open();
+    } else {
+      goOnWithout("blocked");
+    }
   }
 
   // Where the gateway's script is a convenience only, its absence keeps nobody from paying.
@@ -269,6 +286,7 @@
     } else {
       say("shown_again");
       setBusy(false);
+      fetchScript(); // the button opens at once then
       ask();
     }
   }
