@@ -7,16 +7,20 @@ import json
 import time
 from typing import ClassVar
 
+import pytest
+
+from payments_service.errors import Conflict
 from tests.e2e import look
-from tests.e2e.journeys import Journeys
+from tests.e2e.refunds import RefundJourneys
 from tests.support.house import House
 
 SECRET = b"simulator_cashfree_app_secret"
 
 
-class TestCashfree(Journeys):
+class TestCashfree(RefundJourneys):
     gateway: ClassVar[str] = "cashfree"
     paid_word: ClassVar[str] = "SUCCESS"
+    tells_refunds: ClassVar[bool] = True
 
     def event(self, house: House, order_id: str, wire_id: str, amount_paise: int) -> bytes:
         amount = f"{amount_paise // 100}.{amount_paise % 100:02d}"
@@ -76,3 +80,13 @@ class TestCashfree(Journeys):
         self.happens(house, order, "second-success")
         house.until(lambda: look.review(house, payment_id), lambda why: why == "second_success")
         assert look.trail(house, payment_id).count("completed") == 1
+
+    def test_the_superfluous_payment_of_two_is_left_to_cashfree(self, house: House) -> None:
+        """A refund there names the order only, so the wrong payment would go back."""
+        with self.counter(house) as counter:
+            self.happens(house, counter.order, "second-success")
+            counter.read_again()
+            superfluous = look.payment_id_at_the_gateway(house, counter.order["orderId"])
+            with pytest.raises(Conflict) as refused:
+                counter.refund(transaction_id=superfluous)
+            assert (refused.value.code, counter.at_the_gateway()) == ("not_refundable", [])

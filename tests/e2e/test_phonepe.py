@@ -13,7 +13,8 @@ import pytest
 
 from tests.conftest import count_use
 from tests.e2e import look
-from tests.e2e.journeys import Journeys
+from tests.e2e.journeys import Json
+from tests.e2e.refunds import RefundJourneys
 from tests.support.house import House, running_house
 
 V2_CREDENTIALS = b"simulator_hook:simulator_Passw0rd1"
@@ -28,7 +29,7 @@ ONLY_V1 = {
 }
 
 
-class PhonePeJourneys(Journeys):
+class PhonePeJourneys(RefundJourneys):
     gateway: ClassVar[str] = "phonepe"
     paid_word: ClassVar[str] = "COMPLETED"
 
@@ -162,6 +163,18 @@ class TestPhonePeV1(PhonePeJourneys):
             {"X-VERIFY": genuine, "Authorization": "Basic Z3Vlc3M6Z3Vlc3M="},
         ]
 
+    def test_the_callback_of_a_refund_comes_to_the_address_that_was_given(self, house: House) -> None:
+        with self.counter(house) as counter:
+            counter.refund(10015, webhook_url=f"{house.url}/api/webhook/phonepe")
+            refund_id = counter.rows()[0].refund_id or "none"
+            callbacks = house.until(lambda: self.callbacks(house, counter.order, refund_id), bool)
+            assert {callback["status"] for callback in callbacks} == {200}
+
+    def callbacks(self, house: House, order: Json, refund_id: str) -> list[Json]:
+        """Those of a refund, answered."""
+        tries = house.simulated(f"deliveries?orderId={order['orderId']}")["deliveries"]
+        return [one for one in tries if one["status"] and refund_id in _opened(one["body"])]
+
 
 def test_with_both_generations_configured_new_orders_use_the_new_one(tmp_path: Path) -> None:
     """And what the old one made is still served by it, after the credentials of the new one arrived."""
@@ -178,6 +191,10 @@ def test_with_both_generations_configured_new_orders_use_the_new_one(tmp_path: P
         log = house.log()
     assert "/pg/v1/pay" in log
     assert "/checkout/v2/pay" in log
+
+
+def _opened(body: str) -> str:
+    return base64.b64decode(json.loads(body)["response"]).decode()
 
 
 V2_TOO = {

@@ -9,17 +9,20 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.e2e import look
-from tests.e2e.journeys import Journeys, Json
+from tests.e2e.journeys import Json
+from tests.e2e.refunds import COMPLETED, RefundJourneys
 from tests.support.house import House
 
 WEBHOOK_SECRET = b"simulator_razorpay_webhook_secret"
 
 
-class TestRazorpay(Journeys):
+class TestRazorpay(RefundJourneys):
     gateway: ClassVar[str] = "razorpay"
     paid_word: ClassVar[str] = "captured"
     events_per_success: ClassVar[int] = 3  # authorized, captured, order.paid: one fact
     our_clock: ClassVar[bool] = True
+    pending_word: ClassVar[str] = "pending"
+    tells_refunds: ClassVar[bool] = True
 
     def proof(self, house: House, order: Json) -> Json:
         """What checkout.js hands to the page after a successful authorisation."""
@@ -106,6 +109,18 @@ class TestRazorpay(Journeys):
         self.happens(house, order, "second-success")
         house.until(lambda: look.review(house, payment_id), lambda why: why == "second_success")
         assert look.trail(house, payment_id).count("completed") == 1
+
+    def test_the_superfluous_payment_of_two_goes_back_and_the_other_stays_paid(self, house: House) -> None:
+        with self.counter(house) as counter:
+            self.happens(house, counter.order, "second-success")
+            counter.read_again()
+            paid, superfluous = house.simulated(f"orders/{counter.order['orderId']}")["attempts"]
+            sent = counter.refund(transaction_id=superfluous["paymentId"])
+            assert (sent.status, sent.amount.minor) == (COMPLETED, 49900)
+            assert [one["paymentId"] for one in counter.at_the_gateway()] == [superfluous["paymentId"]]
+            after = self.status(house, counter.order)
+            assert (after["paymentStatus"], after["amountRefunded"]) == ("completed", 0)
+            assert after["paymentId"] == paid["paymentId"]
 
     def test_a_payment_id_that_nobody_told_us_is_matched_by_its_order(self, house: House) -> None:
         self.drop_webhooks(house)

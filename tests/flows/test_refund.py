@@ -161,11 +161,11 @@ def test_all_but_the_failed_count_and_no_amount_means_the_rest(refunding: Refund
     assert refused.value.extra == {"refundablePaise": 0}
 
 
-@pytest.mark.parametrize("amount", [Money(0), Money(-100), Money(100, "USD")])
-def test_nothing_less_than_nothing_and_other_money_is_refused(refunding: Refunding, amount: Money) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        refund.refund(refunding.db, refunding.gateway, refunding.payment.id, amount, "", MERCHANT)
-    assert "amount" in refused.value.extra["details"]  # type: ignore[operator]
+def test_nothing_less_than_nothing_and_other_money_is_refused(refunding: Refunding) -> None:
+    for amount in (Money(0), Money(-100), Money(100, "USD")):
+        with pytest.raises(InvalidInput) as refused:
+            refund.refund(refunding.db, refunding.gateway, refunding.payment.id, amount, "", MERCHANT)
+        assert "amount" in refused.value.extra["details"]  # type: ignore[operator]
     assert (refunding.rows(), refunding.gateway.sent) == ([], [])
 
 
@@ -300,7 +300,7 @@ def test_what_there_was_news_of_meanwhile_is_not_sent_again(
     assert len(gateway.sent) == before
 
 
-@pytest.mark.parametrize("error", [Rejected("too old"), Unavailable("balance"), UnknownAtGateway("no such")])
+@pytest.mark.parametrize("error", [Rejected("too old"), Unavailable("away")])
 def test_what_the_gateway_did_not_take_has_failed_and_its_merchant_is_told(
     refunding: Refunding, error: GatewayError
 ) -> None:

@@ -78,10 +78,12 @@ def test_webhooks_questions_and_readers_at_once_complete_it_once(refunding: Refu
     assert refunding.told() == ["refund.completed"]
 
 
-@pytest.mark.parametrize("end", [COMPLETED, FAILED])
-@pytest.mark.parametrize("way", ["webhook", "ask", "fetch"])
+@pytest.mark.parametrize(
+    ("way", "end"),
+    [("webhook", COMPLETED), ("webhook", FAILED), ("ask", COMPLETED), ("ask", FAILED), ("fetch", FAILED)],
+)
 def test_a_pending_refund_ends_once_and_nothing_older_moves_it(
-    refunding: Refunding, end: RefundStatus, way: str
+    refunding: Refunding, way: str, end: RefundStatus
 ) -> None:
     gateway = refunding.gateway
     gateway.refund_status = PENDING
@@ -133,21 +135,20 @@ def test_all_that_was_paid_goes_back_and_the_payment_stays_completed(refunding: 
 # ── refunds that did not begin here ─────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("first", ["webhook", "fetch"])
-def test_a_refund_from_the_dashboard_is_adopted_once(refunding: Refunding, first: str) -> None:
+def test_a_refund_from_the_dashboard_is_adopted_once(refunding: Refunding) -> None:
     told = refunding.gateway.refund("rf_1", "pay_1", Money(10015))
     refunding.gateway.refunds = (told,)
-    start = Barrier(6)
+    start = Barrier(4)
 
     def ring(number: int) -> None:
-        if first == "fetch":
-            refunding.read_again()
         start.wait()
+        if number % 2:
+            refunding.read_again()
         refunding.hear(told, event_id=f"evt_{number}")
         refunding.read_again()
 
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(ring, range(6)))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(ring, range(4)))
     row = refunding.row()
     assert (row.amount, row.status, row.refund_id, row.gateway_refund_id) == (10015, COMPLETED, None, "rf_1")
     assert refunding.told() == ["refund.completed"]
@@ -230,11 +231,16 @@ def test_a_stranger_of_a_duplicate_takes_nothing_off_what_was_paid(refunding: Re
 
 
 @pytest.mark.parametrize(
-    "strange", [{"amount": Money(99)}, {"amount": Money(100, "USD")}, {"transaction_id": "pay_9"}]
+    ("way", "strange"),
+    [
+        ("answer", {"amount": Money(99)}),
+        ("answer", {"transaction_id": "pay_9"}),
+        ("webhook", {"amount": Money(100, "USD")}),
+        ("ask", {"amount": Money(101)}),
+    ],
 )
-@pytest.mark.parametrize("way", ["answer", "webhook", "ask"])
 def test_an_answer_about_another_refund_than_we_asked_for_goes_to_a_person(
-    refunding: Refunding, strange: dict[str, object], way: str, caplog: pytest.LogCaptureFixture
+    refunding: Refunding, way: str, strange: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway = refunding.gateway
     gateway.tells_refund = lambda told: replace(told, **strange)  # type: ignore[arg-type]
