@@ -1,0 +1,275 @@
+"""A merchant's order number that the merchant vouches for is paid once, however it is asked for and where."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from payments_service.errors import Conflict, OutcomeUnknown, Unavailable
+from payments_service.flows import idempotency, sync, webhook
+from payments_service.flows.create_order import CreateOrderFailed, Urls, create_order
+from payments_service.flows.idempotency import Claim
+from payments_service.flows.intent import LEASE, NewPayment
+from payments_service.flows.verify import verify
+from payments_service.flows.views import PaymentView
+from payments_service.gateways.base import Deadline, OrderRef, PaymentSnapshot
+from payments_service.ledger import outbox, payments
+from payments_service.ledger.db import Database
+from payments_service.ledger.events import Bell
+from payments_service.ledger.tables import Outbox, Payment
+from payments_service.money import Money
+from payments_service.states import AttemptStatus, PaymentStatus
+from tests.flows.conftest import PRICE, Ledger, wish
+from tests.flows.delivering import HandClock
+from tests.support.fake_gateway import GENUINE, FakeGateway
+
+BELL = Bell("worker", "w")
+
+
+class OtherGateway(FakeGateway):
+    name = provider = "other"
+
+
+def order_for(
+    db: Database,
+    gateway: FakeGateway,
+    reference: str = "A-1",
+    amount: Money = PRICE,
+    *,
+    vouched: bool = True,
+    claim: Claim | None = None,
+    hand: HandClock | None = None,
+) -> PaymentView:
+    new: NewPayment = replace(wish(amount), reference=reference, price_verified=vouched)
+    clock = (hand or HandClock()).clock
+    return create_order(db, gateway, new, Urls("http://127.0.0.1:5000"), "r", claim, clock)
+
+
+def claim(db: Database, key: str, hand: HandClock | None = None) -> Any:
+    words = {"endpoint": "create-order", "owner": "shop", "key": key, "fingerprint": "f"}
+    return idempotency.claim(db, **words, lease=LEASE, clock=(hand or HandClock()).clock)
+
+
+def refused(ask: Callable[[], object]) -> str:
+    with pytest.raises(Conflict) as raised:
+        ask()
+    return raised.value.code
+
+
+def tell(db: Database, gateway: FakeGateway, opened: PaymentView, status: str, **more: Any) -> None:
+    """The gateway's webhook: each order has an attempt of its own."""
+    event = gateway.event(
+        order=opened.order_id, status=status, amount=opened.amount.minor, payment=f"pay_{opened.id}", **more
+    )
+    assert webhook.receive(db, gateway, GENUINE, event) is None
+
+
+def told(db: Database) -> list[str]:
+    with db.read() as session:
+        return sorted(row.type for row in session.scalars(select(Outbox)))
+
+
+def test_a_reference_that_is_open_gets_its_order_again(db: Database, gateway: FakeGateway) -> None:
+    first = order_for(db, gateway)
+    assert order_for(db, gateway) == first
+    assert order_for(db, gateway, claim=claim(db, "key-of-the-test-1")) == first
+    assert order_for(db, gateway, "A-2").id != first.id
+    assert refused(lambda: order_for(db, gateway, amount=Money(1000))) == "reference_open"
+    assert refused(lambda: order_for(db, OtherGateway(), amount=Money(1000))) == "reference_open"
+    assert gateway.calls.count("create_order") == 2
+
+
+def test_from_a_bare_browser_it_is_only_a_label(db: Database, gateway: FakeGateway) -> None:
+    db.destinations = (outbox.MERCHANT,)
+    vouched = order_for(db, gateway)
+    tell(db, gateway, vouched, "completed")
+    labelled = [order_for(db, gateway, vouched=False) for _ in range(2)]
+    assert len({vouched.id, *(opened.id for opened in labelled)}) == 3
+    for opened in labelled:
+        tell(db, gateway, opened, "completed")
+    assert told(db) == ["payment.completed"] * 3
+
+
+def test_a_label_of_a_browser_keeps_no_merchant_from_using_it(db: Database, gateway: FakeGateway) -> None:
+    labelled = order_for(db, gateway, vouched=False)
+    tell(db, gateway, labelled, "completed")
+    assert order_for(db, gateway).id != labelled.id
+
+
+@pytest.mark.parametrize("end", ["failed", "expired", "over"])
+def test_what_came_to_its_end_unpaid_makes_room_for_a_new_payment(
+    db: Database, gateway: FakeGateway, end: str
+) -> None:
+    hand = HandClock()
+    first = order_for(db, gateway)
+    if end == "over":
+        hand.advance(timedelta(minutes=31))  # and nobody has rung since
+    else:
+        tell(db, gateway, first, end, attempt="failed")
+    second = order_for(db, gateway, hand=hand)
+    assert second.id != first.id
+    assert order_for(db, gateway, hand=hand) == second
+    tell(db, gateway, second, "completed")
+    assert refused(lambda: order_for(db, gateway, hand=hand)) == "reference_paid"
+    assert refused(lambda: order_for(db, OtherGateway(), hand=hand)) == "reference_paid"
+
+
+def test_on_another_gateway_it_gets_another_order_and_back_on_the_first_the_first_again(
+    db: Database, gateway: FakeGateway
+) -> None:
+    other = OtherGateway()
+    first, second = order_for(db, gateway), order_for(db, other)
+    assert first.id != second.id
+    assert order_for(db, gateway) == first
+    assert order_for(db, other) == second
+    assert gateway.calls + other.calls == ["create_order"] * 2
+
+
+def test_paid_on_two_gateways_it_is_completed_once_and_flagged_once(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    db.destinations = (outbox.MERCHANT,)
+    other = OtherGateway()
+    first, second = order_for(db, gateway), order_for(db, other)
+    for _ in range(2):
+        tell(db, other, second, "completed")
+        tell(db, gateway, first, "completed")
+    assert told(db) == ["payment.completed", "payment.review"]
+    assert ledger.payment(second.id).review is None
+    assert ledger.payment(first.id).review == "reference_paid_twice"
+    assert {ledger.payment(opened.id).status for opened in (first, second)} == {"completed"}
+
+
+def test_what_is_paid_elsewhere_is_handed_out_to_no_key(db: Database, gateway: FakeGateway) -> None:
+    """Neither the answer that was kept, nor an order of which nobody knew yet whether it is there."""
+    other, hand = OtherGateway(), HandClock()
+    kept = claim(db, "key-that-is-kept-0")
+    idempotency.keep(db, replace(kept, payment_id=order_for(db, gateway, claim=kept).id), b"the answer")
+    third = OtherGateway()
+    third.provider = third.name = "third"  # type: ignore[misc]
+    third.create_error, third.fetch_error = OutcomeUnknown("reset"), Unavailable("away")
+    with pytest.raises(CreateOrderFailed):
+        order_for(db, third, claim=claim(db, "key-that-is-open-0"))
+    tell(db, other, order_for(db, other), "completed")
+    third.create_error = third.fetch_error = None
+    hand.advance(timedelta(minutes=2))
+    assert refused(lambda: claim(db, "key-that-is-kept-0")) == "reference_paid"
+    again = claim(db, "key-that-is-open-0", hand)
+    assert refused(lambda: order_for(db, third, claim=again, hand=hand)) == "reference_paid"
+    assert third.calls.count("create_order") == 1
+
+
+@pytest.mark.parametrize("what", ["held", "reviewed", "late"])
+def test_while_money_is_held_or_a_person_looks_nobody_pays_again(
+    db: Database, gateway: FakeGateway, what: str
+) -> None:
+    db.reviews_late_success = True
+    first = order_for(db, gateway)
+    gateway.capture = lambda *_: None  # type: ignore[assignment, method-assign]
+    if what == "held":
+        tell(db, gateway, first, "authorized", attempt="authorized")
+    elif what == "late":
+        tell(db, gateway, first, "failed", attempt="failed")
+        tell(db, gateway, first, "completed")
+    else:
+        with db.begin() as session:
+            sync.quarantine(session, payments.lock(session, first.id), "amount_mismatch", BELL, {})
+    assert refused(lambda: order_for(db, gateway)) == "reference_open"
+    assert refused(lambda: order_for(db, OtherGateway())) == "reference_open"
+
+
+# ── at the same time ────────────────────────────────────────────────────────────────────────────────
+
+
+class Books(FakeGateway):
+    """It knows of each of its orders whether that one is paid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.paid_orders: set[str] = set()
+
+    def fetch_payment(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
+        snapshot = super().fetch_payment(order, deadline)
+        if snapshot.order.gateway_order_id not in self.paid_orders:
+            return snapshot
+        attempt = self.attempt(f"pay_of_{order.wire_id}", AttemptStatus.SUCCEEDED, snapshot.amount)
+        return replace(snapshot, status=PaymentStatus.COMPLETED, attempts=(attempt,))
+
+    def pays(self, opened: PaymentView) -> bytes:
+        """The payer pays; what the gateway's webhook says of it."""
+        assert opened.order_id
+        self.paid_orders.add(opened.order_id)
+        wire = self.orders[opened.order_id].wire_id
+        about = {"order": opened.order_id, "wire": wire, "payment": f"pay_of_{wire}"}
+        return self.event(**about, status="completed", amount=opened.amount.minor)
+
+
+class OtherBooks(Books):
+    name = provider = "other"
+
+
+def at_once(*acts: Callable[[], object]) -> list[object]:
+    """What each of them returned or raised."""
+    start = threading.Barrier(len(acts))
+    results: list[object] = []
+
+    def run(act: Callable[[], object]) -> None:
+        start.wait()
+        try:
+            results.append(act())
+        except Exception as error:
+            results.append(error)
+
+    threads = [threading.Thread(target=run, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_twenty_at_once_for_one_reference_get_one_order(db: Database, gateway: FakeGateway) -> None:
+    results = at_once(
+        *(lambda n=n: order_for(db, gateway, claim=claim(db, f"key-of-thread-{n:03}")) for n in range(10)),
+        *(lambda: order_for(db, gateway) for _ in range(10)),
+    )
+    opened = [result for result in results if isinstance(result, PaymentView)]
+    others = {getattr(result, "code", result) for result in results if result not in opened}
+    assert {view.id for view in opened} == {order_for(db, gateway).id}
+    assert others <= {"request_in_progress"}
+    assert len(gateway.orders) == gateway.calls.count("create_order") == 1
+
+
+def test_everybody_at_once_about_one_reference_agrees_and_nobody_is_locked_out(db: Database) -> None:
+    """Webhooks, verifications and new orders take the reference's lock before a payment's."""
+    db.destinations = (outbox.MERCHANT,)
+    one, two = Books(), OtherBooks()
+    rounds = 5 if db.is_sqlite else 12
+    for number in range(rounds):
+        name = f"R-{number}"
+        first, second = order_for(db, one, name), order_for(db, two, name)
+        news, other_news = one.pays(first), two.pays(second)
+        proof = {"orderId": str(first.order_id), "proof": f"proof of {first.order_id}"}
+        results = at_once(
+            lambda news=news: webhook.receive(db, one, GENUINE, news),
+            lambda news=other_news: webhook.receive(db, two, GENUINE, news),
+            lambda proof=proof: verify(db, "fake", [one], proof, "r"),
+            lambda name=name: order_for(db, one, name),
+            lambda name=name: order_for(db, two, name, claim=claim(db, f"key-of-round-{name}")),
+        )
+        errors = [result for result in results if isinstance(result, Exception)]
+        assert {getattr(error, "code", error) for error in errors} <= {
+            "reference_paid",
+            "order_paid",
+            "request_in_progress",
+        }
+    with db.read() as session:
+        rows = list(session.scalars(select(Payment)))
+        assert {row.status for row in rows} == {"completed"}
+        assert len(rows) == 2 * rounds
+        assert [row.review for row in rows].count("reference_paid_twice") == rounds
+    assert told(db) == ["payment.completed"] * rounds + ["payment.review"] * rounds
