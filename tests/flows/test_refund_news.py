@@ -264,6 +264,15 @@ def test_an_answer_about_another_refund_than_we_asked_for_goes_to_a_person(
     assert len(refunding.rows()) == 1
 
 
+def test_an_answer_that_names_a_refund_which_is_booked_already_goes_to_a_person(refunding: Refunding) -> None:
+    gateway = refunding.gateway
+    refunding.hear(gateway.refund("rf_taken", "pay_1", Money(100)))
+    gateway.tells_refund = lambda told: replace(told, gateway_refund_id="rf_taken")
+    sent = refunding.send(100)
+    assert (sent.status, sent.refund_id) == (PENDING, None)
+    assert refunding.reviews() == ["refund_mismatch"]
+
+
 def test_a_second_refund_under_one_id_of_ours_is_booked_and_goes_to_a_person(refunding: Refunding) -> None:
     """The gateway did not keep its promise that one id makes one refund."""
     refunding.send(100)
@@ -321,7 +330,9 @@ def test_a_refund_that_cannot_be_booked_does_not_stand_in_the_way_of_the_others(
     assert refunding.reviews() == ["refund_mismatch", "refund_mismatch"]
 
 
-def test_news_of_another_payments_refund_moves_nothing_here_or_there(refunding: Refunding) -> None:
+def test_news_of_another_payments_refund_moves_nothing_here_or_there(
+    refunding: Refunding, ledger: Ledger
+) -> None:
     """Genuine ids of one payment's refund, told under the order of another."""
     gateway = refunding.gateway
     gateway.refund_status = PENDING
@@ -333,7 +344,10 @@ def test_news_of_another_payments_refund_moves_nothing_here_or_there(refunding: 
     other.read_again()
     other.hear(theirs, payment="pay_other")
     other.hear(replace(theirs, transaction_id="pay_other"), payment="pay_other")
+    other.hear(gateway.refund("rf_dashboard", "pay_1", Money(100)), payment="pay_other")
     assert (refunding.row().status, other.rows()) == (PENDING, [])
+    assert {row.outcome for row in ledger.inbox()} == {"applied"}
+    assert other.reviews() == ["refund_mismatch"]
 
 
 # ── locks ───────────────────────────────────────────────────────────────────────────────────────────
