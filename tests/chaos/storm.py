@@ -163,7 +163,7 @@ def replay(town: Town, before_at: float) -> list[dict[str, Any]]:
 
 
 def _payments(town: Town) -> dict[str, tuple[Any, ...]]:
-    columns = ("status", "gateway_status", "transaction_id", "payment_method", "review", "observed_at")
+    columns = ("status", "gateway_status", "transaction_id", "payment_method", "review")
     with Books(town.database_url) as books:
         rows = books.rows(f"SELECT id, {', '.join(columns)} FROM payments")
     return {row["id"]: tuple(str(row[name]) for name in columns) for row in rows}

@@ -1,0 +1,105 @@
+"""The worker as a process: it finds out what nobody told, and another one goes on when it is killed."""
+
+from pathlib import Path
+
+from sqlalchemy import select
+
+from payments_service.ledger.tables import Alert, Outbox, Payment
+from tests.chaos.books import Books
+from tests.flows.delivering import SECRET
+from tests.gateways.wire import Reply, Trouble, wire
+from tests.support.house import House, running_house
+
+GATEWAYS = ("razorpay", "phonepe", "cashfree")
+SILENT = 5
+FAST = 120
+SECONDS = 120
+"""For a machine with much else to do; most of these tests take a tenth of it."""
+
+
+def statuses(house: House) -> set[str]:
+    with house.database() as db, db.read() as session:
+        return set(session.scalars(select(Payment.status)))
+
+
+def alerts(house: House) -> dict[str, str]:
+    with house.database() as db, db.read() as session:
+        return {alert.code: alert.subject for alert in session.scalars(select(Alert))}
+
+
+def let_waits_end(house: House) -> None:
+    """Seconds and minutes pass. Only while no worker runs."""
+    with Books(house.database_url) as books:
+        books.let_waits_end()
+
+
+def test_when_no_webhook_ever_comes_every_payment_completes_and_the_silence_is_noticed(
+    database_url: str, tmp_path: Path
+) -> None:
+    with (
+        wire(Reply(b"")) as merchant,
+        running_house(
+            database_url, tmp_path, MERCHANT_WEBHOOK_URL=merchant.url, MERCHANT_WEBHOOK_SECRET=SECRET
+        ) as house,
+    ):
+        house.simulate("faults/storm", {"rate": 1, "kinds": ["drop"], "on": ["webhook"]})
+        bought = [house.create_order(499, "razorpay") for _ in range(SILENT)]
+        bought += [house.create_order(499, gateway) for gateway in GATEWAYS]
+        for one in bought:
+            house.simulate(f"orders/{one['order']['orderId']}/success")
+        assert statuses(house) == {"pending"}
+        let_waits_end(house)
+        house.start_worker(time_scale=FAST)
+        house.until(lambda: statuses(house), lambda seen: seen == {"completed"}, SECONDS)
+        house.until(lambda: alerts(house), lambda seen: "webhook_silence" in seen, SECONDS)
+        assert alerts(house) == {"webhook_silence": "razorpay"}
+        assert [one["tries"] for one in house.simulated("deliveries")["events"]].count(0) >= len(bought)
+        told = house.until(
+            lambda: [request.json() for request in merchant.requests],
+            lambda told: (
+                sum(one["type"] == "payment.completed" for one in told) == len(bought)
+                and any(one["type"] == "ops.alert" for one in told)
+            ),
+            SECONDS,
+        )
+        completed = [one["data"]["id"] for one in told if one["type"] == "payment.completed"]
+        assert sorted(completed) == sorted(one["id"] for one in bought)
+
+
+def test_the_only_worker_is_killed_in_the_middle_of_a_delivery_and_the_event_arrives_under_its_id(
+    database_url: str, tmp_path: Path
+) -> None:
+    with (
+        wire(Trouble.HANG) as merchant,
+        running_house(
+            database_url, tmp_path, MERCHANT_WEBHOOK_URL=merchant.url, MERCHANT_WEBHOOK_SECRET=SECRET
+        ) as house,
+    ):
+        order_id = house.create_order()["order"]["orderId"]
+        house.simulate(f"orders/{order_id}/success")
+        house.wait_for_status(order_id, "completed", seconds=SECONDS)
+        house.start_worker()
+        house.until(lambda: len(merchant.requests), lambda count: count == 1, SECONDS)
+        house.kill_worker()
+        merchant.answer = Reply(b"")
+        assert outbox(house)[0].state == "pending"
+        let_waits_end(house)  # the lease of the dead
+        house.start_worker()
+        house.until(
+            lambda: [row.state for row in outbox(house)],
+            lambda states: set(states) == {"delivered"},
+            SECONDS,
+        )
+        ids: dict[str, set[str]] = {}
+        for request in merchant.requests:
+            ids.setdefault(request.json()["type"], set()).add(request.headers["webhook-id"])
+        assert ids["payment.completed"] == {
+            row.event_id for row in outbox(house) if row.type == "payment.completed"
+        }
+        assert all(len(same) == 1 for same in ids.values()), "one fact, one id"
+        assert len(merchant.requests) == len(outbox(house)) + 1, "what was being told came twice"
+
+
+def outbox(house: House) -> list[Outbox]:
+    with house.database() as db, db.read() as session:
+        return list(session.scalars(select(Outbox).order_by(Outbox.created_at)))
