@@ -10,7 +10,7 @@ from payments_service.clock import REAL_TIME, Clock
 from payments_service.errors import Conflict, GatewayError, OutcomeUnknown, PaymentsError, UnknownAtGateway
 from payments_service.flows import idempotency, intent, sync
 from payments_service.flows.idempotency import Claim, StillRunning, must_be_payable
-from payments_service.flows.intent import BUDGET_SECONDS, LEASE, REFUSED, NewPayment
+from payments_service.flows.intent import BUDGET_SECONDS, LEASE, NewPayment
 from payments_service.flows.sync import FollowUp
 from payments_service.flows.views import PaymentView, view
 from payments_service.gateways.base import (
@@ -209,7 +209,7 @@ def _take_up(call: Call, payment_id: UUID) -> None:
     order = _take_over(call, payment_id)
     if order is None:
         return
-    reason = "the order was refused" if order.status == REFUSED else _ask_about(call, order)
+    reason = "the order was refused" if order.status == payments.REFUSED else _ask_about(call, order)
     payment, current = _current(call.db, payment_id)
     if current.checkout is not None:
         return
@@ -252,7 +252,7 @@ def _take_over(call: Call, payment_id: UUID) -> PaymentOrder | None:
             raise StillRunning("The first request for this order is still running")
         order.generation += 1
         order.leased_until = now + LEASE
-        if order.status != REFUSED:
+        if order.status != payments.REFUSED:
             order.status = "open" if order.gateway_order_id else "creating"
         return order
 
@@ -294,7 +294,7 @@ def _refused(call: Call, order: PaymentOrder, error: GatewayError) -> CreateOrde
         row = session.get_one(PaymentOrder, order.id)
         if row.generation != order.generation or row.gateway_order_id:
             return CreateOrderFailed(error, payment.id)
-        row.status = REFUSED
+        row.status = payments.REFUSED
         if payment.status == PaymentStatus.INITIATED:
             evidence: dict[str, Any] = {
                 "error": error.code,

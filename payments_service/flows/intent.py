@@ -24,8 +24,6 @@ BUDGET_SECONDS = 15.0
 LEASE = timedelta(seconds=BUDGET_SECONDS + 60)
 """Longer than the whole budget, so that nobody takes over a call that is still alive."""
 
-REFUSED = "refused"
-"""The status of an order that the gateway surely never made."""
 WIRE_PREFIX = "psv_"
 ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -99,7 +97,7 @@ def write_another_order(
 
     The time to pay begins anew, because nobody could pay before.
     """
-    if lost.status != REFUSED:
+    if lost.status != payments.REFUSED:
         lost.status = LOST
     order = write_order(session, gateway, payment, bell.clock)
     payment.expires_at = bell.clock.now() + lifetime

@@ -23,6 +23,8 @@ from payments_service.states import OPEN, RefundStatus
 
 REFERENCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """What an id of ours or of a gateway can look like; anything else is nobody's."""
+REFUSED = "refused"
+"""The status of an order that the gateway surely never made."""
 
 
 def lock(session: Session, payment_id: UUID) -> Payment:
@@ -85,9 +87,13 @@ def order_by_reference(
 
 
 def watched_orders(session: Session, payment_id: UUID) -> list[PaymentOrder]:
-    """The order that the payer is sent to, the newest, and after it those that were lost on the way."""
+    """The order that the payer is sent to, and after it those that were lost on the way, the newest first.
+
+    Which one is current is told by its status: the clocks of two machines may not agree on which is newer.
+    """
     query = select(PaymentOrder).where(PaymentOrder.payment_id == payment_id)
     orders = list(session.scalars(query.order_by(PaymentOrder.created_at.desc(), PaymentOrder.id.desc())))
+    orders.sort(key=lambda order: (order.status == LOST, order.status == REFUSED))
     return [order for order in orders if order is orders[0] or order.status == LOST]
 
 

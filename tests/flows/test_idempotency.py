@@ -347,6 +347,24 @@ def test_news_between_asking_and_replacing_stops_the_replacing(
         assert caller.gateway.calls.count("create_order") == 1
 
 
+def test_machines_whose_clocks_disagree_hand_out_the_same_order(caller: Caller) -> None:
+    """An order that was lost may look newer than the one in its place: its status tells, not its time."""
+    caller.gateway.tells_checkout_again = False
+    caller.gateway.create_error, caller.gateway.fetch_error = UNKNOWN, Unavailable("away")
+    caller.is_told("outcome_unknown")
+    for error in (CircuitOpen("open"), None):
+        caller.gateway.create_error, caller.gateway.fetch_error = error, None
+        caller.is_told("gateway_circuit_open") if error else caller.ask()
+    for number, order in enumerate(caller.orders()[:2]):  # the lost one and the refused one
+        with caller.db.begin() as session:
+            session.get_one(PaymentOrder, order.id).created_at += timedelta(hours=1 + number)
+    caller.hand.advance(AFTER_THE_LEASE)
+    caller.gateway.calls.clear()
+    opened = caller.ask()
+    assert opened.order_id == next(o.gateway_order_id for o in caller.orders() if o.status == "open")
+    assert caller.gateway.calls == []
+
+
 def test_a_request_that_slept_through_its_lease_answers_with_what_took_its_place(caller: Caller) -> None:
     """Its own order is at the gateway, too, and nobody was sent there: it is watched."""
     answers = []
