@@ -124,9 +124,7 @@ def settle(town: Town) -> dict[str, int]:
     """No more faults: first all that was lost comes in, then five days pass. What is left over, by name."""
     simulate(town, "DELETE", "faults").raise_for_status()
     _be_calm(town)
-    town.crash_every = 0
-    town.v1_only = False
-    town.kill_service()
+    town.crash_no_more()
     town.change_pace(town.options.storm_scale)
     ends = time.monotonic() + town.options.settle_seconds
     for _ in range(RETRY_STEPS):  # the gateways' own retries, minutes and hours later

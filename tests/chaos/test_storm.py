@@ -11,7 +11,7 @@ from tests.conftest import count_use
 
 SMALL = Options(
     seed=int(os.environ.get("CHAOS_SEED", "7")),
-    payments=24,
+    payments=20,
     processes=2,
     workers=1,
     fault_rate=0.1,

@@ -110,26 +110,30 @@ class Town:
         )
 
     def start(self) -> None:
-        self._run_once("flask", "--app", "wsgi", "db", "upgrade")
         webhooks = ["--webhooks", f"{self.url}/api/webhook", "--seed", str(self.options.seed)]
         simulator = ["payments_service.simulator", "--port", str(self.simulator_port), *webhooks]
         self._start("simulator", simulator)
         merchant = ["--port", str(self.merchant_port), "--seed", str(self.options.seed)]
         merchant += ["--log", str(self.merchant_log), "--bad", str(self.options.bad_merchant)]
         self._start("merchant", ["tests.chaos.merchant", *merchant])
-        self.start_service()
+        self._start_service()
+        self._migrate()
         for number in range(self.options.workers):
             self.start_worker(number)
+        wait_for_port(self.port, self._running["service"], START_SECONDS)
         wait_for_port(self.simulator_port, self._running["simulator"], START_SECONDS)
         wait_for_port(self.merchant_port, self._running["merchant"], START_SECONDS)
 
     def start_service(self) -> None:
+        with self._lock:
+            self._start_service()
+            wait_for_port(self.port, self._running["service"], START_SECONDS)
+
+    def _start_service(self) -> None:
         gunicorn = ["gunicorn", "--no-control-socket", "--preload", "--threads", "8", "--backlog", "256"]
         gunicorn += ["--workers", str(self.options.processes), "--bind", f"127.0.0.1:{self.port}"]
-        with self._lock:
-            more = NO_V2 if self.v1_only else {}
-            self._start("service", [*gunicorn, "tests.chaos.wsgi:app"], **more)
-            wait_for_port(self.port, self._running["service"], START_SECONDS)
+        more = NO_V2 if self.v1_only else {}
+        self._start("service", [*gunicorn, "tests.chaos.wsgi:app"], **more)
 
     def start_worker(self, number: int) -> None:
         command = ["flask", "--app", "tests.chaos.wsgi", "worker", "--time-scale", str(self.scale)]
@@ -146,6 +150,9 @@ class Town:
         with self._lock:
             self._end(f"worker{number}", signal.SIGKILL)
             self.start_worker(number)
+
+    def crash_no_more(self) -> None:
+        (self.folder / "calm").touch()
 
     def change_pace(self, scale: int) -> None:
         """Workers of another time scale; while none runs, nobody holds a lease."""
@@ -187,10 +194,12 @@ class Town:
         keep = ("PATH", "HOME", "LANG", "TMPDIR")
         return {k: v for k, v in os.environ.items() if k in keep} | {"PYTHONPATH": str(self.options.root)}
 
-    def _run_once(self, *module: str) -> None:
-        command = [sys.executable, "-m", *module]
+    def _migrate(self) -> None:
+        command = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
         env = {**self._inherited(), **self.environment}
-        subprocess.run(command, cwd=self.options.root, env=env, check=True, capture_output=True)
+        done = subprocess.run(command, cwd=self.options.root, env=env, capture_output=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"db upgrade failed: {done.stderr.decode()[-2000:]}")
 
     def _start(self, name: str, module: list[str], **more: str) -> None:
         chaos = {
