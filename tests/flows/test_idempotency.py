@@ -320,7 +320,7 @@ def test_another_order_that_is_refused_is_tried_again_under_the_same_payment(cal
     assert [order.status for order in caller.orders()] == ["lost", "refused", "open"]
 
 
-@pytest.mark.parametrize("what", ["paid", "found"])
+@pytest.mark.parametrize("what", ["paid", "found", "replaced"])
 def test_news_between_asking_and_replacing_stops_the_replacing(
     caller: Caller, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -334,13 +334,18 @@ def test_news_between_asking_and_replacing_stops_the_replacing(
     def news() -> None:
         if what == "paid":
             caller.tell(order, "completed")
+        elif what == "replaced":
+            monkeypatch.undo()
+            caller.hand.advance(AFTER_THE_LEASE)
+            caller.ask()
         else:
             caller.gateway.fetch_error = None
             sync.refresh(caller.db, caller.gateway, UUID(first["id"]), BELL, Deadline(5))
 
     caller.gateway.create_error = None
-    caller.is_told({"paid": "order_paid", "found": "request_in_progress"}[what])
-    assert len(caller.orders()) == caller.gateway.calls.count("create_order") == 1
+    caller.is_told("order_paid" if what == "paid" else "request_in_progress")
+    made = 2 if what == "replaced" else 1
+    assert len(caller.orders()) == caller.gateway.calls.count("create_order") == made
     if what == "found":
         monkeypatch.undo()
         assert str(caller.ask().id) == first["id"]
