@@ -352,6 +352,16 @@ def test_news_between_asking_and_replacing_stops_the_replacing(
         assert caller.gateway.calls.count("create_order") == 1
 
 
+def test_an_order_that_is_paid_before_we_hear_of_it_is_not_replaced(caller: Caller) -> None:
+    """Gateways do not say how to open what nobody has to pay any more."""
+    caller.gateway.tells_checkout_again = False
+    caller.gateway.create_error = UNKNOWN
+    caller.gateway.paid("pay_1", PRICE)
+    caller.is_told("outcome_unknown")
+    caller.is_told("order_paid")
+    assert len(caller.gateway.orders) == 1
+
+
 def test_machines_whose_clocks_disagree_hand_out_the_same_order(caller: Caller) -> None:
     """An order that was lost may look newer than the one in its place: its status tells, not its time."""
     caller.gateway.tells_checkout_again = False
