@@ -114,14 +114,16 @@ def try_again(db: Database, gateway: Gateway, row_id: UUID, clock: Clock) -> Non
         payment_id, follow_up = row.payment_id, FollowUp.FETCH
         if row.outcome != "waiting":
             payment_id, follow_up = _take_effect(session, gateway, event, row)
-        row.next_try_at = next_try_at
-        if next_try_at is None and not row.processed:
-            row.processed, row.outcome = True, "unconfirmed"
-            log.error("Webhook never confirmed", extra={"data": _about(gateway, event)})
-    if payment_id and follow_up is not FollowUp.NOTHING:
-        bell = Bell("worker", event.event_id, clock)
-        sync.refresh(db, gateway, payment_id, bell, Deadline(SWEEP_SECONDS, Urgency.WAKE_UP))
-        _confirm(db, payment_id, row_id, event)
+        if next_try_at is not None:
+            row.next_try_at = next_try_at
+    try:
+        if payment_id and follow_up is not FollowUp.NOTHING:
+            bell = Bell("worker", event.event_id, clock)
+            sync.refresh(db, gateway, payment_id, bell, Deadline(SWEEP_SECONDS, Urgency.WAKE_UP))
+            _confirm(db, payment_id, row_id, event)
+    finally:
+        if next_try_at is None:  # this was the last time to ask
+            _give_up(db, row_id, _about(gateway, event))
 
 
 def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) -> None:
@@ -135,6 +137,15 @@ def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) 
             row.processed, row.outcome = True, "applied"
         else:
             log.warning("Webhook not confirmed by the gateway", extra={"data": {"id": payment_id}})
+
+
+def _give_up(db: Database, row_id: UUID, about: dict[str, str | None]) -> None:
+    with db.begin() as session:
+        row = session.get_one(PaymentWebhook, row_id)
+        row.next_try_at = None
+        if not row.processed:
+            row.processed, row.outcome = True, "unconfirmed"
+            log.error("Webhook never confirmed", extra={"data": about})
 
 
 def _about(gateway: Gateway, event: WebhookEvent) -> dict[str, str | None]:

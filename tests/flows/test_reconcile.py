@@ -261,6 +261,20 @@ def test_a_wake_up_that_is_never_confirmed_ends_so_marked(
     assert ledger.payment(opened.id).status != "completed"
 
 
+def test_a_wake_up_that_was_left_for_days_is_asked_about_before_it_is_given_up(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
+) -> None:
+    """No worker ran meanwhile."""
+    opened = buy(db, gateway)
+    event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor, wake_up=True)
+    webhook.receive(db, gateway, GENUINE, event)
+    gateway.paid("pay_1", PRICE)
+    hand.advance(6 * DAY)
+    reconcile.sweep_inbox(db, [gateway], hand.clock)
+    assert [(row.outcome, row.next_try_at) for row in ledger.inbox()] == [("applied", None)]
+    assert ledger.payment(opened.id).status == "completed"
+
+
 # ── what is told ────────────────────────────────────────────────────────────────────────────────────
 
 
