@@ -232,7 +232,14 @@ def at_once(*acts: Callable[[], object]) -> list[object]:
     return results
 
 
-def test_twenty_at_once_for_one_reference_get_one_order(db: Database, gateway: FakeGateway) -> None:
+@pytest.mark.parametrize("is_new", [True, False], ids=["a new reference", "one that failed before"])
+def test_twenty_at_once_for_one_reference_get_one_order(
+    db: Database, gateway: FakeGateway, is_new: bool
+) -> None:
+    if not is_new:
+        tell(db, gateway, order_for(db, gateway), "failed", attempt="failed")
+        gateway.calls.clear()
+        gateway.orders.clear()
     results = at_once(
         *(lambda n=n: order_for(db, gateway, claim=claim(db, f"key-of-thread-{n:03}")) for n in range(10)),
         *(lambda: order_for(db, gateway) for _ in range(10)),
