@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: run test lint format conformance help
+.PHONY: run test lint format conformance chaos help
 
 run: $(VENV)/.runtime ## Run everything on this machine: service on PORT (5000), simulator on SIMULATOR_PORT (8090)
 	@$(BIN)/python deploy/development.py
@@ -19,6 +19,16 @@ lint: $(VENV)/.tools ## Check style and types
 
 conformance: $(VENV)/.tools ## Try the simulator with the gateways' official SDKs
 	$(BIN)/python tests/conformance
+
+SEEDS ?= 7 8 9
+DATABASES ?= sqlite postgresql
+PAYMENTS ?= 2000
+ROUNDS ?= 1000
+STORM ?=
+
+chaos: $(VENV)/.tools ## Storms with faults and kill -9, judged (SEEDS, DATABASES, PAYMENTS, ROUNDS; STORM=--help)
+	$(BIN)/python -m tests.chaos $(SEEDS:%=--seed %) $(DATABASES:%=--database %) --payments $(PAYMENTS) $(STORM)
+	CHAOS_ROUNDS=$(ROUNDS) $(BIN)/pytest tests/chaos/test_races.py
 
 format: $(VENV)/.tools ## Rewrite the code in the common style
 	$(BIN)/ruff check --fix .

@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-from tests.chaos.payers import email, phone
+from tests.chaos.payers import phone
 from tests.chaos.storm import Outcome
 
 Row = dict[str, Any]
@@ -73,6 +73,7 @@ REFUND_MOVES = {
 }
 TOLD_STATUS = {"authorized", "completed", "failed", "expired"}
 PHONE = re.compile(r"(?<![0-9A-Za-z])98[0-9]{8}(?![0-9A-Za-z])")
+"""Gateways' own numbers may look like this too, so it is compared with the payers' (Facts.phones)."""
 EMAIL = re.compile(r"(?<![*A-Za-z0-9])payer[0-9]+@chaos")
 
 
@@ -131,6 +132,13 @@ class Facts:
     @cached_property
     def outbox_data(self) -> list[tuple[Row, Row]]:
         return [(row, json.loads(row["body"])["data"]) for row in self.books["outbox"]]
+
+    @cached_property
+    def phones(self) -> set[str]:
+        return {phone(number) for number in range(self.outcome.options.payments)}
+
+    def is_private(self, text: str) -> bool:
+        return "@chaos" in text or bool(self.phones.intersection(PHONE.findall(text)))
 
     def is_wrong(self, payment_id: str) -> bool:
         return any(order["orderId"] in self.wrong_amounts for order in self.orders_of[payment_id])
@@ -520,7 +528,7 @@ def the_merchant_was_told_everything_under_one_id(facts: Facts) -> Found:
         body = json.loads(next(iter(bodies)))
         data = body["data"]
         facts_told[f"{body['type']} {data['id']} {data.get('sequence')}"].add(event_id)
-        if "@chaos" in str(bodies) or PHONE.search(str(bodies)):
+        if facts.is_private(str(bodies)):
             yield event_id, "tells the payer's e-mail or phone"
     for fact, ids in facts_told.items():
         if len(ids) > 1:
@@ -579,19 +587,17 @@ def logs_and_inbox_keep_no_secret(facts: Facts) -> Found:
     for secret in facts.outcome.secrets:
         if secret in log:
             yield "log", f"holds a secret that begins with {secret[:6]}"
-    number = facts.outcome.options.payments
-    phones, emails = {phone(n) for n in range(number)}, {email(n) for n in range(number)}
-    for found in set(PHONE.findall(log)) & phones:
+    for found in set(PHONE.findall(log)) & facts.phones:
         yield "log", f"holds the phone {found}"
     for found in set(EMAIL.findall(log)):
-        yield "log", f"holds the e-mail {found} ({len(emails)} payers)"
+        yield "log", f"holds the e-mail {found}"
     for row in facts.books["payment_webhooks"]:
         if {"authorization", "x-verify", "x-razorpay-signature", "x-webhook-signature"} & row[
             "headers"
         ].keys():
             yield row["event_id"], f"keeps {list(row['headers'])}"
     for row in facts.books["payment_events"]:
-        if "@chaos" in str(row["evidence"]) or PHONE.search(str(row["evidence"])):
+        if facts.is_private(str(row["evidence"])):
             yield row["payment_id"], "the trail holds personal data"
 
 
