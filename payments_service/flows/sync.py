@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -27,6 +28,7 @@ from payments_service.ledger.tables import (
     LOST,
     Payment,
     PaymentAttempt,
+    PaymentEvent,
     PaymentOrder,
     PaymentReference,
     PaymentWebhook,
@@ -38,6 +40,9 @@ log = logging.getLogger(__name__)
 PAID_FOR = (PaymentStatus.AUTHORIZED, PaymentStatus.COMPLETED)
 LEFT_TO_THE_WORKER = timedelta(seconds=30)
 """An event that could not be applied at once is tried again after this; its request is over then."""
+CAPTURED = (AttemptStatus.SUCCEEDED, AttemptStatus.REFUNDED)
+SECOND_SUCCESS = "second_success"
+"""The review of an order that was paid by two attempts, also when one of them has gone back already."""
 LATE_SUCCESS = "late_success"
 """The review of money that came after the payment was given up, where the merchant wants to see it first."""
 
@@ -350,9 +355,17 @@ def _move_on(
     elif (reason := may_move(current, claimed, newer=newer, released=released)) is not None:
         payment.gateway_status = snapshot.gateway_status
         move(session, payment, claimed, bell, reason, _evidence(payment, snapshot, deciding))
-    paid = [row.transaction_id for row in rows if row.status == AttemptStatus.SUCCEEDED]
-    if len(paid) > 1:
-        quarantine(session, payment, "second_success", bell, {"paymentIds": paid})
+    paid = [row.transaction_id for row in rows if row.status in CAPTURED]
+    if len(paid) > 1 and not _is_known_to_be_paid_twice(session, payment, paid):
+        quarantine(session, payment, SECOND_SUCCESS, bell, {"paymentIds": paid})
+
+
+def _is_known_to_be_paid_twice(session: Session, payment: Payment, paid: list[str]) -> bool:
+    """Whether a person was told of all of these, perhaps long ago, and one was given back since."""
+    told = select(PaymentEvent).where(
+        PaymentEvent.payment_id == payment.id, PaymentEvent.reason == SECOND_SUCCESS
+    )
+    return any(set(paid) <= set(event.evidence["paymentIds"]) for event in session.scalars(told))
 
 
 def _claim(

@@ -81,3 +81,12 @@ def _plain(row: Row) -> Row:
         elif isinstance(value, memoryview):
             row[name] = bytes(value)
     return row
+
+
+def is_migrated(url: str) -> bool:
+    with Books(url) as books:
+        try:
+            books.number("SELECT count(*) FROM alembic_version")
+        except (sqlite3.OperationalError, psycopg.errors.UndefinedTable):
+            return False
+    return True

@@ -1,13 +1,11 @@
 """The storm of `make chaos`, small enough for every day; docs/reliability.md says what it proves."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.chaos.checker import judge, trail_of
 from tests.chaos.storm import storm
 from tests.chaos.town import Options
-from tests.conftest import count_use
 
 SMALL = Options(
     seed=int(os.environ.get("CHAOS_SEED", "7")),
@@ -17,17 +15,13 @@ SMALL = Options(
     fault_rate=0.1,
     timeout_rate=0.02,
     crash_every=50,
+    settle_scale=60_000,
     kill_every=5.0,
 )
 
 
-def test_after_a_storm_everything_is_as_the_gateways_say(
-    database_kind: str, postgres_database: Callable[[str], str], tmp_path: Path
-) -> None:
-    is_sqlite = database_kind == "sqlite"
-    url = f"sqlite:///{tmp_path / 'payments.db'}" if is_sqlite else postgres_database("storm")
-    count_use(f"storm {database_kind}")
-    outcome = storm(SMALL, tmp_path, url)
+def test_after_a_storm_everything_is_as_the_gateways_say(database_url: str, tmp_path: Path) -> None:
+    outcome = storm(SMALL, tmp_path, database_url)
     broken = judge(outcome)
     trails = [trail_of(outcome, one.subject) for one in broken[:3]]
     assert not broken, "\n".join([*(f"{one.rule}: {one.subject}: {one.what}" for one in broken), *trails])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import requests
 
-from tests.chaos.books import Books
+from tests.chaos.books import is_migrated
 from tests.support.environment import environment
 from tests.support.ports import free_port, is_open, wait_for_port, wait_for_silence
 
@@ -117,9 +117,9 @@ class Town:
         merchant += ["--log", str(self.merchant_log), "--bad", str(self.options.bad_merchant)]
         self._start("merchant", ["tests.chaos.merchant", *merchant])
         self._start_service()
-        self._migrate()
-        for number in range(self.options.workers):
-            self.start_worker(number)
+        if not is_migrated(self.database_url):
+            self._migrate()
+        self.start_workers(self.scale)
         wait_for_port(self.port, self._running["service"], START_SECONDS)
         wait_for_port(self.simulator_port, self._running["simulator"], START_SECONDS)
         wait_for_port(self.merchant_port, self._running["merchant"], START_SECONDS)
@@ -154,14 +154,15 @@ class Town:
     def crash_no_more(self) -> None:
         (self.folder / "calm").touch()
 
-    def change_pace(self, scale: int) -> None:
-        """Workers of another time scale; while none runs, nobody holds a lease."""
+    def stop_workers(self) -> None:
+        """As a kill: while none runs, nobody holds a lease."""
         with self._lock:
             for number in range(self.options.workers):
                 self._end(f"worker{number}", signal.SIGKILL)
+
+    def start_workers(self, scale: int) -> None:
+        with self._lock:
             self.scale = scale
-            with Books(self.database_url) as books:
-                books.let_waits_end()
             for number in range(self.options.workers):
                 self.start_worker(number)
 

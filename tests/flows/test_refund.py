@@ -24,7 +24,7 @@ from payments_service.errors import (
     Unavailable,
     UnknownAtGateway,
 )
-from payments_service.flows import refund, status
+from payments_service.flows import refund, reviews, status
 from payments_service.flows.refund import RefundFailed
 from payments_service.gateways.base import NewRefund
 from payments_service.ledger import payments
@@ -214,6 +214,25 @@ def test_a_superfluous_success_goes_back_and_takes_nothing_off_the_one_that_paid
         refunding.send(1, transaction_id="pay_2")
     assert refunding.send().amount == PRICE
     assert status.by_id(refunding.db, refunding.payment.id).amount_refunded == PRICE
+
+
+def test_a_second_success_after_the_first_went_back_is_flagged_too(refunding: Refunding) -> None:
+    """Whoever gave the whole payment back does not know yet that there is more."""
+    refunding.send()
+    refunding.gateway.attempts = (refunding.gateway.attempt("pay_1", AttemptStatus.REFUNDED, PRICE),)
+    refunding.read_again()
+    assert refunding.reviews() == []
+    refunding.second_success()
+    assert refunding.reviews() == ["second_success"]
+
+
+def test_a_second_success_that_a_person_has_looked_at_is_not_flagged_again(refunding: Refunding) -> None:
+    refunding.second_success()
+    reviews.clear(refunding.db, refunding.payment.id, "asha")
+    refunding.read_again()
+    assert refunding.reviews() == ["second_success", "cleared"]
+    refunding.second_success("pay_3")
+    assert refunding.reviews() == ["second_success", "cleared", "second_success"]
 
 
 def test_where_a_refund_names_only_the_order_the_superfluous_one_is_not_asked_for(db: Database) -> None:
