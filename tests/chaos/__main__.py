@@ -5,6 +5,7 @@ python -m tests.chaos --seed 7 --seed 8 --payments 2000 --database sqlite --data
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import traceback
@@ -41,6 +42,7 @@ COLUMNS = (
 
 def main() -> int:
     arguments = _arguments()
+    signal.signal(signal.SIGTERM, _end)
     outcomes = []
     for database in arguments.database or DATABASES:
         for seed in arguments.seed or (7, 8, 9):
@@ -49,6 +51,11 @@ def main() -> int:
             _print_outcome(*outcomes[-1])
     print(table(outcomes))
     return 1 if any(broken for _, broken in outcomes) else 0
+
+
+def _end(*_: object) -> None:
+    """All processes of the storm are ended on the way out."""
+    sys.exit(2)
 
 
 def run(options: Options, *, keep: bool = False) -> tuple[Outcome, list[Broken]]:
