@@ -4,6 +4,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -100,25 +101,26 @@ def postgres_database(postgres_server: str) -> Callable[[str], str]:
     return make
 
 
-@pytest.fixture(scope="session", params=KINDS)
-def _house(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, House]]:
-    kind: str = request.param
-    folder = tmp_path_factory.mktemp(f"house-{kind}")
-    if kind == "sqlite":
-        url = f"sqlite:///{folder / 'payments.db'}"
-    else:
-        url = request.getfixturevalue("postgres_database")("house")
-    with running_house(url, folder) as house:
-        yield kind, house
+@pytest.fixture(scope="session")
+def sqlite_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("house-sqlite")
+    with running_house(f"sqlite:///{folder / 'payments.db'}", folder) as house:
+        yield house
+
+
+@pytest.fixture(scope="session")
+def postgresql_house(
+    postgres_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    with running_house(postgres_database("house"), tmp_path_factory.mktemp("house-postgresql")) as house:
+        yield house
 
 
 @pytest.fixture
-def house(_house: tuple[str, House]) -> Iterator[House]:
+def house(database_kind: str, request: pytest.FixtureRequest) -> Iterator[House]:
     """Service, simulator and database as real processes, one set per database for all tests."""
-    kind, running = _house
-    _used[kind] += 1
+    _used[database_kind] += 1
+    running: House = request.getfixturevalue(f"{database_kind}_house")
     yield running
     running.clear_faults()
 
@@ -126,6 +128,17 @@ def house(_house: tuple[str, House]) -> Iterator[House]:
 def count_use(of: str) -> None:
     """Let the summary tell that a test really used this (a browser, a broker)."""
     _used[of] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process of `-n` hands its counts to the one that prints the summary."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["used"] = dict(_used)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    _used.update(getattr(node, "workeroutput", {}).get("used", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

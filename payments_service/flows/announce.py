@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from payments_service.clock import Clock
+from payments_service.gateways.base import DisputeSnapshot
 from payments_service.ledger import outbox, payments
 from payments_service.ledger.tables import Payment, Refund
 from payments_service.states import PaymentStatus, RefundStatus
@@ -16,7 +17,7 @@ EVENTS = {
     PaymentStatus.EXPIRED: "payment.expired",
 }
 REFUND_EVENTS = {RefundStatus.COMPLETED: "refund.completed", RefundStatus.FAILED: "refund.failed"}
-COMPLETED, REVIEW = "payment.completed", "payment.review"
+AUTHORIZED, COMPLETED, REVIEW = "payment.authorized", "payment.completed", "payment.review"
 
 
 def status(session: Session, payment: Payment, sequence: int, clock: Clock) -> None:
@@ -26,12 +27,26 @@ def status(session: Session, payment: Payment, sequence: int, clock: Clock) -> N
         return
     # Once in a payment's life it is completed, so there is one such fact, whoever finds it.
     fact = f"{event}:{payment.id}" if event == COMPLETED else f"{event}:{payment.id}:{sequence}"
-    _put(session, payment, event, fact, sequence, clock, {})
+    more = {"captureBy": _capture_by(session, payment)} if event == AUTHORIZED else {}
+    _put(session, payment, event, fact, sequence, clock, more)
 
 
 def review(session: Session, payment: Payment, sequence: int, clock: Clock) -> None:
     fact = f"{REVIEW}:{payment.id}:{sequence}"
     _put(session, payment, REVIEW, fact, sequence, clock, {"review": payment.review})
+
+
+def dispute(session: Session, payment: Payment, told: DisputeSnapshot, sequence: int, clock: Clock) -> None:
+    """Opened and closed, once each, however many events tell of the steps between."""
+    event = "dispute.closed" if told.is_closed else "dispute.opened"
+    about = {
+        "disputeId": told.dispute_id,
+        "paymentId": told.transaction_id,
+        "amountPaise": told.amount.minor,
+        "gatewayStatus": told.gateway_status,
+    }
+    fact = f"{event}:{payment.provider}:{told.dispute_id}"
+    _put(session, payment, event, fact, sequence, clock, {"dispute": about})
 
 
 def refund(session: Session, payment: Payment, refund: Refund, sequence: int, clock: Clock) -> None:
@@ -70,6 +85,11 @@ def _put(
         data={**_snapshot(session, payment), "sequence": sequence, **more},
         now=clock.now(),
     )
+
+
+def _capture_by(session: Session, payment: Payment) -> str | None:
+    attempt = payments.attempt(session, payment.provider, payment.transaction_id or "")
+    return attempt.capture_by.isoformat() if attempt and attempt.capture_by else None
 
 
 def _snapshot(session: Session, payment: Payment) -> dict[str, Any]:

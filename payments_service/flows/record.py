@@ -13,6 +13,7 @@ from payments_service.flows import announce
 from payments_service.gateways.base import (
     REFUND_PREFIX,
     AttemptSnapshot,
+    DisputeSnapshot,
     PaymentSnapshot,
     RefundSnapshot,
 )
@@ -66,13 +67,25 @@ def _record_attempt(
     elif ATTEMPT_RANK[status] <= ATTEMPT_RANK[AttemptStatus(row.status)]:
         return
     row.status, row.gateway_status = status, attempt.gateway_status
-    row.method, row.error_code = attempt.method, attempt.error_code
+    row.method, row.error_code, row.capture_by = attempt.method, attempt.error_code, attempt.capture_by
     evidence = {
         "paymentId": attempt.transaction_id,
         "gatewayStatus": attempt.gateway_status,
         "amountPaise": attempt.amount.minor,
     }
     events.append(session, payment, "attempt", bell, SAYS, evidence, before=before, after=status)
+
+
+def dispute(session: Session, payment: Payment, told: DisputeSnapshot, bell: Bell) -> None:
+    """A dispute changes no status: the money is the bank's decision, and the merchant is told."""
+    evidence = {
+        "disputeId": told.dispute_id,
+        "paymentId": told.transaction_id,
+        "gatewayStatus": told.gateway_status,
+        "amountPaise": told.amount.minor,
+    }
+    sequence = events.append(session, payment, "dispute", bell, SAYS, evidence)
+    announce.dispute(session, payment, told, sequence, bell.clock)
 
 
 def refunds(session: Session, payment: Payment, snapshot: PaymentSnapshot, bell: Bell) -> None:

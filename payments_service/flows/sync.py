@@ -148,9 +148,11 @@ def apply_event(
         return FollowUp.FETCH
     follow_up = FollowUp.NOTHING
     try:
+        bell = Bell("webhook", event.event_id, clock)
         with session.begin_nested():
+            if event.dispute is not None:
+                record.dispute(session, payment, event.dispute, bell)
             if event.snapshot is not None:
-                bell = Bell("webhook", event.event_id, clock)
                 follow_up = _learn(session, gateway, payment, order, event.snapshot, bell)
                 payment.webhook_data = {"type": event.type, "eventId": event.event_id}
     except OperationalError:
@@ -160,7 +162,9 @@ def apply_event(
         log.exception("Webhook could not be applied", extra={"data": {"eventId": event.event_id}})
         return FollowUp.FETCH
     row.processed = follow_up is not FollowUp.FETCH
-    row.outcome = "waiting" if not row.processed else "applied" if event.snapshot else "stored"
+    row.outcome = (
+        "waiting" if not row.processed else "applied" if event.snapshot or event.dispute else "stored"
+    )
     return follow_up
 
 

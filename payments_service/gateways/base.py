@@ -228,6 +228,8 @@ class AttemptSnapshot:
     amount: Money
     method: str | None = None
     error_code: str | None = None
+    capture_by: datetime | None = None
+    """When money that is held goes back unless it is captured."""
 
     def __post_init__(self) -> None:
         _must_be_text(self.transaction_id, self.gateway_status, self.amount.currency)
@@ -275,6 +277,20 @@ class PaymentSnapshot:
         _must_be_text(self.gateway_status, self.amount.currency)
 
 
+@dataclass(frozen=True)
+class DisputeSnapshot:
+    """A payer's bank wants money back; once closed, `gateway_status` says how it ended."""
+
+    dispute_id: str
+    transaction_id: str
+    gateway_status: str
+    amount: Money
+    is_closed: bool
+
+    def __post_init__(self) -> None:
+        _must_be_text(self.dispute_id, self.transaction_id, self.gateway_status, self.amount.currency)
+
+
 class EventKind(StrEnum):
     """What an authenticated webhook is to us. Ignored is on purpose; unknown is loud."""
 
@@ -304,6 +320,7 @@ class WebhookEvent:
     snapshot: PaymentSnapshot | None = None
     wake_up: bool = False
     claims: PaymentStatus | None = None
+    dispute: DisputeSnapshot | None = None
 
     def __post_init__(self) -> None:
         _must_be_text(self.event_id, self.type)

@@ -28,6 +28,7 @@ from payments_service.gateways.base import (
     Checkout,
     Customer,
     Deadline,
+    DisputeSnapshot,
     EventKind,
     Gateway,
     NewOrder,
@@ -445,6 +446,17 @@ def _refund(entity: Mapping[str, Any]) -> RefundSnapshot:
     )
 
 
+def _dispute(event: str, data: Mapping[str, Any]) -> DisputeSnapshot:
+    dispute, order = data["dispute"], data["order_details"]
+    return DisputeSnapshot(
+        dispute_id=_id(dispute["dispute_id"]),
+        transaction_id=_id(order["cf_payment_id"]),
+        gateway_status=dispute["dispute_status"],
+        amount=Money.from_major(dispute["dispute_amount"], order["order_currency"]),
+        is_closed=event == "DISPUTE_CLOSED",
+    )
+
+
 def _event(event_id: str, body: Mapping[str, Any]) -> WebhookEvent:
     name, data = body["type"], body.get("data", {})
     kind = EVENTS.get(name, EventKind.UNKNOWN)
@@ -456,6 +468,8 @@ def _event(event_id: str, body: Mapping[str, Any]) -> WebhookEvent:
     holders = (data[holder] for holder in ORDER_HOLDERS if data.get(holder))
     order_id = next((holder.get("order_id") for holder in holders), None)
     order = OrderRef(order_id) if order_id else None
+    if kind is EventKind.DISPUTE:
+        return WebhookEvent(event_id, name, kind, order, dispute=_dispute(name, data))
     return WebhookEvent(event_id, name, kind, order, wake_up=kind is EventKind.REFUND and order is not None)
 
 

@@ -26,6 +26,7 @@ from payments_service.gateways.base import (
     AttemptSnapshot,
     Checkout,
     Deadline,
+    DisputeSnapshot,
     EventKind,
     Gateway,
     NewOrder,
@@ -82,6 +83,7 @@ EVENTS = {
     "payment.dispute.closed": EventKind.DISPUTE,
     "settlement.processed": EventKind.SETTLEMENT,
 }
+DISPUTE_ENDS = frozenset({"payment.dispute.won", "payment.dispute.lost", "payment.dispute.closed"})
 IGNORED_FAMILIES = (
     "payment.downtime.",
     "payment_link.",
@@ -327,6 +329,7 @@ def _attempt(entity: Mapping[str, Any]) -> AttemptSnapshot:
         amount=Money(entity["amount"], entity["currency"]),
         method=entity.get("method"),
         error_code=entity.get("error_code") or None,
+        capture_by=_time(entity["created_at"]) + timedelta(minutes=CAPTURE_WINDOW_MINUTES),
     )
 
 
@@ -341,6 +344,16 @@ def _refund(entity: Mapping[str, Any]) -> RefundSnapshot:
     )
 
 
+def _dispute(event: str, entity: Mapping[str, Any]) -> DisputeSnapshot:
+    return DisputeSnapshot(
+        dispute_id=entity["id"],
+        transaction_id=entity["payment_id"],
+        gateway_status=entity["status"],
+        amount=Money(entity["amount"], entity["currency"]),
+        is_closed=event in DISPUTE_ENDS,
+    )
+
+
 def _event(event_id: str, body: Mapping[str, Any]) -> WebhookEvent:
     name = body["event"]
     kind = EVENTS.get(name, EventKind.UNKNOWN)
@@ -350,6 +363,10 @@ def _event(event_id: str, body: Mapping[str, Any]) -> WebhookEvent:
     if not payment.get("order_id"):
         return WebhookEvent(event_id, name, kind)
     order = OrderRef("", payment["order_id"])
+    if kind is EventKind.DISPUTE:
+        return WebhookEvent(
+            event_id, name, kind, order, dispute=_dispute(name, body["payload"]["dispute"]["entity"])
+        )
     if kind not in (EventKind.PAYMENT, EventKind.REFUND):
         return WebhookEvent(event_id, name, kind, order)
     snapshot = _event_snapshot(order, payment, body)

@@ -173,6 +173,8 @@ class PaymentAttempt(Base):
     currency: Mapped[str]
     method: Mapped[str | None]
     error_code: Mapped[str | None]
+    capture_by: Mapped[datetime | None]
+    """When money that is held goes back unless it is captured."""
     created_at: Mapped[datetime] = mapped_column(default=_now)
     updated_at: Mapped[datetime] = mapped_column(default=_now, onupdate=_now)
 
@@ -221,7 +223,7 @@ class PaymentEvent(Base):
     payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"))
     sequence: Mapped[int]
     kind: Mapped[str]
-    """status · attempt · refund · review · note."""
+    """status · attempt · refund · dispute · review · note."""
     from_status: Mapped[str | None]
     to_status: Mapped[str | None]
     source: Mapped[str]

@@ -101,9 +101,8 @@ def data_of(name: str, world: World) -> Any:
             told = fixture("webhooks/auto_refund_status")["data"]["auto_refund"]
             return {"auto_refund": told | {"order_id": world.wire_id}}
         case "DISPUTE":
-            return fixture("webhooks/dispute_created")["data"] | {
-                "order_details": {"order_id": world.wire_id}
-            }
+            told = fixture("webhooks/dispute_created")["data"]
+            return told | {"order_details": told["order_details"] | {"order_id": world.wire_id}}
         case "SETTLEMENT":
             return fixture("webhooks/2025-01-01/settlement_success")["data"]
     return {"test_object": {"test_key": "test_value"}}

@@ -67,8 +67,12 @@ class RazorpayHooks(GatewayHooks):
 
     def event(self, name: str, world: World) -> bytes:
         entities: dict[str, Any] = {"payment": payment(world), "order": order(world), "refund": refund(world)}
+        if name.startswith("payment.dispute."):
+            sample = name.replace(".lost", ".won")  # of a lost one there is no sample
+            told = fixture(f"webhooks/{sample}")["payload"]["dispute"]["entity"]
+            entities["dispute"] = told | {"payment_id": PAYMENT}
         contains = {"order": ["payment", "order"], "refund": ["refund", "payment"]}.get(
-            name.split(".")[0], ["payment"]
+            name.split(".")[0], [entity for entity in ("payment", "dispute") if entity in entities]
         )
         return event(name, {entity: {"entity": entities[entity]} for entity in contains})
 

@@ -89,6 +89,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("reference", name=op.f("pk_payment_references")),
     )
+    with op.batch_alter_table("payment_attempts", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("capture_by", UtcDateTime(timezone=True), nullable=True))
+
     with op.batch_alter_table("payment_webhooks", schema=None) as batch_op:
         batch_op.add_column(sa.Column("next_try_at", UtcDateTime(timezone=True), nullable=True))
         batch_op.drop_index(batch_op.f("ix_payment_webhooks_processed"))
