@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 BUDGET_SECONDS = 10.0
 LEASE = timedelta(minutes=5)
 """Longer than a whole batch may take."""
-BATCH = 20
+BATCH = 10
 
 
 def sweep_payments(db: Database, gateway: Gateway, clock: Clock, limit: int = BATCH) -> int:

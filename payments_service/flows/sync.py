@@ -20,7 +20,14 @@ from payments_service.clock import REAL_TIME, Clock
 from payments_service.errors import GatewayError, UnknownAtGateway
 from payments_service.flows import announce, record
 from payments_service.flows.schedule import next_follow_up
-from payments_service.gateways.base import Deadline, Gateway, OrderRef, PaymentSnapshot, WebhookEvent
+from payments_service.gateways.base import (
+    Deadline,
+    EventKind,
+    Gateway,
+    OrderRef,
+    PaymentSnapshot,
+    WebhookEvent,
+)
 from payments_service.ledger import events, inbox, payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
@@ -152,6 +159,8 @@ def apply_event(
         with session.begin_nested():
             if event.dispute is not None:
                 record.dispute(session, payment, event.dispute, bell)
+            if event.kind is EventKind.REFUND and event.snapshot is None:
+                payments.ask_refunds_at(session, payment.id, clock.now())
             if event.snapshot is not None:
                 follow_up = _learn(session, gateway, payment, order, event.snapshot, bell)
                 payment.webhook_data = {"type": event.type, "eventId": event.event_id}
@@ -162,9 +171,8 @@ def apply_event(
         log.exception("Webhook could not be applied", extra={"data": {"eventId": event.event_id}})
         return FollowUp.FETCH
     row.processed = follow_up is not FollowUp.FETCH
-    row.outcome = (
-        "waiting" if not row.processed else "applied" if event.snapshot or event.dispute else "stored"
-    )
+    is_applied = event.snapshot is not None or event.dispute is not None
+    row.outcome = "waiting" if not row.processed else "applied" if is_applied else "stored"
     return follow_up
 
 

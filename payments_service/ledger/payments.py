@@ -214,6 +214,12 @@ def refund(
     return session.scalars(mine.where(Refund.gateway_refund_id == gateway_refund_id)).one_or_none()
 
 
+def ask_refunds_at(session: Session, payment_id: UUID, moment: datetime) -> None:
+    """Make open refunds due: an event that nobody signed tells of one of them."""
+    waiting = Refund.payment_id == payment_id, Refund.status == RefundStatus.PENDING
+    session.execute(update(Refund).where(*waiting).values(next_check_at=moment))
+
+
 def refunds(session: Session, attempt_id: UUID) -> list[Refund]:
     query = select(Refund).where(Refund.attempt_id == attempt_id)
     return list(session.scalars(query.order_by(Refund.created_at, Refund.id)))

@@ -13,12 +13,13 @@ from payments_service.errors import Conflict, OutcomeUnknown, Rejected, Unavaila
 from payments_service.flows import reconcile, status
 from payments_service.flows.create_order import Urls
 from payments_service.flows.refund import RefundFailed
-from payments_service.gateways.base import RefundSnapshot
+from payments_service.gateways.base import EventKind, RefundSnapshot, WebhookEvent
 from payments_service.ledger.db import Database
-from payments_service.ledger.tables import Payment
+from payments_service.ledger.tables import Payment, Refund
 from payments_service.money import Money
 from payments_service.states import AttemptStatus, RefundStatus
 from tests.flows.conftest import PRICE, Ledger, buy
+from tests.flows.delivering import HandClock
 from tests.flows.refunding import Refunding
 from tests.support.fake_gateway import FakeGateway
 
@@ -379,3 +380,30 @@ def test_refunds_readers_and_the_dashboard_at_once_neither_block_nor_lose_each_o
     assert {row.status for row in rows} == {COMPLETED}
     assert refunding.told() == ["refund.completed"] * 8
     assert status.by_id(db, refunding.payment.id).amount_refunded == Money(6800)
+
+
+class Unsigned(FakeGateway):
+    """Its refund events name the order and are signed by nobody."""
+
+    def reread_webhook(self, event_id: str, raw_body: bytes) -> WebhookEvent:
+        event = super().reread_webhook(event_id, raw_body)
+        return replace(event, kind=EventKind.REFUND, snapshot=None)
+
+
+def test_an_unsigned_event_of_a_refund_makes_the_worker_ask_at_once(db: Database) -> None:
+    gateway = Unsigned()
+    gateway.refund_status = RefundStatus.PENDING
+    refunding = Refunding.begin(db, gateway)
+    refunding.send()
+    hand = HandClock()
+    assert reconcile.sweep_refunds(db, gateway, Urls("http://127.0.0.1:5000"), hand.clock) == 0
+    gateway.refund_status = RefundStatus.COMPLETED
+    gateway.made = {
+        name: replace(made, status=RefundStatus.COMPLETED, gateway_status="completed")
+        for name, made in gateway.made.items()
+    }
+    refunding.hear()
+    hand.advance(timedelta(seconds=1))
+    assert reconcile.sweep_refunds(db, gateway, Urls("http://127.0.0.1:5000"), hand.clock) == 1
+    with db.read() as session:
+        assert [row.status for row in session.query(Refund)] == [RefundStatus.COMPLETED]
