@@ -409,9 +409,12 @@ def nothing_is_left_undone(facts: Facts) -> Found:
         yield name, f"{count} left when the waiting ended"
     lies = {hashlib.sha256(entry["body"].encode()).hexdigest() for entry in facts.diary.of("lie")}
     wire_ids = {order["wireId"] for order in facts.orders} | {order["orderId"] for order in facts.orders}
+    lost = {wire_id for wire_id, row in facts.rows.items() if row["status"] == "lost"}
     for row in facts.books["payment_webhooks"]:
         subject = row["payment_id"] or row["order_id"]
-        if row["outcome"] == "unconfirmed" and row["event_id"] not in lies:
+        # That a lost order ended says nothing of its payment, so it is never confirmed.
+        is_of_lost = row["order_id"] in lost
+        if row["outcome"] == "unconfirmed" and row["event_id"] not in lies and not is_of_lost:
             yield subject, f"event {row['event_id']} ({row['webhook_type']}) was never confirmed"
         if row["outcome"] in ("failed", "unreadable", "unknown"):
             yield (
