@@ -17,7 +17,7 @@ from payments_service.gateways.base import Deadline, EventKind, Gateway, Urgency
 from payments_service.ledger import inbox, payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import PaymentWebhook
+from payments_service.ledger.tables import LOST, PaymentWebhook
 
 log = logging.getLogger(__name__)
 
@@ -133,10 +133,23 @@ def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) 
         payment = payments.lock(session, payment_id)
         if row.outcome != "waiting":
             return
-        if sync.has_reached(payment, event):
+        if sync.has_reached(payment, event) or _is_end_of_a_lost_order(session, row, event):
             row.processed, row.outcome = True, "applied"
         else:
             log.warning("Webhook not confirmed by the gateway", extra={"data": {"id": payment_id}})
+
+
+def _is_end_of_a_lost_order(session: Session, row: PaymentWebhook, event: WebhookEvent) -> bool:
+    """Nobody was ever sent there: that it ended without money says nothing of the payment."""
+    if event.order is None or event.claims in sync.PAID_FOR:
+        return False
+    order = payments.order_by_reference(
+        session,
+        row.provider,
+        wire_id=event.order.wire_id,
+        gateway_order_id=event.order.gateway_order_id,
+    )
+    return order is not None and order.status == LOST
 
 
 def _give_up(db: Database, row_id: UUID, about: dict[str, str | None]) -> None:

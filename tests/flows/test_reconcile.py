@@ -9,12 +9,13 @@ import pytest
 
 from payments_service.clock import Clock
 from payments_service.errors import NotFound, Unavailable, UnknownAtGateway
-from payments_service.flows import reconcile, record, reviews, webhook
+from payments_service.flows import intent, reconcile, record, reviews, webhook
 from payments_service.flows.schedule import READ_AGAIN, next_check, next_follow_up
 from payments_service.gateways.base import polling
 from payments_service.ledger import outbox, payments
 from payments_service.ledger.db import Database
-from payments_service.ledger.tables import Outbox, Payment
+from payments_service.ledger.events import Bell
+from payments_service.ledger.tables import Outbox, Payment, PaymentOrder
 from payments_service.states import AttemptStatus, PaymentStatus
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.flows.delivering import HandClock
@@ -273,6 +274,24 @@ def test_a_wake_up_that_was_left_for_days_is_asked_about_before_it_is_given_up(
     reconcile.sweep_inbox(db, [gateway], hand.clock)
     assert [(row.outcome, row.next_try_at) for row in ledger.inbox()] == [("applied", None)]
     assert ledger.payment(opened.id).status == "completed"
+
+
+@pytest.mark.parametrize(("claim", "outcome"), [("expired", "applied"), ("completed", "waiting")])
+def test_a_wake_up_about_the_end_of_a_lost_order_waits_for_nothing(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock, claim: str, outcome: str
+) -> None:
+    """Nobody was ever sent to it; that it was paid all the same must be found out."""
+    opened = buy(db, gateway)
+    lost, gateway.amount = ledger.only_order(), PRICE
+    with db.begin() as session:
+        payment = payments.lock(session, opened.id)
+        row = session.get_one(PaymentOrder, lost.id)
+        bell, lifetime = Bell("create-order", "r"), timedelta(minutes=30)
+        intent.write_another_order(session, gateway, payment, row, lifetime, bell, "lost")
+    event = gateway.event(wire=lost.wire_id, status=claim, amount=PRICE.minor, wake_up=True)
+    webhook.receive(db, gateway, GENUINE, event)
+    assert [row.outcome for row in ledger.inbox()] == [outcome]
+    assert ledger.payment(opened.id).status == "pending"
 
 
 # ── what is told ────────────────────────────────────────────────────────────────────────────────────
