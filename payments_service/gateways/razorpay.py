@@ -329,8 +329,15 @@ def _attempt(entity: Mapping[str, Any]) -> AttemptSnapshot:
         amount=Money(entity["amount"], entity["currency"]),
         method=entity.get("method"),
         error_code=entity.get("error_code") or None,
-        capture_by=_time(entity["created_at"]) + timedelta(minutes=CAPTURE_WINDOW_MINUTES),
+        capture_by=_capture_by(entity.get("created_at")),
     )
+
+
+def _capture_by(created_at: object) -> datetime | None:
+    """A convenience of the event out: that it is missing or strange must not hide a payment."""
+    if type(created_at) is not int or not 0 <= created_at < 2**35:
+        return None
+    return _time(created_at) + timedelta(minutes=CAPTURE_WINDOW_MINUTES)
 
 
 def _refund(entity: Mapping[str, Any]) -> RefundSnapshot:

@@ -139,7 +139,7 @@ class TestRazorpay(RefundJourneys):
             lambda: {row.webhook_type: row.outcome for row in look.inbox(house, payment_id)},
             lambda types: "payment.dispute.created" in types,
         )
-        assert kept["payment.dispute.created"] == "stored"
+        assert kept["payment.dispute.created"] == "applied"
 
     def test_an_unknown_event_is_kept(self, house: House) -> None:
         raw = written({"event": "payment.teleported", "payload": {}, "at": time.time_ns()})
