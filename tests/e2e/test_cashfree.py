@@ -71,11 +71,7 @@ class TestCashfree(RefundJourneys):
         self.happens(house, order, "success")
         self.becomes(house, order, "completed")
         self.happens(house, order, "dashboard-refund", amountPaise=10015)
-        # The follow-up asks only if the read budget, which the tests before have used, allows it.
-        with house.working():
-            house.until(
-                lambda: self.status(house, order)["amountRefunded"], lambda amount: amount == 100.15, 60
-            )
+        house.until(lambda: self.status(house, order)["amountRefunded"], lambda amount: amount == 100.15)
 
     def test_a_second_success_on_a_paid_order_is_flagged(self, house: House) -> None:
         payment_id, order = self.buy(house)

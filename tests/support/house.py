@@ -19,6 +19,7 @@ from tests.support.environment import environment
 from tests.support.ports import free_port, wait_for_port, wait_for_silence
 
 ROOT = Path(__file__).parents[2]
+APP = "tests.support.wsgi"
 CUSTOMER = {"name": "Asha Rao", "email": "asha@example.com", "phone": "9876543210"}
 Answer = TypeVar("Answer")
 
@@ -89,13 +90,13 @@ class House:
     def start_service(self) -> None:
         address = urlsplit(self.url)
         module = ["gunicorn", "--no-control-socket", "--workers", "2", "--threads", "8"]
-        module += ["--bind", address.netloc, "wsgi:app"]
+        module += ["--bind", address.netloc, f"{APP}:app"]
         with self.log_file.open("ab") as log:
             self.service = _start(module, self.environment, log)
         wait_for_port(address.port or 0, self.service)
 
     def start_worker(self, time_scale: int = 1) -> None:
-        command = ["flask", "--app", "wsgi", "worker", "--time-scale", str(time_scale)]
+        command = ["flask", "--app", APP, "worker", "--time-scale", str(time_scale)]
         with self.log_file.open("ab") as log:
             self.worker = _start(command, self.environment, log)
 
