@@ -1,7 +1,7 @@
 """Log lines: `[time] [LEVEL] sentence {"facts": …}`, or one JSON object a line.
 
 A line's facts come as `extra={"data": {…}}`. No secret, token, signature or personal data is ever
-handed to a logger; where a person must be told apart, `masked_email` and `masked_phone` do it.
+handed to a logger; where a person must be told apart, `masked_email` does it.
 """
 
 import json
@@ -51,11 +51,6 @@ def masked_email(email: str) -> str:
     """j***@example.com"""
     name, _, domain = email.rpartition("@")
     return f"{name[:1]}***@{domain}"
-
-
-def masked_phone(phone: str) -> str:
-    """******3210"""
-    return "*" * max(0, len(phone) - 4) + phone[-4:]
 
 
 def _facts(record: logging.LogRecord) -> dict[str, Any]:

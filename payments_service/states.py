@@ -84,6 +84,12 @@ REFUND_RANK = {
 }
 
 
+CAPTURED = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.REFUNDED})
+"""The money is or was the merchant's: what can be refunded, and what pays an order."""
+
+REFUND_OPEN = frozenset({RefundStatus.INITIATED, RefundStatus.PENDING})
+
+
 def may_move(
     current: PaymentStatus, claimed: PaymentStatus, *, newer: bool, released: bool = False
 ) -> str | None:

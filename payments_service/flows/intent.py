@@ -1,6 +1,5 @@
 """What a buyer wants, written down before any gateway hears of it; and what was begun for the same before."""
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,7 +12,7 @@ from payments_service.clock import Clock
 from payments_service.errors import Conflict
 from payments_service.flows import idempotency
 from payments_service.flows.idempotency import Claim
-from payments_service.gateways.base import Gateway
+from payments_service.gateways.base import WIRE_PREFIX, Gateway, new_id
 from payments_service.ledger import events, payments
 from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import LOST, Payment, PaymentOrder, PaymentReference
@@ -23,9 +22,6 @@ from payments_service.states import PaymentStatus
 BUDGET_SECONDS = 15.0
 LEASE = timedelta(seconds=BUDGET_SECONDS + 60)
 """Longer than the whole budget, so that nobody takes over a call that is still alive."""
-
-WIRE_PREFIX = "psv_"
-ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ def write_order(session: Session, gateway: Gateway, payment: Payment, clock: Clo
     order = PaymentOrder(
         payment_id=payment.id,
         provider=gateway.provider,
-        wire_id=new_wire_id(),
+        wire_id=new_id(WIRE_PREFIX),
         status="creating",
         generation=1,
         leased_until=clock.now() + LEASE,
@@ -109,11 +105,6 @@ def write_another_order(
 def came_to_nothing(session: Session, payment: Payment) -> bool:
     """There is surely no order that anybody could pay."""
     return payment.status == PaymentStatus.FAILED and not payments.had_order(session, payment.id)
-
-
-def new_wire_id() -> str:
-    """Ours, for ever unique, at most 34 of `[A-Za-z0-9_]`: the strictest gateway takes it."""
-    return WIRE_PREFIX + "".join(secrets.choice(ALPHABET) for _ in range(24))
 
 
 def _begun_before(session: Session, claim: Claim | None) -> Payment | None:

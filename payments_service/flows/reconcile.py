@@ -19,7 +19,7 @@ from payments_service.ledger import inbox, payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import Payment, Refund
-from payments_service.states import OPEN, PaymentStatus, RefundStatus
+from payments_service.states import OPEN, REFUND_OPEN, PaymentStatus
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def _plan_next_refund(db: Database, gateway: Gateway, claimed: Refund, clock: Cl
     with db.begin() as session:
         payments.lock(session, claimed.payment_id)
         row = session.get_one(Refund, claimed.id)
-        if row.status not in (RefundStatus.INITIATED, RefundStatus.PENDING):
+        if row.status not in REFUND_OPEN:
             return
         row.next_check_at = next_refund_check(gateway.polling, row.created_at, clock)
         if row.next_check_at is None:

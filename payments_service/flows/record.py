@@ -21,12 +21,18 @@ from payments_service.ledger import events, payments
 from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import Payment, PaymentAttempt, PaymentEvent, PaymentOrder, Refund
 from payments_service.money import Money
-from payments_service.states import ATTEMPT_RANK, REFUND_RANK, AttemptStatus, RefundStatus
+from payments_service.states import (
+    ATTEMPT_RANK,
+    CAPTURED,
+    REFUND_OPEN,
+    REFUND_RANK,
+    AttemptStatus,
+    RefundStatus,
+)
 
 log = logging.getLogger(__name__)
 
 SAYS = "the gateway says so"
-FINAL = (RefundStatus.COMPLETED, RefundStatus.FAILED)
 REFUND_MISMATCH = "refund_mismatch"
 """The review of a refund that the gateway tells otherwise than we asked for it."""
 REFUND_NOT_ASKED_FOR = "refund_not_asked_for"
@@ -108,6 +114,8 @@ def write_refund(session: Session, payment: Payment, row: Refund, told: RefundSn
     if told.status is None:
         about = {"refundId": told.gateway_refund_id, "status": told.gateway_status}
         log.error("Unknown status from gateway", extra={"data": about})
+    if told.gateway_chose:
+        _follow(session, payment, row, told, bell)
     if is_another := _differs(session, row, told):
         _flag(session, payment, REFUND_MISMATCH, told, bell)
         status = RefundStatus.PENDING  # known there, and not the refund that we asked for: never final
@@ -127,7 +135,7 @@ def move_refund(
     """Change a refund's status: never without its row in the trail, and told when it is final."""
     before = row.status
     row.status, row.updated_at = to, bell.clock.now()
-    if to in FINAL:
+    if to not in REFUND_OPEN:
         row.next_check_at = None
     session.flush()
     evidence = {
@@ -198,12 +206,32 @@ def _may_be_ours(session: Session, attempt: PaymentAttempt) -> bool:
     )
 
 
+def _follow(session: Session, payment: Payment, row: Refund, told: RefundSnapshot, bell: Bell) -> None:
+    """Book our refund under the attempt that the gateway took, if that is a captured one of the same order.
+
+    One that is not known here yet comes with the next reading of the payment, which is made at once.
+    """
+    asked = _attempt_of(session, row)
+    taken = payments.attempt(session, row.provider, told.transaction_id)
+    if taken is asked:
+        return
+    if taken is None or taken.status not in CAPTURED:
+        payment.next_check_at = bell.clock.now()
+    elif taken.order_id == asked.order_id:
+        row.attempt_id = taken.id
+        evidence = {"id": str(row.id), "askedOf": asked.transaction_id, "paymentId": taken.transaction_id}
+        events.append(session, payment, "note", bell, "the gateway gave back another attempt", evidence)
+
+
+def _attempt_of(session: Session, row: Refund) -> PaymentAttempt:
+    with session.no_autoflush:  # a row that is being adopted is not whole yet
+        return session.get_one(PaymentAttempt, row.attempt_id)
+
+
 def _differs(session: Session, row: Refund, told: RefundSnapshot) -> bool:
-    with session.no_autoflush:
-        attempt = session.get_one(PaymentAttempt, row.attempt_id)
     return (
         told.amount != Money(row.amount, row.currency)
-        or told.transaction_id != attempt.transaction_id
+        or told.transaction_id != _attempt_of(session, row).transaction_id
         or _booked(session, row.provider, told) not in (None, row)
     )
 

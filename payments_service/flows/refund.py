@@ -1,7 +1,6 @@
 """Send money back: our row and our id first, then the gateway; unknown is resolved by asking for that id."""
 
 import logging
-import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -29,22 +28,20 @@ from payments_service.gateways.base import (
     RefundRef,
     RefundSnapshot,
     Urgency,
+    new_id,
 )
 from payments_service.ledger import events, payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import Payment, PaymentAttempt, PaymentOrder, Refund
 from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
+from payments_service.states import CAPTURED, REFUND_OPEN, PaymentStatus, RefundStatus
 
 log = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 15.0
 LEASE = timedelta(seconds=BUDGET_SECONDS + 60)
 """Nobody asks for a refund, or sends it again, while the call that sends it may be alive."""
-ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
-OPEN = (RefundStatus.INITIATED, RefundStatus.PENDING)
-CAPTURED = (AttemptStatus.SUCCEEDED, AttemptStatus.REFUNDED)
 
 
 @dataclass(frozen=True)
@@ -197,7 +194,7 @@ def _write_intent(
 ) -> Refund:
     """The row of a refund that does not exceed what was captured: all that did not fail counts."""
     earlier = payments.refunds(session, attempt.id)
-    if gateway.one_refund_at_a_time and any(row.status in OPEN for row in earlier):
+    if gateway.one_refund_at_a_time and any(row.status in REFUND_OPEN for row in earlier):
         raise Conflict("Another refund of this payment is under way", code="refund_in_progress")
     taken = sum(row.amount for row in earlier if row.status != RefundStatus.FAILED)
     wanted = _wanted(amount, Money(max(0, attempt.amount - taken), attempt.currency))
@@ -205,7 +202,7 @@ def _write_intent(
         payment_id=payment.id,
         attempt_id=attempt.id,
         provider=payment.provider,
-        refund_id=REFUND_PREFIX + "".join(secrets.choice(ALPHABET) for _ in range(24)),
+        refund_id=new_id(REFUND_PREFIX),
         reason=reason,
         amount=wanted.minor,
         currency=wanted.currency,

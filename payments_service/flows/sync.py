@@ -40,14 +40,13 @@ from payments_service.ledger.tables import (
     PaymentReference,
     PaymentWebhook,
 )
-from payments_service.states import RANK, AttemptStatus, PaymentStatus, may_move
+from payments_service.states import CAPTURED, RANK, AttemptStatus, PaymentStatus, may_move
 
 log = logging.getLogger(__name__)
 
 PAID_FOR = (PaymentStatus.AUTHORIZED, PaymentStatus.COMPLETED)
 LEFT_TO_THE_WORKER = timedelta(seconds=30)
 """An event that could not be applied at once is tried again after this; its request is over then."""
-CAPTURED = (AttemptStatus.SUCCEEDED, AttemptStatus.REFUNDED)
 SECOND_SUCCESS = "second_success"
 """The review of an order that was paid by two attempts, also when one of them has gone back already."""
 LATE_SUCCESS = "late_success"

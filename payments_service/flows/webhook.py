@@ -10,10 +10,9 @@ from payments_service.clock import REAL_TIME, Clock
 from payments_service.errors import PaymentsError
 from payments_service.flows import sync
 from payments_service.flows.alerts import raise_alert
-from payments_service.flows.intent import WIRE_PREFIX
 from payments_service.flows.schedule import next_follow_up
 from payments_service.flows.sync import FollowUp
-from payments_service.gateways.base import Deadline, EventKind, Gateway, Urgency, WebhookEvent
+from payments_service.gateways.base import WIRE_PREFIX, Deadline, EventKind, Gateway, Urgency, WebhookEvent
 from payments_service.ledger import inbox, payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell

@@ -6,6 +6,8 @@ OutcomeUnknown (perhaps; ask, never resend), UnknownAtGateway, SignatureInvalid,
 """
 
 import dataclasses
+import secrets
+import string
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -173,8 +175,13 @@ class OrderRef:
         _must_be_text(self.wire_id, self.gateway_order_id)
 
 
-REFUND_PREFIX = "psr_"
-"""How our refund ids begin, other than orders': some gateways tell news of both under one name."""
+WIRE_PREFIX, REFUND_PREFIX = "psv_", "psr_"
+"""How our order and refund ids begin. They differ: some gateways tell news of both under one name."""
+
+
+def new_id(prefix: str) -> str:
+    """Ours, for ever unique, at most 34 of `[A-Za-z0-9_]`: the strictest gateway takes it."""
+    return prefix + "".join(secrets.choice(string.digits + string.ascii_lowercase) for _ in range(24))
 
 
 @dataclass(frozen=True)
@@ -246,6 +253,8 @@ class RefundSnapshot:
     status: RefundStatus | None
     gateway_status: str
     amount: Money
+    gateway_chose: bool = False
+    """Asked for by the order alone: which of the order's attempts went back was the gateway's choice."""
 
     def __post_init__(self) -> None:
         _must_be_text(self.gateway_refund_id, self.refund_id, self.transaction_id)

@@ -443,6 +443,7 @@ def _refund(entity: Mapping[str, Any]) -> RefundSnapshot:
         status=REFUND_STATUS.get(entity["refund_status"]),
         gateway_status=entity["refund_status"],
         amount=Money.from_major(entity["refund_amount"], entity["refund_currency"]),
+        gateway_chose=True,
     )
 
 

@@ -5,10 +5,10 @@ from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import CursorResult, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
+from payments_service.ledger.db import insert_once
 from payments_service.ledger.tables import Alert
 
 
@@ -16,10 +16,11 @@ def open_once(
     session: Session, code: str, subject: str, detail: dict[str, Any], now: datetime
 ) -> UUID | None:
     """The new alert's id, or None when the same code and subject are open already."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    row = {"id": uuid7(), "code": code, "subject": subject, "detail": detail, "created_at": now}
-    opened = insert(Alert).values(row).on_conflict_do_nothing().returning(Alert.id)
-    return session.execute(opened).scalar_one_or_none()
+    alert_id: UUID = uuid7()
+    is_new = insert_once(
+        session, Alert, None, id=alert_id, code=code, subject=subject, detail=detail, created_at=now
+    )
+    return alert_id if is_new else None
 
 
 def all_open(session: Session) -> list[Alert]:

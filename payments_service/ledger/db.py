@@ -8,9 +8,9 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url
+from sqlalchemy import CursorResult, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -106,10 +106,14 @@ class Database:
         }
 
 
-def insert_once(session: Session, table: type[Any], unique: list[str], **values: Any) -> None:
-    """Insert unless a row with the same `unique` columns is there: one atomic statement on both databases."""
+def insert_once(session: Session, table: type[Any], unique: list[str] | None, **values: Any) -> bool:
+    """Insert unless a row with the same `unique` columns (None: of any constraint) is there; whether it was.
+
+    One atomic statement on both databases.
+    """
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    session.execute(insert(table).values(**values).on_conflict_do_nothing(index_elements=unique))
+    statement = insert(table).values(**values).on_conflict_do_nothing(index_elements=unique)
+    return cast("CursorResult[object]", session.execute(statement)).rowcount == 1
 
 
 def normalized_url(url: str) -> str:

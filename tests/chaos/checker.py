@@ -143,10 +143,6 @@ class Facts:
     def reviews(self, payment_id: str) -> list[str]:
         return [event["reason"] for event in self.moves(payment_id, "review")]
 
-    def is_with_a_person(self, payment_id: str) -> bool:
-        """Paid twice where a refund names only the order: Cashfree chose the other payment for it."""
-        return {"second_success", "refund_mismatch"} <= set(self.reviews(payment_id))
-
     def is_wrong(self, payment_id: str) -> bool:
         return any(order["orderId"] in self.wrong_amounts for order in self.orders_of[payment_id])
 
@@ -322,8 +318,7 @@ def refunds_equal_the_gateways(facts: Facts) -> Found:
                 used[row["id"]] += 1
                 if row["payment_id"] != payment_id or row["amount"] != refund["amountPaise"]:
                     yield payment_id, f"{what}, here {row['amount']} of {row['payment_id']}"
-                is_known = facts.is_with_a_person(payment_id) and row["status"] == "pending"
-                if REFUNDS.get(refund["status"], "pending") != row["status"] and not is_known:
+                if REFUNDS.get(refund["status"], "pending") != row["status"]:
                     yield payment_id, f"{what}, here {row['status']}"
     for row in facts.books["refunds"]:
         if used[row["id"]] > 1:
@@ -424,8 +419,7 @@ def nothing_is_left_undone(facts: Facts) -> Found:
         if not row["processed"] and (row["outcome"] != "foreign" or row["order_id"] in wire_ids):
             yield subject, f"event {row['event_id']} ({row['webhook_type']}) is left {row['outcome']}"
     for refund in facts.books["refunds"]:
-        is_known = facts.is_with_a_person(refund["payment_id"]) and refund["status"] == "pending"
-        if refund["status"] in ("initiated", "pending") and not is_known:
+        if refund["status"] in ("initiated", "pending"):
             yield refund["payment_id"], f"refund {refund['id']} is left {refund['status']}"
 
 

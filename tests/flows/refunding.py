@@ -73,10 +73,10 @@ class Refunding:
 
     def moves(self, row_id: UUID) -> list[str | None]:
         """Where a refund moved to, from the trail."""
-        return [event.to_status for event in self._trail("refund") if event.evidence["id"] == str(row_id)]
+        return [event.to_status for event in self.trail("refund") if event.evidence["id"] == str(row_id)]
 
     def reviews(self) -> list[str]:
-        return [event.reason for event in self._trail("review")]
+        return [event.reason for event in self.trail("review")]
 
     def told(self) -> Sequence[str]:
         """The types of events about refunds and reviews that the merchant is sent."""
@@ -84,7 +84,7 @@ class Refunding:
             rows = session.scalars(select(Outbox).order_by(Outbox.created_at, Outbox.id))
             return [row.type for row in rows if row.type.startswith("refund.") or "review" in row.type]
 
-    def _trail(self, kind: str) -> list[PaymentEvent]:
+    def trail(self, kind: str) -> list[PaymentEvent]:
         with self.db.read() as session:
             query = select(PaymentEvent).where(PaymentEvent.payment_id == self.payment.id)
             return [

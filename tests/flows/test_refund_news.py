@@ -13,7 +13,7 @@ from payments_service.errors import Conflict, OutcomeUnknown, Rejected, Unavaila
 from payments_service.flows import reconcile, status
 from payments_service.flows.create_order import Urls
 from payments_service.flows.refund import RefundFailed
-from payments_service.gateways.base import EventKind, RefundSnapshot, WebhookEvent
+from payments_service.gateways.base import Deadline, EventKind, NewRefund, RefundSnapshot, WebhookEvent
 from payments_service.ledger.db import Database
 from payments_service.ledger.tables import Payment, Refund
 from payments_service.money import Money
@@ -263,6 +263,64 @@ def test_an_answer_about_another_refund_than_we_asked_for_goes_to_a_person(
     assert "refund.completed" not in refunding.told()
     assert "Refund needs review" in caplog.text
     assert len(refunding.rows()) == 1
+
+
+class ByOrder(FakeGateway):
+    """Refunds name the order only, and this gateway takes the other payment of it."""
+
+    refunds_name_the_attempt = False
+    takes = "pay_2"
+
+    def create_refund(self, refund: NewRefund, deadline: Deadline) -> RefundSnapshot:
+        return super().create_refund(replace(refund, transaction_id=self.takes), deadline)
+
+
+@pytest.fixture
+def by_order(db: Database) -> Refunding:
+    gateway = ByOrder()
+    gateway.tells_refund = lambda told: replace(told, gateway_chose=True)
+    return Refunding.begin(db, gateway)
+
+
+def test_where_the_gateway_chooses_which_payment_of_an_order_goes_back_the_row_follows(
+    by_order: Refunding,
+) -> None:
+    by_order.second_success()
+    sent = by_order.send(100)
+    assert (sent.status, by_order.told()[-1]) == (COMPLETED, "refund.completed")
+    assert by_order.reviews() == ["second_success"]
+    assert [note.evidence["paymentId"] for note in by_order.trail("note")] == ["pay_2"]
+    # What went back was the duplicate, so all of the payment that counts is still there.
+    after = status.by_id(by_order.db, by_order.payment.id)
+    assert (after.payment_id, after.amount_refunded) == ("pay_1", Money(0))
+    by_order.gateway.takes = "pay_1"
+    assert by_order.send().amount == PRICE
+
+
+def test_a_refund_of_a_payment_not_heard_of_yet_ends_when_it_is(by_order: Refunding) -> None:
+    sent = by_order.send(100)
+    assert (sent.status, by_order.reviews()) == (PENDING, ["refund_mismatch"])
+    gateway = by_order.gateway
+    gateway.attempts += (gateway.attempt("pay_2", AttemptStatus.SUCCEEDED, PRICE),)
+    assert reconcile.sweep_payments(by_order.db, gateway, REAL_TIME) == 1
+    assert by_order.moves(sent.id)[-1] == COMPLETED
+    assert by_order.told().count("refund.completed") == 1
+
+
+@pytest.mark.parametrize("stranger", ["another order's", "failed"])
+def test_no_refund_is_booked_under_what_was_not_paid_for_its_order(
+    by_order: Refunding, stranger: str
+) -> None:
+    gateway = by_order.gateway
+    if stranger == "failed":
+        gateway.attempts = (*gateway.attempts, gateway.attempt("pay_2", AttemptStatus.FAILED, PRICE))
+        by_order.read_again()
+    else:
+        other = Refunding(by_order.db, gateway, buy(by_order.db, gateway))
+        gateway.paid("pay_2", PRICE)
+        other.read_again()
+    assert by_order.send(100).status is PENDING
+    assert by_order.reviews() == ["refund_mismatch"]
 
 
 def test_an_answer_that_names_a_refund_which_is_booked_already_goes_to_a_person(refunding: Refunding) -> None:

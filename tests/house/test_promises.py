@@ -14,9 +14,8 @@ from sqlalchemy.exc import DBAPIError
 
 from payments_service import settings as settings_module
 from payments_service.api.guards import GUARD
-from payments_service.flows.intent import new_wire_id
 from payments_service.gateways import GATEWAYS
-from payments_service.gateways.base import variables_of
+from payments_service.gateways.base import WIRE_PREFIX, new_id, variables_of
 from payments_service.ledger import migrations
 from payments_service.ledger.db import Database, normalized_url
 from payments_service.settings import Settings, SettingsError
@@ -180,7 +179,7 @@ def test_the_audit_trail_cannot_be_rewritten(db: Database, statement: str) -> No
 
 
 def test_our_wire_ids_suit_the_strictest_gateway() -> None:
-    ids = {new_wire_id() for _ in range(1000)}
+    ids = {new_id(WIRE_PREFIX) for _ in range(1000)}
     assert len(ids) == 1000
     assert all(re.fullmatch(r"psv_[a-z0-9]{1,30}", one) for one in ids)
 

@@ -100,16 +100,6 @@ class House:
         with self.log_file.open("ab") as log:
             self.worker = _start(command, self.environment, log)
 
-    @contextmanager
-    def working(self) -> Iterator[None]:
-        """A worker for a while: what a webhook's follow-up leaves open is its to end."""
-        self.start_worker()
-        try:
-            yield
-        finally:
-            if self.worker:
-                _kill(self.worker, signal.SIGTERM)
-
     def kill_worker(self) -> None:
         if self.worker:
             _kill(self.worker, signal.SIGKILL)
