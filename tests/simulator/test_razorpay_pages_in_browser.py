@@ -77,8 +77,9 @@ def checkout(page: Page, new_order) -> Callable[..., FrameLocator]:
             "options => window.open_checkout(options)", {**options, "order_id": order["id"], **changes}
         )
         frame = page.frame_locator("[data-testid=razorpay-checkout-frame]")
-        # The page is inert until its script listens.
+        # The page is inert until its script listens; the frame takes the focus once it is loaded.
         expect(frame.locator("body:not([inert])")).to_be_visible()
+        expect(overlay(page)).to_be_focused()
         return frame
 
     return open_checkout
@@ -178,7 +179,11 @@ def test_the_back_button_can_close_it(page, checkout):
 
 
 def test_after_its_time_it_closes(page, checkout):
-    checkout(timeout=1)
+    page.clock.install()
+    checkout(timeout=300)
+    page.clock.fast_forward("04:50")
+    expect(overlay(page)).to_be_visible()
+    page.clock.fast_forward("00:15")
     assert seen(page, 1) == ["dismissed"]
     expect(overlay(page)).to_have_count(0)
 
