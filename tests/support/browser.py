@@ -16,7 +16,7 @@ ON_MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 PATIENCE_MILLISECONDS = 30_000  # on a machine that is busy with other things
 expect.set_options(timeout=PATIENCE_MILLISECONDS)
 FLAGS = [
-    # One process for a page and its frames, as on small phones. With two, a key that closes its frame is never
+    # One process for a page and its frames, as on small phones. With two, a key that closes its frame is not
     # acknowledged now and then, and Playwright waits for that without an end.
     "--disable-site-isolation-trials",
     "--disable-features=IsolateOrigins,site-per-process",
