@@ -114,7 +114,7 @@ def write_refund(session: Session, payment: Payment, row: Refund, told: RefundSn
     if told.status is None:
         about = {"refundId": told.gateway_refund_id, "status": told.gateway_status}
         log.error("Unknown status from gateway", extra={"data": about})
-    if told.gateway_chose:
+    if told.gateway_chose and row.refund_id:
         _follow(session, payment, row, told, bell)
     if is_another := _differs(session, row, told):
         _flag(session, payment, REFUND_MISMATCH, told, bell)

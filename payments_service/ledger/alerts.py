@@ -1,14 +1,14 @@
 """Alerts: trouble that a person should look at; the same trouble is one row while it is open."""
 
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
-from payments_service.ledger.db import insert_once
+from payments_service.ledger.db import changed_rows, insert_once
 from payments_service.ledger.tables import Alert
 
 
@@ -30,4 +30,4 @@ def all_open(session: Session) -> list[Alert]:
 def close(session: Session, alert_id: UUID, now: datetime) -> bool:
     """Whether there was an open one of this id."""
     opened = update(Alert).where(Alert.id == alert_id, Alert.cleared_at.is_(None)).values(cleared_at=now)
-    return cast("CursorResult[object]", session.execute(opened)).rowcount == 1
+    return changed_rows(session, opened) == 1

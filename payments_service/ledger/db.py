@@ -8,17 +8,32 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import CursorResult, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url
+from sqlalchemy import (
+    CursorResult,
+    DateTime,
+    Delete,
+    Dialect,
+    Engine,
+    Insert,
+    Select,
+    TypeDecorator,
+    Update,
+    create_engine,
+    event,
+    make_url,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from payments_service.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
+
+Row = TypeVar("Row")
 
 BUSY_SECONDS = 10
 POOL_WAIT_SECONDS = 5
@@ -113,7 +128,28 @@ def insert_once(session: Session, table: type[Any], unique: list[str] | None, **
     """
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     statement = insert(table).values(**values).on_conflict_do_nothing(index_elements=unique)
-    return cast("CursorResult[object]", session.execute(statement)).rowcount == 1
+    return changed_rows(session, statement) == 1
+
+
+def changed_rows(session: Session, statement: Insert | Update | Delete) -> int:
+    """Execute, and tell how many rows it changed."""
+    return cast("CursorResult[object]", session.execute(statement)).rowcount
+
+
+def claim(
+    session: Session,
+    rows: Select[Row],
+    due: InstrumentedAttribute[datetime | None],
+    now: datetime,
+    lease_ends: datetime,
+    limit: int,
+) -> list[Row]:
+    """Those that are due longest, ours until the lease ends: nobody else gets them meanwhile."""
+    query = rows.where(due <= now).order_by(due).limit(limit).with_for_update(skip_locked=True)
+    taken = list(session.scalars(query))
+    for row in taken:
+        setattr(row, due.key, lease_ends)
+    return taken
 
 
 def normalized_url(url: str) -> str:

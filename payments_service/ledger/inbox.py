@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
-from payments_service.ledger.db import insert_once
+from payments_service.ledger.db import changed_rows, claim, insert_once
 from payments_service.ledger.tables import PaymentWebhook
 
 SECRET_HEADERS = ("authorization", "cookie", "signature", "x-verify")
@@ -59,16 +58,9 @@ def foreign(session: Session, provider: str, order_ids: list[str]) -> list[Payme
 
 def claim_due(session: Session, now: datetime, lease_ends: datetime, limit: int) -> list[PaymentWebhook]:
     """Events that were kept and could not be applied yet, now ours until the lease ends."""
-    due = (
-        select(PaymentWebhook)
-        .where(PaymentWebhook.processed.is_(False), PaymentWebhook.next_try_at <= now)
-        .order_by(PaymentWebhook.next_try_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    taken = list(session.scalars(due))
+    waiting = select(PaymentWebhook).where(PaymentWebhook.processed.is_(False))
+    taken = claim(session, waiting, PaymentWebhook.next_try_at, now, lease_ends, limit)
     for row in taken:
-        row.next_try_at = lease_ends
         row.attempts += 1
     return taken
 
@@ -78,8 +70,7 @@ def apply_again(session: Session, outcomes: Sequence[str], since: datetime | Non
     chosen = update(PaymentWebhook).where(PaymentWebhook.outcome.in_(outcomes))
     if since is not None:
         chosen = chosen.where(PaymentWebhook.created_at >= since)
-    changed = session.execute(chosen.values(processed=False, next_try_at=now))
-    return cast("CursorResult[object]", changed).rowcount
+    return changed_rows(session, chosen.values(processed=False, next_try_at=now))
 
 
 def _is_secret(header: str) -> bool:

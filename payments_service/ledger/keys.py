@@ -1,13 +1,12 @@
 """Idempotency keys: claimed by one atomic insert, taken over by generation."""
 
 from datetime import datetime
-from typing import cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from payments_service.ledger.db import insert_once
+from payments_service.ledger.db import changed_rows, insert_once
 from payments_service.ledger.tables import IdempotencyKey
 
 TRIES = 3
@@ -61,8 +60,7 @@ def claim(
 def write(session: Session, row_id: UUID, generation: int, **values: object) -> bool:
     """Change a row that is still its writer's; False when somebody has taken it over."""
     mine = IdempotencyKey.id == row_id, IdempotencyKey.generation == generation
-    changed = session.execute(update(IdempotencyKey).where(*mine).values(**values))
-    return cast("CursorResult[object]", changed).rowcount == 1
+    return changed_rows(session, update(IdempotencyKey).where(*mine).values(**values)) == 1
 
 
 def release(session: Session, row_id: UUID, generation: int) -> None:
@@ -74,5 +72,4 @@ def release(session: Session, row_id: UUID, generation: int) -> None:
 def forget(session: Session, before: datetime) -> int:
     """Delete keys that are older than they are kept, and that nobody has taken up since."""
     is_old = IdempotencyKey.created_at < before, IdempotencyKey.leased_until < before
-    old = session.execute(delete(IdempotencyKey).where(*is_old))
-    return cast("CursorResult[object]", old).rowcount
+    return changed_rows(session, delete(IdempotencyKey).where(*is_old))

@@ -3,14 +3,14 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
-from payments_service.ledger.db import insert_once
+from payments_service.ledger.db import changed_rows, insert_once
 from payments_service.ledger.tables import Outbox
 
 MERCHANT, CUSTOMER, OPERATOR = "merchant", "customer", "operator"
@@ -91,7 +91,7 @@ def write_back(session: Session, claimed: Outbox, **values: Any) -> bool:
         .values(**values)
         .execution_options(synchronize_session=False)
     )
-    return cast("CursorResult[object]", session.execute(still_ours)).rowcount == 1
+    return changed_rows(session, still_ours) == 1
 
 
 def send_again(

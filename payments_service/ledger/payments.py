@@ -2,14 +2,13 @@
 
 import re
 from datetime import datetime, timedelta
-from typing import cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, func, or_, select, text, update
+from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from payments_service.clock import utc_now
-from payments_service.ledger.db import insert_once
+from payments_service.ledger.db import changed_rows, claim, insert_once
 from payments_service.ledger.tables import (
     LOST,
     Payment,
@@ -124,8 +123,8 @@ def by_id(session: Session, payment_id: UUID) -> Payment:
 def claim_asking(session: Session, payment_id: UUID, now: datetime, window: timedelta) -> bool:
     """Whether it is for us to ask the gateway: at most one caller in a window, over all processes."""
     long_ago = or_(Payment.asked_at.is_(None), Payment.asked_at < now - window)
-    claim = update(Payment).where(Payment.id == payment_id, long_ago).values(asked_at=now)
-    return cast("CursorResult[object]", session.execute(claim)).rowcount == 1
+    asking = update(Payment).where(Payment.id == payment_id, long_ago).values(asked_at=now)
+    return changed_rows(session, asking) == 1
 
 
 def had_order(session: Session, payment_id: UUID) -> bool:
@@ -153,41 +152,24 @@ def ask_now(session: Session, now: datetime, since: datetime | None, payment_id:
         chosen = chosen.where(Payment.created_at >= since)
     else:
         chosen = chosen.where(Payment.next_check_at.is_not(None))
-    changed = session.execute(chosen.values(next_check_at=now))
-    return cast("CursorResult[object]", changed).rowcount
+    return changed_rows(session, chosen.values(next_check_at=now))
 
 
 def claim_due(
     session: Session, provider: str, now: datetime, lease_ends: datetime, limit: int
 ) -> list[Payment]:
     """Payments that the worker should ask about, now ours until the lease ends."""
-    due = (
-        select(Payment)
-        .where(Payment.provider == provider, Payment.next_check_at <= now)
-        .order_by(Payment.next_check_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    taken = list(session.scalars(due))
-    for payment in taken:
-        payment.next_check_at = lease_ends
-    return taken
+    theirs = select(Payment).where(Payment.provider == provider)
+    return claim(session, theirs, Payment.next_check_at, now, lease_ends, limit)
 
 
 def claim_due_refunds(
     session: Session, provider: str, now: datetime, lease_ends: datetime, limit: int
 ) -> list[Refund]:
     """Refunds whose end is not known, now ours until the lease ends."""
-    due = (
-        select(Refund)
-        .where(Refund.provider == provider, Refund.next_check_at <= now)
-        .order_by(Refund.next_check_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    taken = list(session.scalars(due))
+    theirs = select(Refund).where(Refund.provider == provider)
+    taken = claim(session, theirs, Refund.next_check_at, now, lease_ends, limit)
     for refund in taken:
-        refund.next_check_at = lease_ends
         refund.generation += 1
     return taken
 

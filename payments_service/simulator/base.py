@@ -38,6 +38,10 @@ class WireError(Exception):
         return response
 
 
+class Amounted(Protocol):
+    amount: int
+
+
 @dataclass(frozen=True)
 class Move:
     """How a control-plane verb is carried out; what is None is chosen by the gateway."""
@@ -48,6 +52,14 @@ class Move:
     order_amount_paise: int | None = None
     method: str | None = None
     outcome: str | None = None
+
+    def set_amount_of(self, attempt: Amounted) -> None:
+        if self.amount_paise is not None:
+            attempt.amount = self.amount_paise
+
+    def claim_amount_of(self, order: Amounted) -> None:
+        if self.order_amount_paise is not None:
+            order.amount = self.order_amount_paise
 
 
 @dataclass(frozen=True)
@@ -127,6 +139,8 @@ class Gateway(ABC):
     operations: ClassVar[frozenset[str]]
     methods: ClassVar[frozenset[str]]
     credentials: ClassVar[Mapping[str, str]]
+    # whether orders are known by an id that the gateway hands out; the merchant's own is their reference then
+    names_orders: ClassVar[bool] = False
     # which settings there are, and what each may be: a tuple of values or a range of integers
     choices: ClassVar[Mapping[str, Collection[Any]]]
     # how a dispute may go on, and every type of webhook that can be sent

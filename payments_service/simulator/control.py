@@ -24,8 +24,6 @@ VERBS = (
     "dashboard-refund",
     "dispute",
 )
-# What the others call orderId is the merchant's own; where the gateway hands it out, the merchant's is here.
-NAMED_BY_GATEWAY = frozenset({"razorpay"})
 ALL_KINDS = (*API_KINDS, *WEBHOOK_KINDS)
 PAGE_POLICY = "default-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'"
 MAX_PAISE = 10**12
@@ -291,7 +289,7 @@ class Control:
         return [
             {
                 **_view_json(order),
-                "wireId": order.reference if order.gateway in NAMED_BY_GATEWAY else order.orderId,
+                "wireId": order.reference if self._gateways[order.gateway].names_orders else order.orderId,
                 "webhooks": [_event_json(one) for one in self._deliveries.of_order(order.orderId)],
             }
             for order in orders

@@ -297,6 +297,12 @@ def test_where_the_gateway_chooses_which_payment_of_an_order_goes_back_the_row_f
     assert by_order.send().amount == PRICE
 
 
+def test_a_refund_from_the_dashboard_stays_with_the_payment_it_was_made_of(by_order: Refunding) -> None:
+    by_order.second_success()
+    by_order.hear(by_order.gateway.refund("rf_2", "pay_2", Money(100)))
+    assert (by_order.row().status, by_order.trail("note")) == (COMPLETED, [])
+
+
 def test_a_refund_of_a_payment_not_heard_of_yet_ends_when_it_is(by_order: Refunding) -> None:
     sent = by_order.send(100)
     assert (sent.status, by_order.reviews()) == (PENDING, ["refund_mismatch"])

@@ -110,12 +110,11 @@ class CashfreeSimulator(Gateway):
         order = self._known(order_id)
         if order.status == "PAID":
             raise ImpossibleMoveError(f"Order {order_id} is paid already: send second-success")
-        self._report_amount(order, move)
+        move.claim_amount_of(order)
         payment = self._last(order, "FAILED", "USER_DROPPED", *OPEN_ATTEMPTS)
         if payment is None:
             payment = self._new_attempt(order, move)
-        elif move.amount_paise is not None:
-            payment.amount = move.amount_paise
+        move.set_amount_of(payment)
         payment.is_late = True
         self.books.succeed(payment)
 
@@ -124,7 +123,7 @@ class CashfreeSimulator(Gateway):
         order = self._known(order_id)
         if order.status != "PAID":
             raise ImpossibleMoveError(f"Order {order_id} is {order.status}, not PAID: send success first")
-        self._report_amount(order, move)
+        move.claim_amount_of(order)
         self.books.succeed(self._attempt(order, move))
 
     # The dashboard
@@ -196,20 +195,15 @@ class CashfreeSimulator(Gateway):
         if order.status not in PAYABLE:
             hint = "and takes no new payment" if order.status == "PAID" else "send late-success"
             raise ImpossibleMoveError(f"Order {order_id} is {order.status}: {hint}")
-        self._report_amount(order, move)
+        move.claim_amount_of(order)
         return order
-
-    def _report_amount(self, order: Order, move: Move) -> None:
-        if move.order_amount_paise is not None:
-            order.amount = move.order_amount_paise
 
     def _attempt(self, order: Order, move: Move) -> Payment:
         """The pending attempt, if there is one; it keeps its method."""
         payment = self._last(order, *OPEN_ATTEMPTS)
         if payment is None:
             return self._new_attempt(order, move)
-        if move.amount_paise is not None:
-            payment.amount = move.amount_paise
+        move.set_amount_of(payment)
         return payment
 
     def _new_attempt(self, order: Order, move: Move) -> Payment:

@@ -135,10 +135,9 @@ class PhonePeSimulator(Gateway):
         order = self._known(order_id)
         if order.state == "COMPLETED":
             raise ImpossibleMoveError(f"Order {order_id} is COMPLETED already")
-        self._report_amount(order, move)
+        move.claim_amount_of(order)
         attempt = self._last(order, "FAILED", "PENDING") or self._new_attempt(order, move)
-        if move.amount_paise is not None:
-            attempt.amount = move.amount_paise
+        move.set_amount_of(attempt)
         attempt.is_late = True
         self.books.succeed(order, attempt)
 
@@ -197,20 +196,15 @@ class PhonePeSimulator(Gateway):
         if order.state != "PENDING":
             hint = "and takes no new payment" if order.state == "COMPLETED" else "send late-success"
             raise ImpossibleMoveError(f"Order {order_id} is {order.state}: {hint}")
-        self._report_amount(order, move)
+        move.claim_amount_of(order)
         return order
-
-    def _report_amount(self, order: Order, move: Move) -> None:
-        if move.order_amount_paise is not None:
-            order.amount = move.order_amount_paise
 
     def _attempt(self, order: Order, move: Move) -> Attempt:
         """The pending attempt, if there is one; it keeps its method."""
         attempt = self._last(order, "PENDING")
         if attempt is None:
             return self._new_attempt(order, move)
-        if move.amount_paise is not None:
-            attempt.amount = move.amount_paise
+        move.set_amount_of(attempt)
         return attempt
 
     def _new_attempt(self, order: Order, move: Move) -> Attempt:

@@ -35,6 +35,7 @@ WEEK_MINUTES = 7 * 24 * 60
 
 class RazorpaySimulator(Gateway):
     name = "razorpay"
+    names_orders = True
     base_path = "/razorpay"
     api_base = "/razorpay"
     operations = frozenset({"create_order", "fetch", "capture", "refund"})
@@ -114,12 +115,11 @@ class RazorpaySimulator(Gateway):
         payment = self._last(order_id, "failed", "created")
         if payment is None and order.status == "paid":
             raise ImpossibleMoveError(f"Order {order_id} is paid and has no failed or pending attempt")
-        self._report_amount(order, move)
+        move.claim_amount_of(order)
         if payment is None:
             payment = self._new_attempt(order, move)
             self.books.fail(payment, USUAL_ERROR[payment.instrument.method])
-        elif move.amount_paise is not None:
-            payment.amount = move.amount_paise
+        move.set_amount_of(payment)
         self.books.accept(payment, late=True)
 
     def second_success(self, order_id: str, move: Move) -> None:
@@ -127,7 +127,7 @@ class RazorpaySimulator(Gateway):
         order = self.books.orders[order_id]
         if order.status != "paid":
             raise ImpossibleMoveError(f"Order {order_id} is {order.status}, not paid: send success first")
-        self._report_amount(order, move)
+        move.claim_amount_of(order)
         payment = self._attempt(order, move)
         self.books.authorize(payment)
         self.books.capture(payment)
@@ -205,20 +205,15 @@ class RazorpaySimulator(Gateway):
         link = self.books.links.of_order(order_id)
         if link and not link.payable:
             raise ImpossibleMoveError(f"Payment link {link.id} is {link.status} and takes no new payment")
-        self._report_amount(order, move)
+        move.claim_amount_of(order)
         return order
-
-    def _report_amount(self, order: Order, move: Move) -> None:
-        if move.order_amount_paise is not None:
-            order.amount = move.order_amount_paise
 
     def _attempt(self, order: Order, move: Move) -> Payment:
         """The pending attempt, if there is one; it keeps its method."""
         payment = self._last(order.id, "created")
         if payment is None:
             return self._new_attempt(order, move)
-        if move.amount_paise is not None:
-            payment.amount = move.amount_paise
+        move.set_amount_of(payment)
         return payment
 
     def _new_attempt(self, order: Order, move: Move) -> Payment:

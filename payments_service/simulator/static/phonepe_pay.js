@@ -14,22 +14,11 @@
   function act(said) {
     wait("Talking to your bank…");
     said.token = page.dataset.token;
-    ask("attempts", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(said),
-    });
+    ask("attempts", payPage.say(said));
   }
 
   function ask(address, request) {
-    fetch(address, request)
-      .then(function (response) {
-        return response.json();
-      })
-      .then(show)
-      .catch(function () {
-        stop("The simulator did not answer. Try again.");
-      });
+    payPage.ask(address, request, show, stop);
   }
 
   function show(answer) {
@@ -51,28 +40,12 @@
     if (window.parent !== window) {
       window.parent.postMessage({ result: word }, "*");
     } else if (where.fields) {
-      postForm(where.url, where.fields);
+      payPage.send("post", where.url, where.fields);
     } else if (where.url) {
       window.location.assign(where.url);
     } else {
       wait("Done. This order has no address to go back to.");
     }
-  }
-
-  function postForm(address, fields) {
-    var form = document.createElement("form");
-    form.method = "post";
-    form.action = address;
-    form.hidden = true;
-    Object.keys(fields).forEach(function (name) {
-      var input = document.createElement("input");
-      input.type = "hidden";
-      input.name = name;
-      input.value = fields[name];
-      form.appendChild(input);
-    });
-    document.body.appendChild(form);
-    form.submit();
   }
 
   function wait(text) {

@@ -32,26 +32,10 @@
 
   function goBack(type, detail) {
     if (type === "success" && data.callbackUrl) {
-      setTimeout(send, SHOW_SUCCESS_MILLISECONDS, data.callbackUrl, detail.fields);
+      setTimeout(payPage.send, SHOW_SUCCESS_MILLISECONDS, data.back, data.callbackUrl, detail.fields);
     } else if (type === "dismiss" && data.cancelUrl) {
       window.location.assign(data.cancelUrl);
     }
-  }
-
-  function send(address, fields) {
-    var form = document.createElement("form");
-    form.method = data.back;
-    form.action = address;
-    form.hidden = true;
-    Object.keys(fields).forEach(function (name) {
-      var input = document.createElement("input");
-      input.type = "hidden";
-      input.name = name;
-      input.value = fields[name];
-      form.appendChild(input);
-    });
-    document.body.appendChild(form);
-    form.submit();
   }
 
   // Screens
@@ -94,22 +78,11 @@
 
   function post(address, body) {
     wait("Talking to your bank…");
-    request(address, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(body),
-    });
+    request(address, payPage.say(body));
   }
 
   function request(address, options) {
-    fetch(address, options)
-      .then(function (response) {
-        return response.json();
-      })
-      .then(read)
-      .catch(function () {
-        stop("The simulator did not answer. Try again.");
-      });
+    payPage.ask(address, options, read, stop);
   }
 
   function read(answer) {
