@@ -22,6 +22,7 @@ from sqlalchemy import (
     Update,
     create_engine,
     event,
+    literal_column,
     make_url,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -128,7 +129,7 @@ def insert_once(session: Session, table: type[Any], unique: list[str] | None, **
     """
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     statement = insert(table).values(**values).on_conflict_do_nothing(index_elements=unique)
-    return changed_rows(session, statement) == 1
+    return session.execute(statement.returning(literal_column("1"))).first() is not None
 
 
 def changed_rows(session: Session, statement: Insert | Update | Delete) -> int:

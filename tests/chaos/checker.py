@@ -342,8 +342,7 @@ def never_more_goes_back_than_came_in(facts: Facts) -> Found:
     by_attempt = grouped([r for r in facts.books["refunds"] if r["status"] != "failed"], "attempt_id")
     amounts = {row["id"]: row["amount"] for row in facts.books["payment_attempts"]}
     for attempt_id, rows in by_attempt.items():
-        is_known = facts.is_with_a_person(rows[0]["payment_id"])
-        if sum(row["amount"] for row in rows) > amounts[attempt_id] and not is_known:
+        if sum(row["amount"] for row in rows) > amounts[attempt_id]:
             yield (
                 rows[0]["payment_id"],
                 f"{sum(r['amount'] for r in rows)} of {amounts[attempt_id]} refunded here",
