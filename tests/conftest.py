@@ -145,7 +145,9 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Name a failure at once, for whoever watches and for a run that never comes to its summary."""
     if report.failed and not os.environ.get("PYTEST_XDIST_WORKER"):
-        print(f"\nFAILED {report.nodeid} ({report.when}, {report.duration:.0f} s)", flush=True)
+        crash = getattr(report.longrepr, "reprcrash", None)
+        why = str(crash.message if crash else report.longrepr)[:1000]
+        print(f"\nFAILED {report.nodeid} ({report.when}, {report.duration:.0f} s): {why}", flush=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
