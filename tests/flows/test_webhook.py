@@ -1,12 +1,15 @@
 """Webhooks: kept once, applied once, never in the way of the next."""
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Barrier, Event
 from typing import Any
 
 import pytest
+from sqlalchemy.event import listen, remove
 from sqlalchemy.exc import OperationalError
 
 from payments_service.errors import (
@@ -463,6 +466,48 @@ def test_an_event_that_cannot_be_stored_is_not_acknowledged(gateway: FakeGateway
     nowhere = Database("postgresql://nobody@127.0.0.1:1/none")
     with pytest.raises(StoreUnavailable):
         webhook.receive(nowhere, gateway, GENUINE, gateway.event(order="G1", status="completed", amount=100))
+
+
+@contextmanager
+def full_disk(db: Database) -> Iterator[None]:
+    """The database's own error: SQLite may not grow its file, PostgreSQL says 53100 as at a real ENOSPC."""
+    if db.is_sqlite:
+        with db.engine.connect() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+
+        def stop_growing(connection: Any, _: object) -> None:
+            connection.execute(f"PRAGMA max_page_count = {pages}")
+
+        db.engine.dispose()
+        listen(db.engine, "connect", stop_growing)
+        yield
+        remove(db.engine, "connect", stop_growing)
+        db.engine.dispose()
+        return
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = '53100'; END $$"
+        )
+        connection.exec_driver_sql(
+            "CREATE TRIGGER full_disk BEFORE INSERT ON payment_webhooks EXECUTE FUNCTION full_disk()"
+        )
+    yield
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER full_disk ON payment_webhooks")
+
+
+def test_on_a_full_disk_nothing_is_acknowledged_and_with_room_again_nothing_is_lost(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = buy(db, gateway)
+    news = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor, padding="x" * 100_000)
+    with full_disk(db):
+        with pytest.raises(StoreUnavailable):
+            webhook.receive(db, gateway, GENUINE, news)
+        assert (ledger.inbox(), ledger.payment(opened.id).status) == ([], "pending")
+    webhook.receive(db, gateway, GENUINE, news)
+    assert (len(ledger.inbox()), ledger.payment(opened.id).status) == (1, "completed")
 
 
 def _explode(*_: object) -> None:
