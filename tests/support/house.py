@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from payments_service.ledger import migrations
 from payments_service.ledger.db import Database
 from tests.support.environment import environment
 from tests.support.ports import free_port, wait_for_port, wait_for_silence
@@ -153,8 +154,8 @@ def running_house(database_url: str, folder: Path, **variables: str) -> Iterator
         log_file=folder / f"service-{port}.log",
         environment={**_inherited(), **settings},
     )
-    flask = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
-    subprocess.run(flask, cwd=ROOT, env=house.environment, check=True, capture_output=True)
+    with house.database() as database:
+        migrations.upgrade(database)
     try:
         with house.http:
             house.start_simulator()

@@ -1,0 +1,118 @@
+"""The app factory: settings, database, gateways, doors and manners, wired together."""
+
+import logging
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from flask import Flask, Response, g, request
+from flask.typing import ResponseReturnValue
+from flask_compress import Compress
+from flask_cors import CORS
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from payments_service import cli, logs, pages
+from payments_service.api import Services, errors, guards, payments, webhooks
+from payments_service.api.json import DecimalJSONProvider
+from payments_service.flows.deliver import Channels
+from payments_service.ledger.db import Database
+from payments_service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 10 * 1024 * 1024
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Wire the service together; the only place that does. Raises SettingsError on a wrong environment."""
+    settings = settings or Settings.from_environment()
+    logs.configure(settings.log_level, settings.log_format)
+    app = Flask("payments_service", static_folder=None)
+    app.json = DecimalJSONProvider(app)
+    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, SECRET_KEY=settings.secret_key)
+    channels = Channels(
+        merchant_name=settings.merchant_name,
+        webhook_url=settings.merchant_webhook_url,
+        webhook_secrets=settings.merchant_webhook_secrets,
+        smtp_url=settings.smtp_url,
+        mail_from=settings.mail_from,
+        ops_email=settings.ops_email,
+    )
+    app.extensions["payments_service"] = Services(
+        settings=settings,
+        db=Database(
+            settings.database_url,
+            destinations=channels.destinations,
+            reviews_late_success=settings.reviews_late_success,
+            wake=_waker(settings),
+        ),
+        channels=channels,
+        gateways=tuple(gateway(config) for gateway, config in settings.gateways),
+    )
+    if settings.trusted_proxy_hops:
+        hops = settings.trusted_proxy_hops
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    _add_manners(app, settings)
+    errors.register(app)
+    app.register_blueprint(payments.blueprint)
+    app.register_blueprint(webhooks.blueprint)
+    app.add_url_rule("/health", view_func=health)
+    pages.register(app)
+    cli.register(app)
+    return app
+
+
+def _waker(settings: Settings) -> Callable[[str], None] | None:
+    if settings.celery_broker_url is None:
+        return None
+    from payments_service.broker import Waker
+
+    return Waker(settings.celery_broker_url)
+
+
+@guards.anybody
+def health() -> ResponseReturnValue:
+    return {
+        "status": "ok",
+        "message": "Payment service is running",
+        "timestamp": datetime.now(UTC).isoformat(),
+    }
+
+
+def _add_manners(app: Flask, settings: Settings) -> None:
+    """Request ids, CORS, compression, log lines: what every answer has in common."""
+    Compress(app)
+    CORS(
+        app,
+        resources={
+            r"/api/payment/.*": {"origins": [re.escape(url) + r"\Z" for url in settings.frontend_urls]}
+        },
+        supports_credentials=True,
+        methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
+        allow_headers=["Content-Type", "Authorization", "Idempotency-Key"],
+        expose_headers=["X-Request-Id", "Retry-After", "Idempotency-Replayed"],
+        max_age=600,
+        always_send=False,
+        vary_header=True,
+    )
+
+    @app.before_request
+    def arrive() -> None:
+        given = request.headers.get("X-Request-Id", "")
+        g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
+        logs.request_id.set(g.request_id)
+        log.info("Request", extra={"data": {"method": request.method, "path": request.path}})
+
+    @app.teardown_request
+    def forget(_error: BaseException | None) -> None:
+        logs.request_id.set(None)
+
+    @app.after_request
+    def leave(response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.get("request_id", "")
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        if request.path.startswith("/api/"):
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response
