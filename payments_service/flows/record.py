@@ -209,14 +209,15 @@ def _may_be_ours(session: Session, attempt: PaymentAttempt) -> bool:
 def _follow(session: Session, payment: Payment, row: Refund, told: RefundSnapshot, bell: Bell) -> None:
     """Book our refund under the attempt that the gateway took, if that is a captured one of the same order.
 
-    One that is not known here yet comes with the next reading of the payment, which is made at once.
+    One that is not known here yet comes with the next reading of the payment, which is made at once, once.
     """
     asked = _attempt_of(session, row)
     taken = payments.attempt(session, row.provider, told.transaction_id)
     if taken is asked:
         return
     if taken is None or taken.status not in CAPTURED:
-        payment.next_check_at = bell.clock.now()
+        if row.gateway_refund_id is None:
+            payment.next_check_at = bell.clock.now()
     elif taken.order_id == asked.order_id:
         row.attempt_id = taken.id
         evidence = {"id": str(row.id), "askedOf": asked.transaction_id, "paymentId": taken.transaction_id}
