@@ -142,6 +142,12 @@ def pytest_testnodedown(node: Any) -> None:
     _used.update(getattr(node, "workeroutput", {}).get("used", {}))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are cores, for most tests wait for other processes half of their time."""
+    return min(4, (os.cpu_count() or 1) + 1)
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Name a failure at once, for whoever watches and for a run that never comes to its summary."""
     if report.failed and not os.environ.get("PYTEST_XDIST_WORKER"):

@@ -16,7 +16,6 @@ from payments_service.gateways.base import VerifyField
 from payments_service.money import INR, Money
 
 MAX_RETURN_URL = 180
-ONE_RUPEE = Money(100)
 PHONE = re.compile(r"[6-9][0-9]{9}")
 SEPARATORS = re.compile(r"[\s().-]+")
 

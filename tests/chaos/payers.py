@@ -33,7 +33,6 @@ STORIES = {
     "expires": 4,
 }
 PAYING = ("pays", "fails then pays", "dawdles then pays", "pays late", "pays twice", "bank holds")
-ALL_GATEWAYS = ("razorpay", "phonepe", "cashfree")
 
 
 class Diary:

@@ -24,12 +24,6 @@ def upgrade(database: Database) -> str:
         return current(connection) or "nothing"
 
 
-def revise(database: Database, number: str, message: str) -> None:
-    """Write version file `number` from the difference between the tables and the database."""
-    with database.engine.begin() as connection:
-        command.revision(_config(connection), message, autogenerate=True, rev_id=number)
-
-
 def current(connection: Connection) -> str | None:
     return MigrationContext.configure(
         connection, opts={"version_table": VERSION_TABLE}

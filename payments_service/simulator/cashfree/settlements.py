@@ -28,7 +28,6 @@ CREDIT, DEBIT = "CREDIT", "DEBIT"
 TRANSFER = "SETTLEMENT"
 BANK_REFUSED = "Bank account details are not active"
 LATER = "Due to some technical issues, your amount will be settled in the next settlement cycle."
-UNSETTLED = ("FAILED", "REVERSED")
 
 
 @dataclass(eq=False)
