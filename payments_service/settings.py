@@ -147,11 +147,13 @@ def _is_origins(text: str) -> None:
 
 def _is_database(text: str) -> None:
     try:
-        name = make_url(text).drivername
+        url = make_url(text)
     except (ArgumentError, ValueError):
         raise ValidationError("must be a database URL") from None
-    if name not in ("sqlite", "postgres", "postgresql", "postgresql+psycopg"):
-        raise ValidationError("must be a sqlite:// or a postgresql:// URL")
+    if url.drivername not in ("sqlite", "postgres", "postgresql", "postgresql+psycopg"):
+        raise ValidationError("must be a sqlite:/// or a postgresql:// URL")
+    if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
+        raise ValidationError("must name a file, like sqlite:///payments.db")
 
 
 def _is_broker(text: str) -> None:

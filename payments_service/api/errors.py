@@ -9,7 +9,7 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from payments_service.api import services
-from payments_service.errors import PaymentsError, StoreUnavailable
+from payments_service.errors import PaymentsError, StoreUnavailable, Unauthorized
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,8 @@ def _ours(error: Exception) -> Response:
     retry_after = getattr(error, "retry_after_seconds", None)
     if isinstance(error, StoreUnavailable):
         retry_after = STORE_RETRY_SECONDS
+    if isinstance(error, Unauthorized):
+        response.headers["WWW-Authenticate"] = "Bearer"
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
     return response

@@ -98,6 +98,7 @@ def test_anything_but_a_key_that_may_write_is_refused_in_the_same_words(shop: Sh
     assert {answer.status_code for answer in answers} == {401}
     assert len({answer.data for answer in answers}) == 1
     assert (answers[0].json or {})["code"] == "unauthorized"
+    assert {answer.headers["WWW-Authenticate"] for answer in answers} == {"Bearer"}
     assert stored(shop) == []
 
 
@@ -169,7 +170,7 @@ def test_the_command_makes_no_entry_that_would_not_be_taken(args: list[str], tmp
     ],
 )
 def test_a_wrong_entry_is_named_at_the_start_without_its_words(value: str) -> None:
-    variables = environment(database_url="sqlite://", simulator_port=9, API_KEYS=value)
+    variables = environment(database_url="sqlite:///x.db", simulator_port=9, API_KEYS=value)
     if value.endswith(","):
         assert [key.name for key in Settings.from_environment(variables).api_keys] == ["shop"]
         return

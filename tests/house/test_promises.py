@@ -65,6 +65,13 @@ def test_every_wrong_variable_is_named_in_one_message() -> None:
     assert all(name in str(raised.value) for name in expected)
 
 
+@pytest.mark.parametrize("url", ["mysql://x", "nonsense", "sqlite://", "sqlite:///:memory:"])
+def test_a_database_that_forgets_or_is_not_known_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environment(environment(database_url=url))
+    assert set(raised.value.errors) == {"DATABASE_URL"}
+
+
 def test_a_wrong_setting_stops_the_start_with_one_message(tmp_path: Path) -> None:
     wrong = {**environment(database_url=f"sqlite:///{tmp_path / 'x.db'}"), "ORDER_EXPIRY": "5"}
     for command in (
