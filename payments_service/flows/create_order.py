@@ -32,6 +32,7 @@ from payments_service.states import PaymentStatus
 log = logging.getLogger(__name__)
 
 FOLLOW_UP_SECONDS = 2.0
+ADDRESS_LOST = "the order's address was lost"
 
 
 @dataclass(frozen=True)
@@ -129,14 +130,19 @@ def create_order(
 def _open(call: Call, payment_id: UUID) -> None:
     """Make the payment's order, and another one when the first exists and nobody can be sent there."""
     payment, order = _current(call.db, payment_id)
+    snapshot = _send(call, payment, order)
+    if snapshot.checkout is None and snapshot.status is PaymentStatus.PENDING:
+        _send(call, payment, _another(call, order, ADDRESS_LOST))
+
+
+def _send(call: Call, payment: Payment, order: PaymentOrder) -> PaymentSnapshot:
+    """Make the order, and write down what came of it: the gateway's word or its refusal."""
     try:
         snapshot = _make(call, payment, order)
-        if snapshot.checkout is None and snapshot.status is PaymentStatus.PENDING:
-            order = _another(call, order, "the order's address was lost")
-            snapshot = _make(call, payment, order)
     except GatewayError as error:
         raise _refused(call, order, error) from error
     _settle(call, order, snapshot)
+    return snapshot
 
 
 def _make(call: Call, payment: Payment, order: PaymentOrder) -> PaymentSnapshot:
@@ -213,11 +219,7 @@ def _take_up(call: Call, payment_id: UUID) -> None:
     payment, current = _current(call.db, payment_id)
     if current.checkout is not None:
         return
-    another = _another(call, order, reason)
-    try:
-        _settle(call, another, _make(call, payment, another))
-    except GatewayError as error:
-        raise _refused(call, another, error) from error
+    _send(call, payment, _another(call, order, reason))
 
 
 def _ask_about(call: Call, order: PaymentOrder) -> str:
@@ -233,7 +235,7 @@ def _ask_about(call: Call, order: PaymentOrder) -> str:
         _end_call(call.db, order)
         raise OutcomeStillUnknown(order.payment_id) from error
     _settle(call, order, snapshot)
-    return "the order's address was lost"
+    return ADDRESS_LOST
 
 
 def _take_over(call: Call, payment_id: UUID) -> PaymentOrder | None:

@@ -275,6 +275,29 @@ def test_a_lost_address_ends_with_one_payable_order_and_the_lost_one_watched(
     assert ledger.moves(opened.id).count("completed") == 1
 
 
+def test_an_order_that_exists_keeps_its_payment_open_when_the_one_in_its_place_is_refused(
+    caller: Caller, ledger: Ledger
+) -> None:
+    """What was found out about the first order is written down before another one is asked for."""
+    caller.gateway.tells_checkout_again = False
+    caller.gateway.create_error = UNKNOWN
+
+    def refuse_the_second(_gateway_order_id: str, _order: NewOrder) -> None:
+        if caller.gateway.calls.count("create_order") == 2:
+            caller.gateway.create_error = Unavailable("away")
+
+    caller.gateway.during_create = refuse_the_second
+    first = caller.is_told("gateway_unavailable")
+    lost, refused = caller.orders()
+    assert (lost.status, lost.gateway_order_id) == ("lost", f"G{lost.wire_id}")
+    assert (refused.status, refused.gateway_order_id) == ("refused", None)
+    assert ledger.payment(UUID(first["id"])).status == "pending"
+    caller.gateway.create_error = None
+    opened = caller.ask()
+    assert (str(opened.id), opened.order_id) == (first["id"], caller.orders()[-1].gateway_order_id)
+    assert ledger.moves(opened.id) == ["initiated", "pending"]
+
+
 def test_an_order_that_is_absent_is_replaced_only_after_the_lease(caller: Caller, ledger: Ledger) -> None:
     caller.gateway.create_error, caller.gateway.fetch_error = UNKNOWN, ABSENT
     first = caller.is_told("outcome_unknown")
