@@ -215,7 +215,7 @@ def _take_up(call: Call, payment_id: UUID) -> None:
     order = _take_over(call, payment_id)
     if order is None:
         return
-    reason = "the order was refused" if order.status == payments.REFUSED else _ask_about(call, order)
+    reason = _ask_about(call, order)
     payment, current = _current(call.db, payment_id)
     if current.checkout is not None:
         return
@@ -254,8 +254,7 @@ def _take_over(call: Call, payment_id: UUID) -> PaymentOrder | None:
             raise StillRunning("The first request for this order is still running")
         order.generation += 1
         order.leased_until = now + LEASE
-        if order.status != payments.REFUSED:
-            order.status = "open" if order.gateway_order_id else "creating"
+        order.status = "open" if order.gateway_order_id else "creating"
         return order
 
 
@@ -297,7 +296,7 @@ def _refused(call: Call, order: PaymentOrder, error: GatewayError) -> CreateOrde
         if row.generation != order.generation or row.gateway_order_id:
             return CreateOrderFailed(error, payment.id)
         row.status = payments.REFUSED
-        if payment.status == PaymentStatus.INITIATED:
+        if payment.status in (PaymentStatus.INITIATED, PaymentStatus.PENDING):  # one that was lost, at most
             evidence: dict[str, Any] = {
                 "error": error.code,
                 "gatewayCode": error.gateway_code,

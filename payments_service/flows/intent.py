@@ -93,8 +93,7 @@ def write_another_order(
 
     The time to pay begins anew, because nobody could pay before.
     """
-    if lost.status != payments.REFUSED:
-        lost.status = LOST
+    lost.status = LOST
     order = write_order(session, gateway, payment, bell.clock)
     payment.expires_at = bell.clock.now() + lifetime
     evidence = {"lostWireId": lost.wire_id, "wireId": order.wire_id}
@@ -104,7 +103,7 @@ def write_another_order(
 
 def came_to_nothing(session: Session, payment: Payment) -> bool:
     """There is surely no order that anybody could pay."""
-    return payment.status == PaymentStatus.FAILED and not payments.had_order(session, payment.id)
+    return payment.status == PaymentStatus.FAILED and not payments.could_be_paid(session, payment.id)
 
 
 def _begun_before(session: Session, claim: Claim | None) -> Payment | None:

@@ -230,7 +230,9 @@ def give_up(session: Session, payment: Payment, bell: Bell) -> None:
 
 def _ask(db: Database, gateway: Gateway, payment_id: UUID, bell: Bell, deadline: Deadline) -> FollowUp:
     with db.read() as session:
-        current, *lost = payments.watched_orders(session, payment_id)
+        watched = payments.watched_orders(session, payment_id)
+    # Nothing can be said of an order that was refused, as long as there is another one.
+    current, *lost = [order for order in watched if order.status != payments.REFUSED] or watched
     for order in lost:
         try:
             _ask_about(db, gateway, order, bell, deadline)

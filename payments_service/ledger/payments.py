@@ -4,7 +4,7 @@ import re
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, text, update
+from sqlalchemy import ColumnElement, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from payments_service.clock import utc_now
@@ -91,9 +91,8 @@ def watched_orders(session: Session, payment_id: UUID) -> list[PaymentOrder]:
     Which one is current is told by its status: the clocks of two machines may not agree on which is newer.
     """
     query = select(PaymentOrder).where(PaymentOrder.payment_id == payment_id)
-    orders = list(session.scalars(query.order_by(PaymentOrder.created_at.desc(), PaymentOrder.id.desc())))
-    orders.sort(key=lambda order: (order.status == LOST, order.status == REFUSED))
-    return [order for order in orders if order is orders[0] or order.status == LOST]
+    newest_first = PaymentOrder.created_at.desc(), PaymentOrder.id.desc()
+    return list(session.scalars(query.order_by(PaymentOrder.status == LOST, *newest_first)))
 
 
 def current_order(session: Session, payment_id: UUID) -> PaymentOrder:
@@ -129,8 +128,17 @@ def claim_asking(session: Session, payment_id: UUID, now: datetime, window: time
 
 def had_order(session: Session, payment_id: UUID) -> bool:
     """Whether the gateway ever knew an order of this payment."""
-    known = PaymentOrder.payment_id == payment_id, PaymentOrder.gateway_order_id.is_not(None)
-    return session.scalars(select(PaymentOrder.id).where(*known).limit(1)).first() is not None
+    return _has_order(session, payment_id, PaymentOrder.gateway_order_id.is_not(None))
+
+
+def could_be_paid(session: Session, payment_id: UUID) -> bool:
+    """Whether anybody could ever be sent to an order of this payment."""
+    return _has_order(session, payment_id, PaymentOrder.checkout.is_not(None))
+
+
+def _has_order(session: Session, payment_id: UUID, which: ColumnElement[bool]) -> bool:
+    query = select(PaymentOrder.id).where(PaymentOrder.payment_id == payment_id, which)
+    return session.scalars(query.limit(1)).first() is not None
 
 
 def under_review(session: Session) -> list[Payment]:

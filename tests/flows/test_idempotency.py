@@ -26,10 +26,10 @@ from payments_service.flows.idempotency import Claim, Kept, KeyReused, StillRunn
 from payments_service.flows.intent import LEASE, NewPayment
 from payments_service.flows.views import PaymentView
 from payments_service.gateways.base import Checkout, Deadline, NewOrder, OrderRef, PaymentSnapshot
-from payments_service.ledger import payments
+from payments_service.ledger import outbox, payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import IdempotencyKey, Payment, PaymentOrder
+from payments_service.ledger.tables import IdempotencyKey, Outbox, Payment, PaymentOrder
 from payments_service.money import Money
 from payments_service.states import PaymentStatus
 from tests.flows.conftest import PRICE, Ledger, wish
@@ -275,27 +275,33 @@ def test_a_lost_address_ends_with_one_payable_order_and_the_lost_one_watched(
     assert ledger.moves(opened.id).count("completed") == 1
 
 
-def test_an_order_that_exists_keeps_its_payment_open_when_the_one_in_its_place_is_refused(
+def test_a_payment_whose_second_order_was_refused_has_failed_and_its_first_one_is_watched(
     caller: Caller, ledger: Ledger
 ) -> None:
     """What was found out about the first order is written down before another one is asked for."""
-    caller.gateway.tells_checkout_again = False
-    caller.gateway.create_error = UNKNOWN
+    gateway, caller.db.destinations = caller.gateway, (outbox.MERCHANT,)
+    gateway.tells_checkout_again = False
+    gateway.create_error = UNKNOWN
 
     def refuse_the_second(_gateway_order_id: str, _order: NewOrder) -> None:
-        if caller.gateway.calls.count("create_order") == 2:
-            caller.gateway.create_error = Unavailable("away")
+        if gateway.calls.count("create_order") == 2:
+            gateway.create_error = Unavailable("away")
 
-    caller.gateway.during_create = refuse_the_second
-    first = caller.is_told("gateway_unavailable")
+    gateway.during_create = refuse_the_second
+    first = UUID(caller.is_told("gateway_unavailable")["id"])
     lost, refused = caller.orders()
     assert (lost.status, lost.gateway_order_id) == ("lost", f"G{lost.wire_id}")
     assert (refused.status, refused.gateway_order_id) == ("refused", None)
-    assert ledger.payment(UUID(first["id"])).status == "pending"
-    caller.gateway.create_error = None
-    opened = caller.ask()
-    assert (str(opened.id), opened.order_id) == (first["id"], caller.orders()[-1].gateway_order_id)
-    assert ledger.moves(opened.id) == ["initiated", "pending"]
+    assert ledger.moves(first) == ["initiated", "pending", "failed"]
+    with caller.db.read() as session:
+        assert [row.type for row in session.scalars(select(Outbox))] == ["payment.failed"]
+    gateway.create_error = None
+    assert caller.ask().id != first  # nobody could pay the first one: the key is free for another
+    gateway.calls.clear()
+    gateway.paid("pay_1", PRICE)
+    sync.refresh(caller.db, gateway, first, BELL, Deadline(5))
+    assert gateway.calls == ["fetch_payment"]  # of the lost one: there is nothing to ask of the refused
+    assert ledger.payment(first).status == "completed"
 
 
 def test_an_order_that_is_absent_is_replaced_only_after_the_lease(caller: Caller, ledger: Ledger) -> None:
@@ -330,15 +336,16 @@ def test_an_order_that_the_gateway_told_us_of_is_never_replaced_because_it_denie
     assert caller.gateway.calls.count("create_order") == 1
 
 
-def test_another_order_that_is_refused_is_tried_again_under_the_same_payment(caller: Caller) -> None:
+def test_nobody_takes_up_a_payment_whose_other_order_was_refused(caller: Caller, ledger: Ledger) -> None:
     caller.gateway.tells_checkout_again = False
     caller.gateway.create_error, caller.gateway.fetch_error = UNKNOWN, Unavailable("away")
     first = caller.is_told("outcome_unknown")
     caller.gateway.create_error, caller.gateway.fetch_error = CircuitOpen("open"), None
-    caller.is_told("gateway_circuit_open")
+    assert caller.is_told("gateway_circuit_open") == {**first, "retryable": True}
+    assert ledger.payment(UUID(first["id"])).status == "failed"
     caller.gateway.create_error = None
     caller.gateway.calls.clear()
-    assert str(caller.ask().id) == first["id"]
+    assert str(caller.ask().id) != first["id"]
     assert caller.gateway.calls == ["create_order"]  # there was nothing to ask about
     assert [order.status for order in caller.orders()] == ["lost", "refused", "open"]
 

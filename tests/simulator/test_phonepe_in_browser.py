@@ -78,7 +78,7 @@ def open_v2(screen: Page, shop: Shop, phonepe: Client, kind: str = "", **more: A
     screen.goto(shop.url)
     screen.evaluate("([url, kind]) => window.open_checkout(url, kind)", [url, kind])
     if not kind:
-        expect(screen.get_by_test_id("success")).to_be_enabled()
+        expect(screen.locator("body.phonepe:not([inert])")).to_be_visible()  # what is inert takes no focus
     return str(url)
 
 
@@ -87,7 +87,7 @@ def open_v1(screen: Page, shop: Shop, phonepe: Client, mode: str) -> None:
     url = made["data"]["instrumentResponse"]["redirectInfo"]["url"]
     screen.goto(shop.url)
     screen.evaluate("url => window.location.assign(url)", url)
-    expect(screen.get_by_test_id("success")).to_be_enabled()
+    expect(screen.locator("body.phonepe:not([inert])")).to_be_visible()
 
 
 def words(page: Page) -> list[str]:
