@@ -16,6 +16,7 @@ from typing import Any
 
 from tests.chaos.__main__ import print_broken, run
 from tests.chaos.town import ROOT, Options
+from tests.support.patching import Patch
 
 CALM: dict[str, Any] = {
     "fault_rate": 0.0,
@@ -26,13 +27,6 @@ CALM: dict[str, Any] = {
     "bad_merchant": 0.0,
     "webhook_rate": 0.0,
 }
-
-
-@dataclass(frozen=True)
-class Patch:
-    file: str
-    old: str
-    new: str
 
 
 @dataclass(frozen=True)
@@ -162,11 +156,7 @@ def sabotaged(sabotage: Sabotage | None, folder: Path) -> Path:
     (folder / "tests/__init__.py").touch()
     shutil.copy(ROOT / "wsgi.py", folder)
     for patch in sabotage.patches if sabotage else ():
-        path = folder / "payments_service" / patch.file
-        text = path.read_text()
-        if text.count(patch.old) != 1:
-            raise ValueError(f"{patch.file} holds this {text.count(patch.old)} times: {patch.old!r}")
-        path.write_text(text.replace(patch.old, patch.new))
+        patch.apply(folder / "payments_service")
     return folder
 
 
