@@ -4,6 +4,7 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from threading import Barrier
 from typing import Any
@@ -131,14 +132,12 @@ def test_processes_at_once_never_refund_more_than_was_captured(refunding: Refund
 
 
 def _refund_all_there_is(url: str, payment_id: UUID) -> None:
-    """In a process of its own: go on until nothing is left."""
+    """In a process of its own: go on until nothing is left, or far too much was given back."""
     database = Database(url)
-    while True:
-        try:
+    with suppress(Conflict):
+        for _ in range(10):
             refund.refund(database, FakeGateway(), payment_id, Money(12000), "", MERCHANT)
-        except Conflict:
-            database.engine.dispose()
-            return
+    database.engine.dispose()
 
 
 def test_all_but_the_failed_count_and_no_amount_means_the_rest(refunding: Refunding) -> None:
