@@ -59,7 +59,7 @@ class CreateOrderFailed(PaymentsError):
         self.retry_after_seconds = cause.retry_after_seconds
         self.http_status = cause.http_status
         self.came_to_nothing = came_to_nothing
-        """There is surely no order that anybody could pay."""
+        """The gateway surely never had an order of it."""
 
 
 class OutcomeStillUnknown(Conflict):
@@ -303,7 +303,8 @@ def _refused(call: Call, order: PaymentOrder, error: GatewayError) -> CreateOrde
                 "httpStatus": error.gateway_status,
             }
             sync.move(session, payment, PaymentStatus.FAILED, call.bell, "no order came to be", evidence)
-        return CreateOrderFailed(error, payment.id, came_to_nothing=intent.came_to_nothing(session, payment))
+        is_nothing = payment.status == PaymentStatus.FAILED and not payments.had_order(session, payment.id)
+        return CreateOrderFailed(error, payment.id, came_to_nothing=is_nothing)
 
 
 def _opened(db: Database, payment_id: UUID) -> PaymentView:

@@ -101,17 +101,13 @@ def write_another_order(
     return order
 
 
-def came_to_nothing(session: Session, payment: Payment) -> bool:
-    """There is surely no order that anybody could pay."""
-    return payment.status == PaymentStatus.FAILED and not payments.could_be_paid(session, payment.id)
-
-
 def _begun_before(session: Session, claim: Claim | None) -> Payment | None:
-    """What an earlier request with the same key began, unless it is sure that it came to nothing."""
+    """What an earlier request with the same key began, unless it failed before anybody could pay it."""
     if claim is None or claim.payment_id is None:
         return None
     payment = payments.by_id(session, claim.payment_id)
-    return None if came_to_nothing(session, payment) else payment
+    is_over = payment.status == PaymentStatus.FAILED and not payment.review
+    return None if is_over and not payments.could_be_paid(session, payment.id) else payment
 
 
 def _open_for(

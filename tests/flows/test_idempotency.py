@@ -296,7 +296,7 @@ def test_a_payment_whose_second_order_was_refused_has_failed_and_its_first_one_i
     with caller.db.read() as session:
         assert [row.type for row in session.scalars(select(Outbox))] == ["payment.failed"]
     gateway.create_error = None
-    assert caller.ask().id != first  # nobody could pay the first one: the key is free for another
+    assert caller.ask().id != first  # nobody could pay the first one
     gateway.calls.clear()
     gateway.paid("pay_1", PRICE)
     sync.refresh(caller.db, gateway, first, BELL, Deadline(5))
@@ -345,9 +345,27 @@ def test_nobody_takes_up_a_payment_whose_other_order_was_refused(caller: Caller,
     assert ledger.payment(UUID(first["id"])).status == "failed"
     caller.gateway.create_error = None
     caller.gateway.calls.clear()
+    with pytest.raises(KeyReused):  # the gateway was reached
+        caller.claim(fingerprint="of another body")
     assert str(caller.ask().id) != first["id"]
     assert caller.gateway.calls == ["create_order"]  # there was nothing to ask about
     assert [order.status for order in caller.orders()] == ["lost", "refused", "open"]
+
+
+def test_money_on_a_lost_order_that_a_person_looks_at_makes_no_room_for_another_payment(
+    caller: Caller, ledger: Ledger
+) -> None:
+    caller.db.reviews_late_success = True
+    caller.gateway.tells_checkout_again = False
+    caller.gateway.create_error, caller.gateway.fetch_error = UNKNOWN, Unavailable("away")
+    first = caller.is_told("outcome_unknown")
+    caller.gateway.create_error, caller.gateway.fetch_error = CircuitOpen("open"), None
+    caller.is_told("gateway_circuit_open")
+    caller.gateway.create_error = None
+    caller.tell(caller.orders()[0], "completed")
+    payment = ledger.payment(UUID(first["id"]))
+    assert (payment.status, payment.review) == ("failed", "late_success")
+    assert caller.is_told("payment_review")["id"] == first["id"]
 
 
 @pytest.mark.parametrize("what", ["paid", "found", "replaced"])
