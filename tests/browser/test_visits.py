@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.old_shop import OldShop
 from tests.browser.states import (
@@ -19,6 +19,7 @@ from tests.browser.states import (
     preparing,
     visit,
 )
+from tests.e2e import look
 from tests.support.browser import PHONE
 from tests.support.house import House
 
@@ -302,6 +303,14 @@ def steps(page: Page) -> str:
 def test_the_panel_tells_the_whole_story_in_order(page: Page, any_house: House) -> None:
     page.goto(any_house.url)
     page.get_by_role("button", name="Pay", exact=True).click()
+    page.wait_for_url("**/pay/*")
+    payment_id = page.url.rpartition("/")[2]
+
+    def let_the_webhook_go_first(route: Route) -> None:
+        any_house.until(lambda: look.trail(any_house, payment_id), lambda moves: moves[-1] == "completed")
+        route.continue_()
+
+    page.route(re.compile("/return$|/api/payment/status/"), let_the_webhook_go_first)
     page.frame_locator(".razorpay-checkout-frame").locator("#pay-upi").click()
     expect(page.locator("[data-kind=status]", has_text="completed")).to_have_count(1)
     expect(page.locator("[data-kind=webhook]", has_text="order.paid")).to_have_count(1)
