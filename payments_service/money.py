@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 INR = "INR"
-MINOR_DIGITS = {INR: 2}
+MINOR_DIGITS = {INR: 2, "JPY": 0, "KRW": 0, "VND": 0, "KWD": 3, "BHD": 3, "OMR": 3}
+"""Of ISO 4217, where it is not two. Only INR is ever asked for; others are read to be told apart from it."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Money:
             # Bounded first: quantizing 1e999999 would ask for a number of that many digits.
             if not value.is_finite() or value.adjusted() > 15:
                 raise ValueError("not an amount of money")
-            cents = value.scaleb(MINOR_DIGITS[currency])
+            cents = value.scaleb(MINOR_DIGITS.get(currency, 2))
             if cents != cents.to_integral_value():
                 raise ValueError("more decimals than the currency has")
         except InvalidOperation as error:

@@ -16,7 +16,11 @@ class AttemptStatus(StrEnum):
     """One try of the customer on an order; a failed one says nothing about the order."""
 
     PENDING = "pending"
+    PLACED = "placed"
+    """Cash on delivery was promised: the gateway holds no money, and perhaps never will."""
     AUTHORIZED = "authorized"
+    COLLECTED = "collected"
+    """Cash on delivery that the gateway says was collected. It holds none of it: only a person accepts it."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     REFUNDED = "refunded"
@@ -68,11 +72,13 @@ OPEN = frozenset({_I, _P, _A})
 
 ATTEMPT_RANK = {
     AttemptStatus.PENDING: 0,
-    AttemptStatus.FAILED: 1,
-    AttemptStatus.AUTHORIZED: 2,
-    AttemptStatus.VOIDED: 3,
-    AttemptStatus.SUCCEEDED: 4,
-    AttemptStatus.REFUNDED: 5,
+    AttemptStatus.PLACED: 1,
+    AttemptStatus.FAILED: 2,
+    AttemptStatus.AUTHORIZED: 3,
+    AttemptStatus.VOIDED: 4,
+    AttemptStatus.COLLECTED: 5,
+    AttemptStatus.SUCCEEDED: 6,
+    AttemptStatus.REFUNDED: 7,
 }
 """A failed try may still succeed (late authorisation, a second go in the UPI app); nothing goes back."""
 

@@ -267,10 +267,14 @@ def _let_time_speak(
 def _capture(db: Database, gateway: Gateway, payment_id: UUID, deadline: Deadline) -> None:
     """Take what is held. Sent once; an error may mean that it is captured already, so ask, do not judge."""
     with db.read() as session:
+        payment = payments.by_id(session, payment_id)
         held = [a for a in payments.attempts(session, payment_id) if a.status == AttemptStatus.AUTHORIZED]
+        orders = {order.id: order for order in payments.watched_orders(session, payment_id)}
     for attempt in held[:1]:
+        order = orders[attempt.order_id]
         try:
-            gateway.capture(attempt.transaction_id, attempt.money, deadline)
+            ref = OrderRef(order.wire_id, order.gateway_order_id)
+            gateway.capture(ref, attempt.transaction_id, payment.money, deadline)
         except GatewayError as error:
             fields = {"id": payment_id, "paymentId": attempt.transaction_id, "error": error.code}
             log.warning("Capture was not confirmed", extra={"data": fields})

@@ -237,10 +237,14 @@ class AttemptSnapshot:
     error_code: str | None = None
     capture_by: datetime | None = None
     """When money that is held goes back unless it is captured."""
+    bank_reference: str | None = None
+    """The bank's own number of it (UPI's RRN or UTR, a card's RRN, ...), by which a payer may ask for it."""
 
     def __post_init__(self) -> None:
         _must_be_text(self.transaction_id, self.gateway_status, self.amount.currency)
-        _must_be_text(self.method, self.error_code)
+        _must_be_text(self.method, self.error_code, self.bank_reference)
+        if not self.transaction_id:
+            raise ValueError("an attempt needs its id")
 
 
 @dataclass(frozen=True)
@@ -255,10 +259,14 @@ class RefundSnapshot:
     amount: Money
     gateway_chose: bool = False
     """Asked for by the order alone: which of the order's attempts went back was the gateway's choice."""
+    bank_reference: str | None = None
+    """ARN, RRN or UTR, once the gateway knows it."""
 
     def __post_init__(self) -> None:
         _must_be_text(self.gateway_refund_id, self.refund_id, self.transaction_id)
-        _must_be_text(self.gateway_status, self.amount.currency)
+        _must_be_text(self.gateway_status, self.amount.currency, self.bank_reference)
+        if not (self.gateway_refund_id and self.transaction_id):
+            raise ValueError("a refund needs its id and that of its payment")
 
 
 @dataclass(frozen=True)
@@ -288,16 +296,26 @@ class PaymentSnapshot:
 
 @dataclass(frozen=True)
 class DisputeSnapshot:
-    """A payer's bank wants money back; once closed, `gateway_status` says how it ended."""
+    """A payer's bank wants money back; once closed, `gateway_status` says how it ended, until it is reopened."""
 
     dispute_id: str
     transaction_id: str
     gateway_status: str
     amount: Money
     is_closed: bool
+    observed_at: datetime
+    """The event's own time, else the start of the fetch: an older word of a dispute changes nothing."""
+    phase: str | None = None
+    """The stage in the gateway's word: chargeback, pre-arbitration, ..."""
+    reason: str | None = None
+    respond_by: datetime | None = None
+    """Until when the merchant must answer, where the gateway says so."""
 
     def __post_init__(self) -> None:
         _must_be_text(self.dispute_id, self.transaction_id, self.gateway_status, self.amount.currency)
+        _must_be_text(self.phase, self.reason)
+        if not self.dispute_id:
+            raise ValueError("a dispute needs its id")
 
 
 class EventKind(StrEnum):
@@ -317,9 +335,11 @@ class WebhookEvent:
     """An authenticated webhook.
 
     `event_id` tells deliveries of one event from other events: the gateway's id header, else a digest
-    of the raw body. `order` is None when the event names no order. `snapshot` is there when the body
-    is signed and says enough; `wake_up` asks the caller to fetch instead, and the event counts as
-    processed once the payment has reached what it `claims`.
+    of the raw body. `order` is None when the event names no order; `transaction_id` then is the payment
+    that it names, if any. `snapshot`, `refund` and `dispute` are there when the body is signed and says
+    enough. `wake_up` asks the caller to fetch instead, and the event counts as processed once the payment
+    has reached what it `claims`; with a `dispute_id` the dispute is fetched, too. An authentic event that
+    lacks or spoils a member is a wake-up with all of these that could be read.
     """
 
     event_id: str
@@ -329,10 +349,13 @@ class WebhookEvent:
     snapshot: PaymentSnapshot | None = None
     wake_up: bool = False
     claims: PaymentStatus | None = None
+    refund: RefundSnapshot | None = None
     dispute: DisputeSnapshot | None = None
+    transaction_id: str | None = None
+    dispute_id: str | None = None
 
     def __post_init__(self) -> None:
-        _must_be_text(self.event_id, self.type)
+        _must_be_text(self.event_id, self.type, self.transaction_id, self.dispute_id)
 
 
 # ── the verbs ───────────────────────────────────────────────────────────────────────────────────────
@@ -360,6 +383,8 @@ class Gateway(ABC):
     one_refund_at_a_time: ClassVar[bool]
     refunds_name_the_attempt: ClassVar[bool]
     """False where a refund only names the order, so that of two payments of one order the gateway chooses."""
+    refunds_up_to_the_order: ClassVar[bool]
+    """True where no more than the order's amount goes back, also when the attempt moved more."""
     our_clock_expires: ClassVar[bool]
     """True where orders never end at the gateway, so that our ORDER_EXPIRY ends them here."""
     reads_per_second: ClassVar[float]
@@ -375,6 +400,11 @@ class Gateway(ABC):
     @abstractmethod
     def mode(self) -> str:
         """`test` or `live`, told by the credentials."""
+
+    @property
+    @abstractmethod
+    def captures_automatically(self) -> bool:
+        """Whether a machine takes money that is held here. Where it does not, only the merchant's server does."""
 
     @abstractmethod
     def create_order(self, order: NewOrder, deadline: Deadline) -> Checkout:
@@ -392,8 +422,12 @@ class Gateway(ABC):
         """The order and every attempt on it; our wire id alone must be enough."""
 
     @abstractmethod
-    def capture(self, transaction_id: str, amount: Money, deadline: Deadline) -> None:
-        """Take money that is held. Whatever happens, the caller fetches afterwards."""
+    def capture(self, order: OrderRef, transaction_id: str, amount: Money, deadline: Deadline) -> None:
+        """Take money that is held; `amount` is the order's. Whatever happens, the caller fetches afterwards."""
+
+    @abstractmethod
+    def void(self, order: OrderRef, transaction_id: str, deadline: Deadline) -> None:
+        """Let money go that is held. Rejected where it goes back by itself only; the caller fetches afterwards."""
 
     @abstractmethod
     def recognises_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> bool:
@@ -424,6 +458,10 @@ class Gateway(ABC):
     @abstractmethod
     def fetch_refund(self, refund: RefundRef, deadline: Deadline) -> RefundSnapshot:
         """One refund; our refund id alone (with its payment's) must be enough."""
+
+    @abstractmethod
+    def fetch_dispute(self, dispute_id: str, deadline: Deadline) -> DisputeSnapshot:
+        """One dispute by the gateway's id; UnknownAtGateway where it cannot be asked for."""
 
     @abstractmethod
     def find_by_payment_id(self, payment_id: str, deadline: Deadline) -> OrderRef | None:

@@ -167,6 +167,7 @@ class CashfreeGateway(Gateway):
     polling: ClassVar[Polling] = POLLING
     one_refund_at_a_time: ClassVar[bool] = False
     refunds_name_the_attempt: ClassVar[bool] = False
+    refunds_up_to_the_order: ClassVar[bool] = False
     our_clock_expires: ClassVar[bool] = False
     # api-reference/payments/rate-limits: 100 reads of payments a minute, and each needs its order read too.
     reads_per_second: ClassVar[float] = 200 / 60
@@ -187,6 +188,10 @@ class CashfreeGateway(Gateway):
     @property
     def mode(self) -> str:
         return MODES[self.config.environment]
+
+    @property
+    def captures_automatically(self) -> bool:
+        return False
 
     def create_order(self, order: NewOrder, deadline: Deadline) -> Checkout:
         key = {"x-idempotency-key": str(uuid.uuid5(KEY_NAMESPACE, order.wire_id))}
@@ -223,9 +228,12 @@ class CashfreeGateway(Gateway):
                 checkout=_checkout(entity) if entity["order_status"] == "ACTIVE" else None,
             )
 
-    def capture(self, transaction_id: str, amount: Money, deadline: Deadline) -> None:
+    def capture(self, order: OrderRef, transaction_id: str, amount: Money, deadline: Deadline) -> None:
         """Pre-authorisation is a product of its own that this service does not use: nothing is ever held."""
         raise Rejected(f"{self.provider} holds no money that could be captured")
+
+    def void(self, order: OrderRef, transaction_id: str, deadline: Deadline) -> None:
+        raise Rejected(f"{self.provider} holds no money that could be let go")
 
     def recognises_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> bool:
         return True
@@ -283,6 +291,9 @@ class CashfreeGateway(Gateway):
         answer = self._send("GET", f"{path}/{refund.refund_id}", deadline)
         with reading_answer(self.provider, of_write=False):
             return _refund(answer)
+
+    def fetch_dispute(self, dispute_id: str, deadline: Deadline) -> DisputeSnapshot:
+        raise UnknownAtGateway(f"{self.provider} cannot be asked for it yet")
 
     def find_by_payment_id(self, payment_id: str, deadline: Deadline) -> OrderRef | None:
         return None  # Cashfree has no call that leads from a payment to its order
@@ -447,7 +458,7 @@ def _refund(entity: Mapping[str, Any]) -> RefundSnapshot:
     )
 
 
-def _dispute(event: str, data: Mapping[str, Any]) -> DisputeSnapshot:
+def _dispute(event: str, data: Mapping[str, Any], observed_at: datetime) -> DisputeSnapshot:
     dispute, order = data["dispute"], data["order_details"]
     return DisputeSnapshot(
         dispute_id=_id(dispute["dispute_id"]),
@@ -455,6 +466,7 @@ def _dispute(event: str, data: Mapping[str, Any]) -> DisputeSnapshot:
         gateway_status=dispute["dispute_status"],
         amount=Money.from_major(dispute["dispute_amount"], order["order_currency"]),
         is_closed=event == "DISPUTE_CLOSED",
+        observed_at=observed_at,
     )
 
 
@@ -470,7 +482,9 @@ def _event(event_id: str, body: Mapping[str, Any]) -> WebhookEvent:
     order_id = next((holder.get("order_id") for holder in holders), None)
     order = OrderRef(order_id) if order_id else None
     if kind is EventKind.DISPUTE:
-        return WebhookEvent(event_id, name, kind, order, dispute=_dispute(name, data))
+        return WebhookEvent(
+            event_id, name, kind, order, dispute=_dispute(name, data, _time(body["event_time"]))
+        )
     return WebhookEvent(event_id, name, kind, order, wake_up=kind is EventKind.REFUND and order is not None)
 
 

@@ -27,6 +27,7 @@ from payments_service.gateways.base import (
     AttemptSnapshot,
     Checkout,
     Deadline,
+    DisputeSnapshot,
     EventKind,
     Gateway,
     NewOrder,
@@ -150,6 +151,7 @@ class PhonePeGateway(Gateway):
     polling: ClassVar[Polling] = POLLING
     one_refund_at_a_time: ClassVar[bool] = True
     refunds_name_the_attempt: ClassVar[bool] = False
+    refunds_up_to_the_order: ClassVar[bool] = True
     our_clock_expires: ClassVar[bool] = False
     reads_per_second: ClassVar[float] = 20.0  # no limits are published
 
@@ -162,6 +164,10 @@ class PhonePeGateway(Gateway):
     @property
     def mode(self) -> str:
         return MODES[self.config.environment]
+
+    @property
+    def captures_automatically(self) -> bool:
+        return False
 
     def create_order(self, order: NewOrder, deadline: Deadline) -> Checkout:
         try:
@@ -200,8 +206,11 @@ class PhonePeGateway(Gateway):
                 fetched=True,
             )
 
-    def capture(self, transaction_id: str, amount: Money, deadline: Deadline) -> None:
+    def capture(self, order: OrderRef, transaction_id: str, amount: Money, deadline: Deadline) -> None:
         raise Rejected(f"{self.provider} holds no money that could be captured")
+
+    def void(self, order: OrderRef, transaction_id: str, deadline: Deadline) -> None:
+        raise Rejected(f"{self.provider} holds no money that could be let go")
 
     def recognises_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> bool:
         return "x-verify" not in headers or b'"response"' not in raw_body  # those are V1's
@@ -241,6 +250,9 @@ class PhonePeGateway(Gateway):
         answer = self._send("GET", f"/payments/v2/refund/{refund.refund_id}/status", deadline)
         with reading_answer(self.provider, of_write=False):
             return _refund(answer, refund.refund_id, refund.transaction_id)
+
+    def fetch_dispute(self, dispute_id: str, deadline: Deadline) -> DisputeSnapshot:
+        raise UnknownAtGateway(f"{self.provider} cannot be asked for it yet")
 
     def find_by_payment_id(self, payment_id: str, deadline: Deadline) -> OrderRef | None:
         if not PAYMENT_ID.fullmatch(payment_id):

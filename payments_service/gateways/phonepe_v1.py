@@ -25,6 +25,7 @@ from payments_service.gateways.base import (
     AttemptSnapshot,
     Checkout,
     Deadline,
+    DisputeSnapshot,
     EventKind,
     Gateway,
     NewOrder,
@@ -132,6 +133,7 @@ class PhonePeV1Gateway(Gateway):
     polling: ClassVar[Polling] = POLLING
     one_refund_at_a_time: ClassVar[bool] = True
     refunds_name_the_attempt: ClassVar[bool] = False
+    refunds_up_to_the_order: ClassVar[bool] = True
     our_clock_expires: ClassVar[bool] = True
     reads_per_second: ClassVar[float] = 20.0  # no limits are published
 
@@ -143,6 +145,10 @@ class PhonePeV1Gateway(Gateway):
     @property
     def mode(self) -> str:
         return MODES[self.config.environment]
+
+    @property
+    def captures_automatically(self) -> bool:
+        return False
 
     def create_order(self, order: NewOrder, deadline: Deadline) -> Checkout:
         try:
@@ -173,8 +179,11 @@ class PhonePeV1Gateway(Gateway):
             _named(answer["data"], order.wire_id)
             return _snapshot(answer, observed_at, fetched=True)
 
-    def capture(self, transaction_id: str, amount: Money, deadline: Deadline) -> None:
+    def capture(self, order: OrderRef, transaction_id: str, amount: Money, deadline: Deadline) -> None:
         raise Rejected(f"{self.provider} holds no money that could be captured")
+
+    def void(self, order: OrderRef, transaction_id: str, deadline: Deadline) -> None:
+        raise Rejected(f"{self.provider} holds no money that could be let go")
 
     def recognises_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> bool:
         return "x-verify" in headers and b'"response"' in raw_body
@@ -213,6 +222,9 @@ class PhonePeV1Gateway(Gateway):
         answer = self._get_status(refund.refund_id, deadline)
         with reading_answer(self.provider, of_write=False):
             return _refund(answer, refund.refund_id, refund.transaction_id)
+
+    def fetch_dispute(self, dispute_id: str, deadline: Deadline) -> DisputeSnapshot:
+        raise UnknownAtGateway(f"{self.provider} cannot be asked for it yet")
 
     def find_by_payment_id(self, payment_id: str, deadline: Deadline) -> OrderRef | None:
         return None  # PhonePe V1 has no call that leads from its own id to ours

@@ -130,6 +130,7 @@ class RazorpayGateway(Gateway):
     polling: ClassVar[Polling] = POLLING
     one_refund_at_a_time: ClassVar[bool] = False
     refunds_name_the_attempt: ClassVar[bool] = True
+    refunds_up_to_the_order: ClassVar[bool] = False
     our_clock_expires: ClassVar[bool] = True
     reads_per_second: ClassVar[float] = 20.0  # none are published (api/pagination: back off after a 429)
 
@@ -145,6 +146,10 @@ class RazorpayGateway(Gateway):
     @property
     def mode(self) -> str:
         return "live" if self.config.key_id.startswith("rzp_live_") else "test"
+
+    @property
+    def captures_automatically(self) -> bool:
+        return bool(self.config.capture == "automatic")
 
     def create_order(self, order: NewOrder, deadline: Deadline) -> Checkout:
         body = {
@@ -197,13 +202,16 @@ class RazorpayGateway(Gateway):
                 checkout=self._checkout(entity),
             )
 
-    def capture(self, transaction_id: str, amount: Money, deadline: Deadline) -> None:
+    def capture(self, order: OrderRef, transaction_id: str, amount: Money, deadline: Deadline) -> None:
         # A fresh dict: the SDK writes the amount into a default shared by all threads.
         answer = self.client.payment.capture(
             transaction_id, amount.minor, {"currency": amount.currency}, timeout=deadline
         )
         with reading_answer(self.provider, of_write=True):
             _attempt(answer)
+
+    def void(self, order: OrderRef, transaction_id: str, deadline: Deadline) -> None:
+        raise Rejected(f"{self.provider} lets held money go by itself only")
 
     def recognises_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> bool:
         return True
@@ -244,6 +252,11 @@ class RazorpayGateway(Gateway):
                 if entity.get("receipt") == refund.refund_id:
                     return _refund(entity)
         raise UnknownAtGateway(f"{self.provider} lists no such refund")
+
+    def fetch_dispute(self, dispute_id: str, deadline: Deadline) -> DisputeSnapshot:
+        observed_at = datetime.now(UTC)
+        with reading_answer(self.provider, of_write=False):
+            return _dispute("", self.client.dispute.fetch(dispute_id, timeout=deadline), observed_at)
 
     def find_by_payment_id(self, payment_id: str, deadline: Deadline) -> OrderRef | None:
         if not PAYMENT_ID.fullmatch(payment_id):
@@ -351,13 +364,14 @@ def _refund(entity: Mapping[str, Any]) -> RefundSnapshot:
     )
 
 
-def _dispute(event: str, entity: Mapping[str, Any]) -> DisputeSnapshot:
+def _dispute(event: str, entity: Mapping[str, Any], observed_at: datetime) -> DisputeSnapshot:
     return DisputeSnapshot(
         dispute_id=entity["id"],
         transaction_id=entity["payment_id"],
         gateway_status=entity["status"],
         amount=Money(entity["amount"], entity["currency"]),
         is_closed=event in DISPUTE_ENDS,
+        observed_at=observed_at,
     )
 
 
@@ -372,7 +386,11 @@ def _event(event_id: str, body: Mapping[str, Any]) -> WebhookEvent:
     order = OrderRef("", payment["order_id"])
     if kind is EventKind.DISPUTE:
         return WebhookEvent(
-            event_id, name, kind, order, dispute=_dispute(name, body["payload"]["dispute"]["entity"])
+            event_id,
+            name,
+            kind,
+            order,
+            dispute=_dispute(name, body["payload"]["dispute"]["entity"], _time(body["created_at"])),
         )
     if kind not in (EventKind.PAYMENT, EventKind.REFUND):
         return WebhookEvent(event_id, name, kind, order)

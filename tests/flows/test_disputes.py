@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -23,7 +24,8 @@ class Disputed(FakeGateway):
         body = json.loads(raw_body)
         if "dispute" not in body:
             return event
-        told = DisputeSnapshot("disp_1", "pay_1", body["dispute"], Money(100), body["dispute"] == "won")
+        is_closed, now = body["dispute"] == "won", datetime.now(UTC)
+        told = DisputeSnapshot("disp_1", "pay_1", body["dispute"], Money(100), is_closed, now)
         return replace(event, snapshot=None, dispute=told)
 
 

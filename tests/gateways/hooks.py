@@ -144,7 +144,7 @@ class GatewayHooks:
             case "create_order":
                 return gateway.create_order(self.new_order(amount), deadline)
             case "capture":
-                return gateway.capture(self.transaction_id, amount, deadline)
+                return gateway.capture(order, self.transaction_id, amount, deadline)
             case "create_refund":
                 refund = NewRefund(REFUND_ID, order, self.transaction_id, amount, "returned goods")
                 return gateway.create_refund(refund, deadline)

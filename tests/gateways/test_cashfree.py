@@ -342,7 +342,7 @@ def test_no_payment_id_leads_to_an_order_and_nothing_is_ever_held(talk: Talk) ->
     gateway, line = talk()
     assert gateway.find_by_payment_id(PAYMENT, Deadline(5)) is None
     with pytest.raises(Rejected):
-        gateway.capture(PAYMENT, PAID.amount, Deadline(5))
+        gateway.capture(OrderRef(WIRE_ID), PAYMENT, PAID.amount, Deadline(5))
     assert line.requests == []
 
 

@@ -380,7 +380,7 @@ def test_what_cannot_be_a_payment_id_is_not_asked_for(talk: Talk, text: str) -> 
 def test_nothing_is_ever_captured_or_closed(talk: Talk) -> None:
     gateway, line = talk()
     with pytest.raises(Rejected):
-        gateway.capture(PAYMENT, Money(100), Deadline(5))
+        gateway.capture(OrderRef(WIRE_ID), PAYMENT, Money(100), Deadline(5))
     assert gateway.close(OrderRef(WIRE_ID), Deadline(5)) is None
     assert line.requests == []
 

@@ -262,7 +262,7 @@ def test_an_order_without_a_transaction_has_no_attempt(talk: Talk) -> None:
 def test_nothing_is_ever_captured_closed_or_searched(talk: Talk) -> None:
     gateway, line = talk()
     with pytest.raises(Rejected):
-        gateway.capture(TRANSACTION, Money(100), Deadline(5))
+        gateway.capture(OrderRef(WIRE_ID), TRANSACTION, Money(100), Deadline(5))
     assert gateway.close(OrderRef(WIRE_ID), Deadline(5)) is None
     assert gateway.find_by_payment_id(TRANSACTION, Deadline(5)) is None
     assert line.requests == []

@@ -77,7 +77,9 @@ def test_captures_at_the_same_time_send_each_their_own_amount(talk: Talk) -> Non
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(16) as pool:
-            list(pool.map(lambda n: gateway.capture(f"pay_{n}", Money(n), Deadline(20)), range(100, 300)))
+            order = OrderRef("")
+            capture = lambda n: gateway.capture(order, f"pay_{n}", Money(n), Deadline(20))  # noqa: E731
+            list(pool.map(capture, range(100, 300)))
     finally:
         sys.setswitchinterval(interval)
     assert len(line.requests) == 200

@@ -11,6 +11,7 @@ from payments_service.gateways.base import (
     AttemptSnapshot,
     Checkout,
     Deadline,
+    DisputeSnapshot,
     EventKind,
     Gateway,
     NewOrder,
@@ -40,6 +41,8 @@ class FakeGateway(Gateway):
     our_clock_expires = True
     one_refund_at_a_time = False
     refunds_name_the_attempt = True
+    refunds_up_to_the_order = False
+    captures_automatically = True
     polling = polling((60, 20))
 
     def __init__(self, config: Any = None) -> None:
@@ -67,6 +70,7 @@ class FakeGateway(Gateway):
         self.tells_refund: Callable[[RefundSnapshot], RefundSnapshot] = lambda refund: refund
         """How it tells a refund, for a test that lets it tell another one."""
         self.owner_of_payment_id: OrderRef | None = None
+        self.dispute: DisputeSnapshot | None = None
 
     @property
     def mode(self) -> str:
@@ -108,11 +112,14 @@ class FakeGateway(Gateway):
             else None,
         )
 
-    def capture(self, transaction_id: str, amount: Money, deadline: Deadline) -> None:
+    def capture(self, order: OrderRef, transaction_id: str, amount: Money, deadline: Deadline) -> None:
         self.calls.append(f"capture {transaction_id}")
         self.paid(transaction_id, amount)
         if self.capture_error:
             raise self.capture_error
+
+    def void(self, order: OrderRef, transaction_id: str, deadline: Deadline) -> None:
+        self.calls.append(f"void {transaction_id}")
 
     def recognises_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> bool:
         return True
@@ -176,6 +183,12 @@ class FakeGateway(Gateway):
             if refund.refund_id == known.refund_id or refund.gateway_refund_id == known.gateway_refund_id:
                 return self.tells_refund(known)
         raise UnknownAtGateway("no such refund")
+
+    def fetch_dispute(self, dispute_id: str, deadline: Deadline) -> DisputeSnapshot:
+        self.calls.append(f"fetch_dispute {dispute_id}")
+        if self.dispute is None:
+            raise UnknownAtGateway("no such dispute")
+        return self.dispute
 
     def find_by_payment_id(self, payment_id: str, deadline: Deadline) -> OrderRef | None:
         self.calls.append("find_by_payment_id")

@@ -1,0 +1,60 @@
+"""Reading what a gateway says: each item of a list on its own, so that an odd one hides nothing."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from cachetools import TTLCache
+
+from payments_service.gateways.signatures import sha256_hex
+
+log = logging.getLogger(__name__)
+
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""What reading an answer or an event raises when a member is missing or is not what was promised."""
+
+Read = TypeVar("Read")
+_LOGGED: TTLCache[str, None] = TTLCache(maxsize=1000, ttl=24 * 3600)
+"""Items that were told of: the same one comes with every poll."""
+
+
+def each(
+    provider: str,
+    items: Iterable[Any],
+    read: Callable[[Any], Read],
+    *,
+    decides: Callable[[Mapping[str, Any]], bool],
+) -> Iterator[Read]:
+    """Every item of a list that can be read; one that cannot is left out and logged once.
+
+    Raises what reading it raised when the item `decides`: leaving it out would change what is believed.
+    """
+    for item in items:
+        try:
+            yield read(item)
+        except UNREADABLE as error:
+            if isinstance(item, Mapping) and decides(item):
+                raise
+            digest = sha256_hex(repr(item).encode("utf-8", "surrogatepass"))
+            if digest not in _LOGGED:
+                _LOGGED[digest] = None
+                about = {"gateway": provider, "error": type(error).__name__, "itemDigest": digest[:16]}
+                log.warning("An item of the gateway's answer cannot be read", extra={"data": about})
+
+
+def whole(value: Any) -> int:
+    """A whole number of minor units, also as text; TypeError or ValueError for anything else."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
+        return int(value)
+    if type(value) is not int:
+        raise TypeError(f"not a whole number: {type(value).__name__}")
+    return value
+
+
+def text_or_none(value: Any) -> str | None:
+    """A decorating text: whatever is no text, or says nothing, is as good as missing."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or value.strip().lower() in ("", "null", "na", "n/a"):
+        return None
+    return value if "\0" not in value and value.isprintable() else None
