@@ -296,7 +296,7 @@ class PaymentSnapshot:
 
 @dataclass(frozen=True)
 class DisputeSnapshot:
-    """A payer's bank wants money back; once closed, `gateway_status` says how it ended, until it is reopened."""
+    """A payer's bank wants money back. Closed, `gateway_status` says how it ended; it may be reopened."""
 
     dispute_id: str
     transaction_id: str
@@ -404,7 +404,7 @@ class Gateway(ABC):
     @property
     @abstractmethod
     def captures_automatically(self) -> bool:
-        """Whether a machine takes money that is held here. Where it does not, only the merchant's server does."""
+        """Whether a machine takes money that is held here; else it is left to the merchant."""
 
     @abstractmethod
     def create_order(self, order: NewOrder, deadline: Deadline) -> Checkout:
@@ -423,11 +423,11 @@ class Gateway(ABC):
 
     @abstractmethod
     def capture(self, order: OrderRef, transaction_id: str, amount: Money, deadline: Deadline) -> None:
-        """Take money that is held; `amount` is the order's. Whatever happens, the caller fetches afterwards."""
+        """Take money that is held; `amount` is the order's. Whatever happens, the caller then fetches."""
 
     @abstractmethod
     def void(self, order: OrderRef, transaction_id: str, deadline: Deadline) -> None:
-        """Let money go that is held. Rejected where it goes back by itself only; the caller fetches afterwards."""
+        """Let money go that is held; Rejected where it only goes back by itself. The caller then fetches."""
 
     @abstractmethod
     def recognises_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> bool:
