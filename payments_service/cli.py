@@ -1,5 +1,6 @@
 """The command line: `flask --app wsgi …`. Each command only calls a flow or the ledger."""
 
+import getpass
 import hashlib
 import json
 import secrets
@@ -15,7 +16,7 @@ from flask import Flask, current_app
 from payments_service import worker
 from payments_service.api import Services
 from payments_service.clock import Clock, utc_now
-from payments_service.errors import NotFound
+from payments_service.errors import Conflict, NotFound
 from payments_service.flows import reviews
 from payments_service.ledger import inbox, outbox, payments
 from payments_service.ledger.db import Database
@@ -141,20 +142,30 @@ def replay_webhooks(since: datetime | None) -> None:
 
 @click.command("reviews")
 def reviews_() -> None:
-    """List what a person has to look at."""
+    """List what a person has to look at, and what can be done about it."""
     for review in reviews.open_reviews(_database()):
         detail = json.dumps(review.detail, ensure_ascii=False)
         click.echo(f"{review.id}  {review.why}  {review.subject}  since {review.since.isoformat()}  {detail}")
+        if review.what_to_do:
+            click.echo(f"    {review.what_to_do}")
 
 
 @click.command("clear-review")
-@click.argument("review_id", type=click.UUID)
-@click.option("--by", "operator", required=True, help="Who has looked: it stands in the audit trail.")
-def clear_review(review_id: UUID, operator: str) -> None:
-    """Say that somebody has looked. Money that came late is accepted by it, and the payment completes."""
+@click.argument("review_id", metavar="ID", type=click.UUID)
+@click.argument("reason", required=False)
+@click.option("--accept/--dismiss", default=None, help="It is paid after all / it stays as it is.")
+@click.option("--by", "operator", default=getpass.getuser, help="Who has looked: it stands in the history.")
+def clear_review(review_id: UUID, reason: str | None, accept: bool | None, operator: str) -> None:
+    """Say that a person has looked at a payment, by our id of it, or at an alert, by the alert's.
+
+    --accept completes a payment whose money the gateway holds, or says was collected. --dismiss changes no
+    status. With several open reviews of one payment, REASON says which. The same evidence is not told again.
+    """
+    if accept is None:
+        raise click.UsageError("Say either --accept or --dismiss.")
     try:
-        click.echo(reviews.clear(_database(), review_id, operator))
-    except NotFound as error:
+        click.echo(reviews.clear(_database(), review_id, operator, reason=reason, accept=accept))
+    except (Conflict, NotFound) as error:
         raise click.ClickException(error.message) from error
 
 

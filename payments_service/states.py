@@ -36,6 +36,38 @@ class RefundStatus(StrEnum):
     FAILED = "failed"
 
 
+class ReviewReason(StrEnum):
+    """Why a person must look at a payment: what is told of it and what is booked do not agree."""
+
+    AMOUNT_MISMATCH = "amount_mismatch"
+    """The order, or what was captured of it, is of another sum or currency than we asked for."""
+    CASH_COLLECTED = "cash_collected"
+    """The gateway says that cash was collected on delivery; it holds none of that money."""
+    CAPTURED_BUT_NOT_PAID = "captured_but_not_paid"
+    """Money was captured, and the gateway's word for the order does not say that it is paid."""
+    PAYMENT_OF_ANOTHER_ORDER = "payment_of_another_order"
+    """The gateway's payment that should pay this order is booked for another payment of ours."""
+    SECOND_SUCCESS = "second_success"
+    """The order was paid by two attempts, also when one of them has gone back already."""
+    LATE_SUCCESS = "late_success"
+    """Money came after the payment was given up, where the merchant wants to see it first."""
+    REFERENCE_PAID_TWICE = "reference_paid_twice"
+    """The merchant's order number is paid, or about to be, by another payment."""
+    REFUND_MISMATCH = "refund_mismatch"
+    """The gateway tells a refund otherwise than we asked for it."""
+    REFUND_NOT_ASKED_FOR = "refund_not_asked_for"
+    """A refund bears our id, or our prefix, and is not the one that we asked for."""
+
+
+class ReviewResolution(StrEnum):
+    ACCEPTED = "accepted"
+    """A person says that the payment is paid."""
+    DISMISSED = "dismissed"
+    """A person has seen it; the status stays as it is."""
+    ANSWERED = "answered"
+    """The gateway's later word settled the question."""
+
+
 _I, _P, _A, _C, _F, _E = (
     PaymentStatus.INITIATED,
     PaymentStatus.PENDING,
@@ -89,6 +121,9 @@ REFUND_RANK = {
     RefundStatus.COMPLETED: 2,
 }
 
+
+HOLDS_MONEY = frozenset({AttemptStatus.AUTHORIZED, AttemptStatus.SUCCEEDED, AttemptStatus.COLLECTED})
+"""While an attempt is so, its payment neither fails nor expires; a whole refund takes it out."""
 
 CAPTURED = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.REFUNDED})
 """The money is or was the merchant's: what can be refunded, and what pays an order."""

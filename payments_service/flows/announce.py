@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from payments_service.clock import Clock
 from payments_service.gateways.base import DisputeSnapshot
 from payments_service.ledger import outbox, payments
-from payments_service.ledger.tables import Payment, Refund
+from payments_service.ledger.tables import Payment, PaymentAttempt, Refund
 from payments_service.states import PaymentStatus, RefundStatus
 
 EVENTS = {
@@ -31,21 +31,25 @@ def status(session: Session, payment: Payment, sequence: int, clock: Clock) -> N
     _put(session, payment, event, fact, sequence, clock, more)
 
 
-def review(session: Session, payment: Payment, sequence: int, clock: Clock) -> None:
+def review(session: Session, payment: Payment, told: dict[str, Any], sequence: int, clock: Clock) -> None:
+    """One question for a person: its reason, its evidence, and what can be done."""
     fact = f"{REVIEW}:{payment.id}:{sequence}"
-    _put(session, payment, REVIEW, fact, sequence, clock, {"review": payment.review})
+    _put(session, payment, REVIEW, fact, sequence, clock, {"review": told})
 
 
 def dispute(session: Session, payment: Payment, told: DisputeSnapshot, sequence: int, clock: Clock) -> None:
-    """Opened and closed, once each, however many events tell of the steps between."""
+    """Opened and closed, once for each stage, however many events tell of the steps between."""
     event = "dispute.closed" if told.is_closed else "dispute.opened"
     about = {
         "disputeId": told.dispute_id,
         "paymentId": told.transaction_id,
         "amountPaise": told.amount.minor,
         "gatewayStatus": told.gateway_status,
+        "phase": told.phase,
+        "reason": told.reason,
+        "respondBy": told.respond_by.isoformat() if told.respond_by else None,
     }
-    fact = f"{event}:{payment.provider}:{told.dispute_id}"
+    fact = f"{event}:{payment.provider}:{told.dispute_id}:{sequence}"
     _put(session, payment, event, fact, sequence, clock, {"dispute": about})
 
 
@@ -56,8 +60,10 @@ def refund(session: Session, payment: Payment, refund: Refund, sequence: int, cl
     about = {
         "id": str(refund.id),
         "refundId": refund.gateway_refund_id,
+        "paymentId": _attempt_of(session, refund),
         "amountPaise": refund.amount,
         "status": refund.status,
+        "bankReference": refund.bank_reference,
     }
     _put(session, payment, event, f"{event}:{refund.id}", sequence, clock, {"refund": about})
 
@@ -85,6 +91,10 @@ def _put(
         data={**_snapshot(session, payment), "sequence": sequence, **more},
         now=clock.now(),
     )
+
+
+def _attempt_of(session: Session, refund: Refund) -> str:
+    return session.get_one(PaymentAttempt, refund.attempt_id).transaction_id
 
 
 def _capture_by(session: Session, payment: Payment) -> str | None:

@@ -175,9 +175,12 @@ def _to_payer(channels: Channels, row: Outbox, payment: Payment) -> Letter:
 def _to_operator(channels: Channels, row: Outbox) -> Letter:
     body = json.loads(row.body)
     data = body["data"]
-    about = " ".join(str(data[name]) for name in ("code", "review", "subject", "id") if data.get(name))
+    review = data.get("review") or {}
+    words = data.get("code"), review.get("reason"), data.get("subject"), data["id"]
+    about = " ".join(str(word) for word in words if word)
     lines = [
         f"{row.type}, {body['timestamp']}, event {row.event_id}",
+        *([review["whatToDo"], f"flask --app wsgi show {data['id']}"] if review else []),
         "",
         json.dumps(data, indent=2, ensure_ascii=False),
     ]

@@ -33,7 +33,8 @@ def watch(db: Database, gateway: Gateway, clock: Clock) -> int:
         if len(told) == SILENT_PAYMENTS and not any(told):
             about = {"paidWithoutWebhook": len(told), "hint": "Your webhook there is probably disabled"}
             raised += raise_alert(session, "webhook_silence", gateway.provider, about, clock)
-        for payment in radar.held_since(session, gateway.provider, now - HELD_TOO_LONG / clock.scale):
+        held = radar.held_since(session, gateway.provider, now - HELD_TOO_LONG / clock.scale)
+        for payment in held if gateway.captures_automatically else ():
             about = {"heldSince": payment.updated_at.isoformat(), "amountPaise": payment.amount}
             raised += raise_alert(session, "capture_fails", str(payment.id), about, clock)
         return raised

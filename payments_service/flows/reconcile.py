@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from payments_service.clock import Clock
 from payments_service.errors import GatewayError
-from payments_service.flows import refund, sync, webhook
+from payments_service.flows import record, refund, sync, webhook
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.create_order import Urls
 from payments_service.flows.schedule import next_check, next_refund_check
@@ -82,7 +82,12 @@ def _plan_next(db: Database, gateway: Gateway, claimed: Payment, bell: Bell) -> 
             return  # what was heard asks for a look of its own: a refund that has to wait
         status = PaymentStatus(payment.status)
         payment.next_check_at = next_check(
-            status, gateway.polling, payment.created_at, payment.completed_at, bell.clock
+            status,
+            gateway.polling,
+            payment.created_at,
+            payment.completed_at,
+            bell.clock,
+            is_unsettled=bool(payment.review) or record.standing(session, payment).stops_our_clock,
         )
         if payment.next_check_at is None and status in OPEN:
             sync.give_up(session, payment, bell)

@@ -4,12 +4,20 @@ Both only ever go forward; each step is a row in the trail. The caller holds the
 """
 
 import logging
-from datetime import timedelta
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from uuid6 import uuid7
 
 from payments_service.flows import announce
+from payments_service.flows.flag import flag
+from payments_service.flows.standing import Standing
 from payments_service.gateways.base import (
     REFUND_PREFIX,
     AttemptSnapshot,
@@ -18,6 +26,7 @@ from payments_service.gateways.base import (
     RefundSnapshot,
 )
 from payments_service.ledger import events, payments
+from payments_service.ledger.db import insert_once
 from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import Payment, PaymentAttempt, PaymentEvent, PaymentOrder, Refund
 from payments_service.money import Money
@@ -28,51 +37,83 @@ from payments_service.states import (
     REFUND_RANK,
     AttemptStatus,
     RefundStatus,
+    ReviewReason,
 )
 
 log = logging.getLogger(__name__)
 
 SAYS = "the gateway says so"
-REFUND_MISMATCH = "refund_mismatch"
-"""The review of a refund that the gateway tells otherwise than we asked for it."""
-REFUND_NOT_ASKED_FOR = "refund_not_asked_for"
-"""The review of a refund that bears our id, or our prefix, and is not the one that we asked for."""
 PUT_OFF = timedelta(seconds=90)
 """When the payment is read again for a refund that was not adopted: by then ours is asked for, too."""
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """A payment id that the gateway tells of one order and that is booked for another payment of ours."""
+
+    transaction_id: str
+    status: AttemptStatus
+    payment_id: UUID
+
+
+def standing(session: Session, payment: Payment) -> Standing:
+    """What the payment's attempts add up to now."""
+    rows = payments.attempts(session, payment.id)
+    back: defaultdict[UUID, int] = defaultdict(int)
+    for refund in payments.refunds_of_payment(session, payment.id):
+        if refund.status == RefundStatus.COMPLETED:
+            back[refund.attempt_id] += refund.amount
+    returned = (row.transaction_id for row in rows if back and back[row.id] >= row.amount)
+    return Standing(rows, frozenset(returned))
+
+
 def attempts(
     session: Session, payment: Payment, order: PaymentOrder, snapshot: PaymentSnapshot, bell: Bell
-) -> None:
+) -> list[Elsewhere]:
+    """Write down the attempts; those that belong to another payment are returned, and not written."""
+    others = []
     for attempt in snapshot.attempts:
         if attempt.status is None:
             about = {"id": payment.id, "paymentId": attempt.transaction_id, "status": attempt.gateway_status}
             log.error("Unknown status from gateway", extra={"data": about})
-        _record_attempt(session, payment, order, attempt, bell)
+        if (other := _record_attempt(session, payment, order, attempt, bell)) is not None:
+            others.append(other)
     session.flush()
+    return others
 
 
 def _record_attempt(
     session: Session, payment: Payment, order: PaymentOrder, attempt: AttemptSnapshot, bell: Bell
-) -> None:
+) -> Elsewhere | None:
     status = attempt.status or AttemptStatus.PENDING
+    now = bell.clock.now()
+    is_new = insert_once(
+        session,
+        PaymentAttempt,
+        ["provider", "transaction_id"],
+        id=uuid7(),
+        order_id=order.id,
+        provider=order.provider,
+        transaction_id=attempt.transaction_id,
+        status=status,
+        gateway_status=attempt.gateway_status,
+        amount=attempt.amount.minor,
+        currency=attempt.amount.currency,
+        created_at=now,
+        updated_at=now,
+    )
     row = payments.attempt(session, order.provider, attempt.transaction_id)
-    before = row.status if row else None
-    if row is None:
-        row = PaymentAttempt(
-            order_id=order.id,
-            provider=order.provider,
-            transaction_id=attempt.transaction_id,
-            amount=attempt.amount.minor,
-            currency=attempt.amount.currency,
-        )
-        session.add(row)
-    elif row.order_id != order.id:
-        log.error("Attempt of another order", extra={"data": {"paymentId": attempt.transaction_id}})
-        return
-    elif ATTEMPT_RANK[status] <= ATTEMPT_RANK[AttemptStatus(row.status)]:
-        return
-    row.status, row.gateway_status = status, attempt.gateway_status
+    assert row is not None  # noqa: S101 (it was written just now, or stood there before)
+    if row.order_id != order.id:
+        about = {"paymentId": attempt.transaction_id, "id": payment.id}
+        log.error("Attempt of another order", extra={"data": about})
+        owner = session.get_one(PaymentOrder, row.order_id).payment_id
+        return Elsewhere(attempt.transaction_id, status, owner) if owner != payment.id else None
+    before = None if is_new else row.status
+    row.bank_reference = attempt.bank_reference or row.bank_reference
+    if before is not None and ATTEMPT_RANK[status] <= ATTEMPT_RANK[AttemptStatus(before)]:
+        return None
+    row.status, row.gateway_status, row.updated_at = status, attempt.gateway_status, now
     row.method, row.error_code, row.capture_by = attempt.method, attempt.error_code, attempt.capture_by
     evidence = {
         "paymentId": attempt.transaction_id,
@@ -80,24 +121,48 @@ def _record_attempt(
         "amountPaise": attempt.amount.minor,
     }
     events.append(session, payment, "attempt", bell, SAYS, evidence, before=before, after=status)
+    return None
 
 
 def dispute(session: Session, payment: Payment, told: DisputeSnapshot, bell: Bell) -> None:
-    """A dispute changes no status: the money is the bank's decision, and the merchant is told."""
+    """A dispute changes no status: the money is the bank's decision, and the merchant is told.
+
+    No word of it is final: one that was won may come back as the next stage, under the same id.
+    """
+    last = _last_of_dispute(session, payment, told.dispute_id)
+    observed_at = min(told.observed_at, bell.clock.now())
+    if last is not None and observed_at < datetime.fromisoformat(last["observedAt"]):
+        return
     evidence = {
         "disputeId": told.dispute_id,
         "paymentId": told.transaction_id,
         "gatewayStatus": told.gateway_status,
         "amountPaise": told.amount.minor,
+        "phase": told.phase,
+        "isClosed": told.is_closed,
+        "respondBy": told.respond_by.isoformat() if told.respond_by else None,
+        "observedAt": observed_at.isoformat(),
     }
     sequence = events.append(session, payment, "dispute", bell, SAYS, evidence)
-    announce.dispute(session, payment, told, sequence, bell.clock)
+    if last is None or _stage(last) != _stage(evidence):
+        announce.dispute(session, payment, told, sequence, bell.clock)
 
 
-def refunds(session: Session, payment: Payment, snapshot: PaymentSnapshot, bell: Bell) -> None:
+def _last_of_dispute(session: Session, payment: Payment, dispute_id: str) -> dict[str, Any] | None:
+    query = select(PaymentEvent).where(PaymentEvent.payment_id == payment.id, PaymentEvent.kind == "dispute")
+    rows = session.scalars(query.order_by(PaymentEvent.sequence.desc()))
+    found = (row.evidence for row in rows if row.evidence["disputeId"] == dispute_id)
+    return next(({"observedAt": "0001-01-01T00:00:00+00:00", **one} for one in found), None)
+
+
+def _stage(evidence: dict[str, Any]) -> tuple[object, object]:
+    return evidence.get("phase"), evidence.get("isClosed")
+
+
+def refunds(session: Session, payment: Payment, told_refunds: Sequence[RefundSnapshot], bell: Bell) -> None:
     """Those that are ours first: what is left may be adopted once none of ours waits for its answer."""
     strangers = []
-    for told in snapshot.refunds or ():
+    for told in told_refunds:
         if (row := _row_of(session, payment, told)) is None:
             strangers.append(told)
         else:
@@ -117,8 +182,9 @@ def write_refund(session: Session, payment: Payment, row: Refund, told: RefundSn
     if told.gateway_chose and row.refund_id:
         _follow(session, payment, row, told, bell)
     if is_another := _differs(session, row, told):
-        _flag(session, payment, REFUND_MISMATCH, told, bell)
+        _flag(session, payment, ReviewReason.REFUND_MISMATCH, told, bell)
         status = RefundStatus.PENDING  # known there, and not the refund that we asked for: never final
+    row.bank_reference = told.bank_reference or row.bank_reference
     before, was_known = row.status, row.gateway_refund_id is not None
     if _booked(session, row.provider, told) in (None, row):
         row.gateway_refund_id = row.gateway_refund_id or told.gateway_refund_id
@@ -182,7 +248,7 @@ def _adopt(session: Session, payment: Payment, told: RefundSnapshot, bell: Bell)
         return
     is_money = told.amount.minor > 0 and told.amount.currency == attempt.currency
     if not is_money or _booked(session, payment.provider, told):
-        _flag(session, payment, REFUND_MISMATCH, told, bell)
+        _flag(session, payment, ReviewReason.REFUND_MISMATCH, told, bell)
         return
     row = Refund(
         payment_id=payment.id,
@@ -195,7 +261,7 @@ def _adopt(session: Session, payment: Payment, told: RefundSnapshot, bell: Bell)
     session.add(row)
     write_refund(session, payment, row, told, bell)
     if told.refund_id and told.refund_id.startswith(REFUND_PREFIX):
-        _flag(session, payment, REFUND_NOT_ASKED_FOR, told, bell)
+        _flag(session, payment, ReviewReason.REFUND_NOT_ASKED_FOR, told, bell)
 
 
 def _may_be_ours(session: Session, attempt: PaymentAttempt) -> bool:
@@ -255,12 +321,12 @@ def _hear_after_the_end(
     if row.status == RefundStatus.FAILED and is_alive:
         row.gateway_status, row.next_check_at = told.gateway_status, bell.clock.now()
         move_refund(session, payment, row, status, bell, "the gateway made it after all")
-        _flag(session, payment, REFUND_MISMATCH, told, bell)
+        _flag(session, payment, ReviewReason.REFUND_MISMATCH, told, bell)
     elif row.status == RefundStatus.COMPLETED and status is RefundStatus.FAILED:
-        _flag(session, payment, REFUND_MISMATCH, told, bell)
+        _flag(session, payment, ReviewReason.REFUND_MISMATCH, told, bell)
 
 
-def _flag(session: Session, payment: Payment, why: str, told: RefundSnapshot, bell: Bell) -> None:
+def _flag(session: Session, payment: Payment, why: ReviewReason, told: RefundSnapshot, bell: Bell) -> None:
     """Let a person look at it, once for each refund."""
     evidence = {
         "refundId": told.gateway_refund_id,
@@ -268,12 +334,5 @@ def _flag(session: Session, payment: Payment, why: str, told: RefundSnapshot, be
         "paymentId": told.transaction_id,
         "refundPaise": told.amount.minor,
         "currency": told.amount.currency,
-        "gatewayStatus": told.gateway_status,
     }
-    log.error("Refund needs review", extra={"data": {"id": payment.id, "why": why, **evidence}})
-    flagged = select(PaymentEvent).where(PaymentEvent.payment_id == payment.id, PaymentEvent.reason == why)
-    if any(event.evidence["refundId"] == told.gateway_refund_id for event in session.scalars(flagged)):
-        return
-    payment.review, payment.updated_at = why, bell.clock.now()
-    sequence = events.append(session, payment, "review", bell, why, evidence)
-    announce.review(session, payment, sequence, bell.clock)
+    flag(session, payment, why, bell, evidence)

@@ -197,7 +197,8 @@ def _write_intent(
     if gateway.one_refund_at_a_time and any(row.status in REFUND_OPEN for row in earlier):
         raise Conflict("Another refund of this payment is under way", code="refund_in_progress")
     taken = sum(row.amount for row in earlier if row.status != RefundStatus.FAILED)
-    wanted = _wanted(amount, Money(max(0, attempt.amount - taken), attempt.currency))
+    most = min(attempt.amount, payment.amount) if gateway.refunds_up_to_the_order else attempt.amount
+    wanted = _wanted(amount, Money(max(0, most - taken), attempt.currency))
     row = Refund(
         payment_id=payment.id,
         attempt_id=attempt.id,

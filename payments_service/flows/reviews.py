@@ -1,75 +1,113 @@
-"""What a person has to look at, and a person's word that it was looked at."""
+"""What a person has to look at, and a person's word on it."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.orm import Session
+
 from payments_service.clock import REAL_TIME, Clock
-from payments_service.errors import NotFound
-from payments_service.flows import sync
+from payments_service.errors import Conflict, NotFound
+from payments_service.flows import record, sync
+from payments_service.flows.flag import ADVICE
 from payments_service.ledger import alerts, events, payments
+from payments_service.ledger import reviews as rows
 from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import Payment
+from payments_service.ledger.tables import Payment, PaymentReview
 from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus
+from payments_service.states import PaymentStatus, ReviewReason, ReviewResolution
 
 
 @dataclass(frozen=True)
 class Review:
-    """A flagged payment, or an open alert (then without gateway and amount)."""
+    """An open question about a payment, or an open alert (then without gateway and amount)."""
 
     id: UUID
+    """Of the payment, else of the alert: what `clear` takes."""
     why: str
     since: datetime
     subject: str
     detail: dict[str, Any]
+    what_to_do: str
 
 
 def open_reviews(db: Database) -> list[Review]:
     """Oldest first."""
     with db.read() as session:
-        flagged = [
-            Review(
-                id=payment.id,
-                why=payment.review or "",
-                since=payment.updated_at,
-                subject=f"{payment.gateway} {payment.order_id or ''}".strip(),
-                detail={"status": payment.status, "amount": str(payment.money)},
-            )
-            for payment in payments.under_review(session)
-        ]
+        flagged = [_of_payment(review, payment) for review, payment in rows.all_open(session)]
         opened = [
-            Review(alert.id, alert.code, alert.created_at, alert.subject, alert.detail)
+            Review(alert.id, alert.code, alert.created_at, alert.subject, alert.detail, "")
             for alert in alerts.all_open(session)
         ]
     return sorted([*flagged, *opened], key=lambda review: review.since)
 
 
-def clear(db: Database, review_id: UUID, operator: str, clock: Clock = REAL_TIME) -> str:
-    """A person has looked; the sentence says what followed. NotFound when nothing is open under this id.
+def _of_payment(review: PaymentReview, payment: Payment) -> Review:
+    return Review(
+        id=payment.id,
+        why=review.reason,
+        since=review.opened_at,
+        subject=f"{payment.gateway} {payment.order_id or ''}".strip(),
+        detail={"status": payment.status, "amount": str(payment.money), **review.evidence},
+        what_to_do=ADVICE[ReviewReason(review.reason)],
+    )
 
-    Money that came late is accepted by it: the payment completes. Nothing else changes a status.
+
+def clear(
+    db: Database,
+    review_id: UUID,
+    operator: str,
+    *,
+    reason: str | None = None,
+    accept: bool = False,
+    clock: Clock = REAL_TIME,
+) -> str:
+    """A person has looked; the sentence says what followed.
+
+    To accept completes an unpaid payment whose money the gateway holds, or says was collected; to dismiss
+    changes no status. The same evidence is not flagged again. Raises NotFound when nothing is open under
+    this id (and reason), Conflict when it is not clear which review is meant, or there is nothing to accept.
     """
     bell = Bell("operator", operator, clock)
     with db.begin() as session:
-        if alerts.close(session, review_id, clock.now()):
+        if not accept and alerts.close(session, review_id, clock.now()):
             return "Alert cleared"
-        if not payments.is_under_review(session, review_id):
+        if not payments.exists(session, review_id):
             raise NotFound(f"Nothing is open for review under {review_id}")
         payment = payments.lock(session, review_id)
-        why, payment.review = payment.review, None
-        events.append(session, payment, "review", bell, "cleared", {"was": why})
-        if why != sync.LATE_SUCCESS:
-            return f"Review of {why} cleared"
-        paid = [a for a in payments.attempts(session, payment.id) if a.status == AttemptStatus.SUCCEEDED]
-        _accept(payment, bool(paid))
-        evidence = {"paymentId": payment.transaction_id}
-        sync.move(session, payment, PaymentStatus.COMPLETED, bell, "late success, accepted", evidence)
-        return f"Late success accepted: {Money(payment.amount, payment.currency)} completed"
+        review = _the_one(session, payment, reason)
+        resolution = ReviewResolution.ACCEPTED if accept else ReviewResolution.DISMISSED
+        deciding = _money_to_accept(session, payment) if accept else None
+        rows.close(session, payment, review, resolution, clock.now())
+        evidence = {"was": review.reason, "how": resolution.value}
+        events.append(session, payment, "review", bell, "cleared", evidence)
+        if deciding is None:
+            return f"Review of {review.reason} {resolution.value}"
+        payment.transaction_id, payment.payment_method = deciding
+        moved = f"{review.reason}, accepted"
+        sync.move(session, payment, PaymentStatus.COMPLETED, bell, moved, {"paymentId": deciding[0]})
+        return f"{moved}: {Money(payment.amount, payment.currency)} completed"
 
 
-def _accept(payment: Payment, is_paid: bool) -> None:
-    if not is_paid or payment.status not in (PaymentStatus.FAILED, PaymentStatus.EXPIRED):
-        raise NotFound(f"Payment {payment.id} is {payment.status}, with no success to accept")
+def _the_one(session: Session, payment: Payment, reason: str | None) -> PaymentReview:
+    opened = [row for row in rows.of_payment(session, payment.id) if row.closed_at is None]
+    meant = [row for row in opened if reason in (None, row.reason)]
+    if not meant:
+        raise NotFound(f"Nothing is open for review under {payment.id}" + (f": {reason}" if reason else ""))
+    if len({row.reason for row in meant}) > 1:
+        reasons = ", ".join(sorted({row.reason for row in meant}))
+        raise Conflict(f"Payment {payment.id} has several open reviews; say which: {reasons}")
+    return meant[0]
+
+
+def _money_to_accept(session: Session, payment: Payment) -> tuple[str, str | None] | None:
+    """Payment id and method of what was captured or collected; None when the payment is completed already."""
+    if payment.status == PaymentStatus.COMPLETED:
+        return None
+    standing = record.standing(session, payment)
+    if not (standing.captured or standing.collected):
+        raise Conflict(f"Payment {payment.id} is {payment.status}, and holds no money that could be accepted")
+    attempt = (standing.captured or standing.collected)[0]
+    return attempt.transaction_id, attempt.method

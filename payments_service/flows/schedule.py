@@ -21,14 +21,28 @@ READ_AGAIN = (timedelta(hours=1), timedelta(days=1), timedelta(days=5))
 """After its completion a payment is read again at these ages: for second payments and refunds elsewhere."""
 
 
+DAILY: Polling = ((timedelta(days=60), timedelta(days=1)),)
+"""For payments that no clock of ours ends: money is held or captured, cash is on its way, a person looks."""
+
+
 def next_check(
-    status: PaymentStatus, polling: Polling, created_at: datetime, completed_at: datetime | None, clock: Clock
+    status: PaymentStatus,
+    polling: Polling,
+    created_at: datetime,
+    completed_at: datetime | None,
+    clock: Clock,
+    *,
+    is_unsettled: bool = False,
 ) -> datetime | None:
-    """The moment of the next question, None when there is none left to ask."""
+    """The moment of the next question, None when there is none left to ask.
+
+    `is_unsettled`: money, or a review, keeps an unpaid payment from ending by our clock.
+    """
     if status is PaymentStatus.COMPLETED and completed_at:
         age = clock.age(completed_at)
         return next((clock.after(moment - age) for moment in READ_AGAIN if moment > age), None)
-    return next_follow_up(polling, created_at, clock)
+    daily = DAILY if is_unsettled else ()
+    return next_follow_up((*polling, *LATER, *daily), created_at, clock)
 
 
 def next_refund_check(polling: Polling, since: datetime, clock: Clock) -> datetime | None:

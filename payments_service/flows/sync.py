@@ -12,14 +12,21 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from payments_service.clock import REAL_TIME, Clock
 from payments_service.errors import GatewayError, UnknownAtGateway
 from payments_service.flows import announce, record
+from payments_service.flows.flag import answer, flag
 from payments_service.flows.schedule import next_follow_up
+from payments_service.flows.standing import (
+    ENDED,
+    Standing,
+    amounts_differ,
+    claimed_status,
+    is_stale_word,
+)
 from payments_service.gateways.base import (
     Deadline,
     EventKind,
@@ -34,23 +41,20 @@ from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import (
     LOST,
     Payment,
-    PaymentAttempt,
-    PaymentEvent,
     PaymentOrder,
     PaymentReference,
     PaymentWebhook,
 )
-from payments_service.states import CAPTURED, RANK, AttemptStatus, PaymentStatus, may_move
+from payments_service.states import CAPTURED, HOLDS_MONEY, RANK, PaymentStatus, ReviewReason, may_move
 
 log = logging.getLogger(__name__)
 
 PAID_FOR = (PaymentStatus.AUTHORIZED, PaymentStatus.COMPLETED)
 LEFT_TO_THE_WORKER = timedelta(seconds=30)
 """An event that could not be applied at once is tried again after this; its request is over then."""
-SECOND_SUCCESS = "second_success"
-"""The review of an order that was paid by two attempts, also when one of them has gone back already."""
-LATE_SUCCESS = "late_success"
-"""The review of money that came after the payment was given up, where the merchant wants to see it first."""
+WORD_MAY_LAG = timedelta(minutes=1)
+"""For so long after a capture an order may still say that it waits; then a person is told."""
+ASK_LAGGING_WORD_AGAIN = timedelta(seconds=15)
 
 
 class FollowUp(Enum):
@@ -59,6 +63,8 @@ class FollowUp(Enum):
     NOTHING = "nothing"
     FETCH = "fetch"
     CAPTURE = "capture"
+    FETCH_AGAIN = "fetch again"
+    """The gateway's own words do not agree with each other: its next answer decides."""
 
 
 def refresh(db: Database, gateway: Gateway, payment_id: UUID, bell: Bell, deadline: Deadline) -> None:
@@ -68,9 +74,12 @@ def refresh(db: Database, gateway: Gateway, payment_id: UUID, bell: Bell, deadli
     again. Raises GatewayError when the gateway could not be asked; only our clock has spoken then.
     """
     try:
-        if _ask(db, gateway, payment_id, bell, deadline) is FollowUp.CAPTURE:
+        follow_up = _ask(db, gateway, payment_id, bell, deadline)
+        if follow_up is FollowUp.CAPTURE:
             _capture(db, gateway, payment_id, deadline)
-            _ask(db, gateway, payment_id, bell, deadline)
+            follow_up = _ask(db, gateway, payment_id, bell, deadline)
+        if follow_up is FollowUp.FETCH_AGAIN:
+            _ask(db, gateway, payment_id, bell, deadline, is_second=True)
     except GatewayError as error:
         _let_time_speak(db, gateway, payment_id, error, bell.clock)
         raise
@@ -85,10 +94,12 @@ def settle(
     bell: Bell,
     *,
     generation: int | None = None,
+    is_second: bool = False,
 ) -> FollowUp:
     """Write down what the gateway says of an order, and with it what was waiting for that order.
 
-    With `generation`, only while the call is still that caller's to answer for.
+    With `generation`, only while the call is still that caller's to answer for. `is_second`: it was asked
+    again, because its first answer contradicted itself.
     """
     with db.begin() as session:
         if snapshot.order.gateway_order_id:
@@ -98,14 +109,21 @@ def settle(
         if generation is not None and order.generation != generation:
             log.warning("Answer came after a takeover", extra={"data": {"id": payment_id}})
             return FollowUp.NOTHING
-        follow_up = _learn(session, gateway, payment, order, snapshot, bell)
+        follow_up = _learn(session, gateway, payment, order, snapshot, bell, is_second=is_second)
         if gateway.our_clock_expires:
             expire_if_due(session, payment, bell.clock)
         return follow_up
 
 
 def apply(
-    session: Session, payment: Payment, order: PaymentOrder, snapshot: PaymentSnapshot, bell: Bell
+    session: Session,
+    gateway: Gateway,
+    payment: Payment,
+    order: PaymentOrder,
+    snapshot: PaymentSnapshot,
+    bell: Bell,
+    *,
+    is_second: bool = False,
 ) -> FollowUp:
     """Apply a snapshot to a payment whose row the caller has locked."""
     if not _is_about(order, snapshot):
@@ -114,24 +132,31 @@ def apply(
     # A gateway whose clock runs ahead must not make every later answer look old.
     observed_at = min(snapshot.observed_at, bell.clock.now())
     newer = payment.observed_at is None or observed_at > payment.observed_at
-    record.attempts(session, payment, order, snapshot, bell)
-    record.refunds(session, payment, snapshot, bell)
+    others = record.attempts(session, payment, order, snapshot, bell)
+    record.refunds(session, payment, snapshot.refunds or (), bell)
+    standing = record.standing(session, payment)
     if snapshot.status is None:
         log.error("Unknown status from gateway", extra={"data": _ids(payment, snapshot)})
+    if amounts_differ(payment, snapshot):
+        return _question_amounts(session, payment, snapshot, standing, bell)
+    if _is_paid_elsewhere(session, payment, others, standing, bell):
         return FollowUp.NOTHING
-    if _amounts_differ(payment, snapshot):
-        if not snapshot.fetched:
-            return FollowUp.FETCH
-        quarantine(session, payment, "amount_mismatch", bell, _amount_evidence(payment, snapshot))
-        return FollowUp.NOTHING
-    if order.status == LOST and snapshot.status not in PAID_FOR:
+    is_lost = order.status == LOST and snapshot.status not in PAID_FOR
+    if is_lost and not standing.holds_money:
         return FollowUp.NOTHING  # the payer was never sent there: how it ends says nothing of the payment
-    _move_on(session, payment, snapshot, bell, newer=newer)
+    claimed, released = claimed_status(payment, snapshot, standing)
+    if _is_cash_part(payment, snapshot, standing):
+        return _question_amounts(session, payment, snapshot, standing, bell)
+    if standing.collected and claimed is not PaymentStatus.COMPLETED:
+        flag(session, payment, ReviewReason.CASH_COLLECTED, bell, standing.evidence(payment))
+    if is_stale_word(payment, claimed, standing):
+        return _question_word(session, payment, snapshot, standing, claimed, bell, is_second=is_second)
+    if claimed is None:
+        return FollowUp.NOTHING
+    _move_on(session, payment, snapshot, standing, claimed, bell, newer=newer, released=released)
     if newer:
         payment.observed_at = observed_at
-    if payment.status == PaymentStatus.AUTHORIZED and not payment.review:
-        return FollowUp.CAPTURE
-    return FollowUp.NOTHING
+    return _after(session, gateway, payment, standing, bell)
 
 
 def apply_event(
@@ -149,8 +174,10 @@ def apply_event(
     """
     row.payment_id = payment.id
     row.next_try_at = clock.after(LEFT_TO_THE_WORKER)
-    if event.wake_up:
+    if event.wake_up or event.asks_for_dispute:
         row.outcome = "waiting"
+        if event.kind is EventKind.REFUND:
+            payments.ask_refunds_at(session, payment.id, clock.now())
         return FollowUp.FETCH
     follow_up = FollowUp.NOTHING
     try:
@@ -158,7 +185,9 @@ def apply_event(
         with session.begin_nested():
             if event.dispute is not None:
                 record.dispute(session, payment, event.dispute, bell)
-            if event.kind is EventKind.REFUND and event.snapshot is None:
+            if event.refund is not None:
+                record.refunds(session, payment, (event.refund,), bell)
+            elif event.kind is EventKind.REFUND and event.snapshot is None:
                 payments.ask_refunds_at(session, payment.id, clock.now())
             if event.snapshot is not None:
                 follow_up = _learn(session, gateway, payment, order, event.snapshot, bell)
@@ -170,7 +199,7 @@ def apply_event(
         log.exception("Webhook could not be applied", extra={"data": {"eventId": event.event_id}})
         return FollowUp.FETCH
     row.processed = follow_up is not FollowUp.FETCH
-    is_applied = event.snapshot is not None or event.dispute is not None
+    is_applied = any(part is not None for part in (event.snapshot, event.dispute, event.refund))
     row.outcome = "waiting" if not row.processed else "applied" if is_applied else "stored"
     return follow_up
 
@@ -185,12 +214,20 @@ def has_reached(payment: Payment, event: WebhookEvent) -> bool:
 def move(
     session: Session, payment: Payment, to: PaymentStatus, bell: Bell, reason: str, evidence: dict[str, Any]
 ) -> None:
-    """Change the status: the only place that does, and never without its row in the trail."""
+    """Change the status: the only place that does, and never without its row in the trail.
+
+    An end without money is refused, loudly, while an attempt holds money or a person has to look.
+    """
+    if to in ENDED and (payment.review or record.standing(session, payment).holds_money):
+        about = {"id": payment.id, "to": to, "review": payment.review, "reason": reason}
+        log.error("Payment is not ended: money, or a person, is in the way", extra={"data": about})
+        return
     before, now = payment.status, bell.clock.now()
     payment.status, payment.updated_at = to, now
     sequence = events.append(session, payment, "status", bell, reason, evidence, before=before, after=to)
     if to is PaymentStatus.COMPLETED:
         payment.completed_at = now
+        answer(session, payment, ReviewReason.CAPTURED_BUT_NOT_PAID, bell)
         if _is_paid_twice(session, payment, bell):
             return
     announce.status(session, payment, sequence, bell.clock)
@@ -198,19 +235,11 @@ def move(
     log.info("Payment status", extra={"data": {**fields, **evidence}})
 
 
-def quarantine(session: Session, payment: Payment, why: str, bell: Bell, evidence: dict[str, Any]) -> None:
-    """Flag the payment for a person, once for each reason."""
-    if payment.review == why:
-        return
-    payment.review, payment.updated_at = why, bell.clock.now()
-    sequence = events.append(session, payment, "review", bell, why, evidence)
-    announce.review(session, payment, sequence, bell.clock)
-    log.error("Payment needs review", extra={"data": {"id": payment.id, "why": why, **evidence}})
-
-
 def expire_if_due(session: Session, payment: Payment, clock: Clock) -> None:
     """End an open payment whose time has run out. A late success is still welcome."""
-    if payment.status != PaymentStatus.PENDING or not _is_over(payment, clock):
+    if payment.status != PaymentStatus.PENDING or payment.review or not _is_over(payment, clock):
+        return
+    if record.standing(session, payment).stops_our_clock:
         return
     evidence = {"expiresAt": payment.expires_at.isoformat()}
     bell = Bell("clock", "order-expiry", clock)
@@ -218,17 +247,27 @@ def expire_if_due(session: Session, payment: Payment, clock: Clock) -> None:
 
 
 def give_up(session: Session, payment: Payment, bell: Bell) -> None:
-    """Nobody could say how it ended for as long as anybody watches. A late success is still welcome."""
+    """No source could say how it ended for as long as it is watched. A late success is still welcome."""
+    if payment.review or record.standing(session, payment).stops_our_clock:
+        return
     if payment.status == PaymentStatus.INITIATED:
         move(session, payment, PaymentStatus.FAILED, bell, "no order came to be", {})
     elif payment.status == PaymentStatus.PENDING:
-        move(session, payment, PaymentStatus.EXPIRED, bell, "nobody knew more for five days", {})
+        move(session, payment, PaymentStatus.EXPIRED, bell, "no word came for five days", {})
 
 
 # ── asking ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _ask(db: Database, gateway: Gateway, payment_id: UUID, bell: Bell, deadline: Deadline) -> FollowUp:
+def _ask(
+    db: Database,
+    gateway: Gateway,
+    payment_id: UUID,
+    bell: Bell,
+    deadline: Deadline,
+    *,
+    is_second: bool = False,
+) -> FollowUp:
     with db.read() as session:
         watched = payments.watched_orders(session, payment_id)
     # Nothing can be said of an order that was refused, as long as there is another one.
@@ -238,14 +277,20 @@ def _ask(db: Database, gateway: Gateway, payment_id: UUID, bell: Bell, deadline:
             _ask_about(db, gateway, order, bell, deadline)
         except GatewayError as error:
             log.info("Lost order not asked", extra={"data": {"wireId": order.wire_id, "error": error.code}})
-    return _ask_about(db, gateway, current, bell, deadline)
+    return _ask_about(db, gateway, current, bell, deadline, is_second=is_second)
 
 
 def _ask_about(
-    db: Database, gateway: Gateway, order: PaymentOrder, bell: Bell, deadline: Deadline
+    db: Database,
+    gateway: Gateway,
+    order: PaymentOrder,
+    bell: Bell,
+    deadline: Deadline,
+    *,
+    is_second: bool = False,
 ) -> FollowUp:
     snapshot = gateway.fetch_payment(OrderRef(order.wire_id, order.gateway_order_id), deadline)
-    return settle(db, gateway, order.payment_id, order.id, snapshot, bell)
+    return settle(db, gateway, order.payment_id, order.id, snapshot, bell, is_second=is_second)
 
 
 def _let_time_speak(
@@ -268,7 +313,7 @@ def _capture(db: Database, gateway: Gateway, payment_id: UUID, deadline: Deadlin
     """Take what is held. Sent once; an error may mean that it is captured already, so ask, do not judge."""
     with db.read() as session:
         payment = payments.by_id(session, payment_id)
-        held = [a for a in payments.attempts(session, payment_id) if a.status == AttemptStatus.AUTHORIZED]
+        held = record.standing(session, payment).held
         orders = {order.id: order for order in payments.watched_orders(session, payment_id)}
     for attempt in held[:1]:
         order = orders[attempt.order_id]
@@ -290,10 +335,12 @@ def _learn(
     order: PaymentOrder,
     snapshot: PaymentSnapshot,
     bell: Bell,
+    *,
+    is_second: bool = False,
 ) -> FollowUp:
     """Apply news; when it tells the gateway's id of our order, also what waited for that id."""
     is_new = _open_order(gateway, payment, order, snapshot, bell.clock)
-    follow_up = apply(session, payment, order, snapshot, bell)
+    follow_up = apply(session, gateway, payment, order, snapshot, bell, is_second=is_second)
     if is_new:
         session.flush()
         for row in inbox.foreign(session, gateway.provider, [order.wire_id, order.gateway_order_id or ""]):
@@ -327,8 +374,13 @@ def _is_paid_twice(session: Session, payment: Payment, bell: Bell) -> bool:
     reference.paid_by = reference.paid_by or payment.id
     if reference.paid_by == payment.id:
         return False
-    quarantine(session, payment, "reference_paid_twice", bell, {"paidBy": str(reference.paid_by)})
+    _flag_paid_twice(session, payment, reference.paid_by, bell)
     return True
+
+
+def _flag_paid_twice(session: Session, payment: Payment, paid_by: UUID, bell: Bell) -> None:
+    evidence = {"paidBy": str(paid_by), "paymentIds": [payment.transaction_id], "amountPaise": payment.amount}
+    flag(session, payment, ReviewReason.REFERENCE_PAID_TWICE, bell, evidence)
 
 
 # ── the questions ───────────────────────────────────────────────────────────────────────────────────
@@ -343,68 +395,102 @@ def _is_about(order: PaymentOrder, snapshot: PaymentSnapshot) -> bool:
     return ref.wire_id in ("", order.wire_id) and ref.gateway_order_id in (None, order.gateway_order_id)
 
 
-def _amounts_differ(payment: Payment, snapshot: PaymentSnapshot) -> bool:
-    """The order's amount must be ours; and another sum of an attempt counts only if the gateway, asked, says
-    that the order is paid all the same (offers, fees)."""
-    if snapshot.amount != payment.money:
-        return True
-    is_paid_for_sure = snapshot.fetched and snapshot.status is PaymentStatus.COMPLETED
-    return not is_paid_for_sure and any(
-        attempt.status is AttemptStatus.SUCCEEDED and attempt.amount != payment.money
-        for attempt in snapshot.attempts
-    )
+def _is_cash_part(payment: Payment, snapshot: PaymentSnapshot, standing: Standing) -> bool:
+    """The order is told as paid, and what was captured is only a part of it, with cash beside it."""
+    is_told_paid = snapshot.status is PaymentStatus.COMPLETED and payment.status != PaymentStatus.COMPLETED
+    return is_told_paid and bool(standing.captured) and not standing.pays(payment.money)
+
+
+def _question_amounts(
+    session: Session, payment: Payment, snapshot: PaymentSnapshot, standing: Standing, bell: Bell
+) -> FollowUp:
+    """An event only hints at another sum; what the gateway, asked, says of it goes to a person."""
+    if not snapshot.fetched:
+        return FollowUp.FETCH
+    evidence = {
+        **standing.evidence(payment),
+        "gatewayPaise": snapshot.amount.minor,
+        "gatewayCurrency": snapshot.amount.currency,
+    }
+    flag(session, payment, ReviewReason.AMOUNT_MISMATCH, bell, evidence)
+    return FollowUp.NOTHING
+
+
+def _question_word(
+    session: Session,
+    payment: Payment,
+    snapshot: PaymentSnapshot,
+    standing: Standing,
+    claimed: PaymentStatus | None,
+    bell: Bell,
+    *,
+    is_second: bool,
+) -> FollowUp:
+    """Captured money under a word that does not say paid: ask again, then let a person look.
+
+    A word that waits may lag behind the capture for a moment; one that ends the order may not.
+    """
+    if not snapshot.fetched:
+        return FollowUp.FETCH
+    if not is_second:
+        return FollowUp.FETCH_AGAIN
+    may_lag = claimed is PaymentStatus.PENDING and not _is_over(payment, bell.clock)
+    if may_lag and any(bell.clock.age(row.updated_at) < WORD_MAY_LAG for row in standing.captured):
+        payment.next_check_at = bell.clock.after(ASK_LAGGING_WORD_AGAIN)
+        return FollowUp.NOTHING
+    flag(session, payment, ReviewReason.CAPTURED_BUT_NOT_PAID, bell, standing.evidence(payment))
+    return FollowUp.NOTHING
+
+
+def _is_paid_elsewhere(
+    session: Session, payment: Payment, others: list[record.Elsewhere], standing: Standing, bell: Bell
+) -> bool:
+    """One payment of the gateway counts for one order: the second order is not paid by it."""
+    with_money = [one for one in others if one.status in {*HOLDS_MONEY, *CAPTURED}]
+    for one in with_money:
+        evidence = {"paymentIds": [one.transaction_id], "bookedFor": str(one.payment_id)}
+        flag(session, payment, ReviewReason.PAYMENT_OF_ANOTHER_ORDER, bell, evidence)
+    return bool(with_money) and not standing.holds_money and not standing.ever_captured
+
+
+def _after(session: Session, gateway: Gateway, payment: Payment, standing: Standing, bell: Bell) -> FollowUp:
+    """Money that is held is taken, unless that is left to the merchant, or a person has to look first."""
+    if payment.status != PaymentStatus.AUTHORIZED or payment.review or not gateway.captures_automatically:
+        return FollowUp.NOTHING
+    paid_by = payments.reference_paid_by(session, payment)
+    if paid_by not in (None, payment.id):
+        _flag_paid_twice(session, payment, paid_by, bell)
+        return FollowUp.NOTHING
+    return FollowUp.CAPTURE if standing.held else FollowUp.NOTHING
 
 
 def _move_on(
-    session: Session, payment: Payment, snapshot: PaymentSnapshot, bell: Bell, *, newer: bool
+    session: Session,
+    payment: Payment,
+    snapshot: PaymentSnapshot,
+    standing: Standing,
+    claimed: PaymentStatus,
+    bell: Bell,
+    *,
+    newer: bool,
+    released: bool,
 ) -> None:
-    rows = payments.attempts(session, payment.id)
-    claimed, released = _claim(payment, snapshot, rows)
     current = PaymentStatus(payment.status)
-    deciding = _deciding(rows)
+    deciding = standing.deciding
     if current is not PaymentStatus.COMPLETED and newer:
         payment.gateway_status = snapshot.gateway_status
     if deciding and not (current is PaymentStatus.COMPLETED and payment.transaction_id):
         payment.transaction_id, payment.payment_method = deciding.transaction_id, deciding.method
-    is_late = claimed is PaymentStatus.COMPLETED and current in (PaymentStatus.FAILED, PaymentStatus.EXPIRED)
+    paid = [row.transaction_id for row in standing.ever_captured]
+    is_late = claimed is PaymentStatus.COMPLETED and current in ENDED
     if is_late and session.info["reviews_late_success"]:
-        quarantine(session, payment, LATE_SUCCESS, bell, _evidence(payment, snapshot, deciding))
+        evidence = {"paymentIds": paid, "amountPaise": payment.amount}
+        flag(session, payment, ReviewReason.LATE_SUCCESS, bell, evidence)
     elif (reason := may_move(current, claimed, newer=newer, released=released)) is not None:
         payment.gateway_status = snapshot.gateway_status
-        move(session, payment, claimed, bell, reason, _evidence(payment, snapshot, deciding))
-    paid = [row.transaction_id for row in rows if row.status in CAPTURED]
-    if len(paid) > 1 and not _is_known_to_be_paid_twice(session, payment, paid):
-        quarantine(session, payment, SECOND_SUCCESS, bell, {"paymentIds": paid})
-
-
-def _is_known_to_be_paid_twice(session: Session, payment: Payment, paid: list[str]) -> bool:
-    """Whether a person was told of all of these, perhaps long ago, and one was given back since."""
-    told = select(PaymentEvent).where(
-        PaymentEvent.payment_id == payment.id, PaymentEvent.reason == SECOND_SUCCESS
-    )
-    return any(set(paid) <= set(event.evidence["paymentIds"]) for event in session.scalars(told))
-
-
-def _claim(
-    payment: Payment, snapshot: PaymentSnapshot, rows: list[PaymentAttempt]
-) -> tuple[PaymentStatus, bool]:
-    """What the snapshot says the payment is, and whether a hold is proven to have been released."""
-    statuses = {row.status for row in rows}
-    holds = {AttemptStatus.AUTHORIZED, AttemptStatus.SUCCEEDED, AttemptStatus.REFUNDED}
-    released = AttemptStatus.VOIDED in statuses and not statuses & holds
-    claimed = snapshot.status or PaymentStatus.PENDING
-    if payment.status == PaymentStatus.AUTHORIZED and claimed is PaymentStatus.PENDING and released:
-        return PaymentStatus.FAILED, True
-    return claimed, released
-
-
-def _deciding(rows: list[PaymentAttempt]) -> PaymentAttempt | None:
-    """The attempt that paid, else the one that holds money."""
-    for status in (AttemptStatus.SUCCEEDED, AttemptStatus.REFUNDED, AttemptStatus.AUTHORIZED):
-        for row in rows:
-            if row.status == status:
-                return row
-    return None
+        move(session, payment, claimed, bell, reason, _evidence(payment, snapshot))
+    if len(paid) > 1:
+        flag(session, payment, ReviewReason.SECOND_SUCCESS, bell, {"paymentIds": paid})
 
 
 def _ids(payment: Payment, snapshot: PaymentSnapshot) -> dict[str, Any]:
@@ -415,19 +501,10 @@ def _ids(payment: Payment, snapshot: PaymentSnapshot) -> dict[str, Any]:
     }
 
 
-def _amount_evidence(payment: Payment, snapshot: PaymentSnapshot) -> dict[str, Any]:
-    return {
-        "orderedPaise": payment.amount,
-        "gatewayPaise": snapshot.amount.minor,
-        "gatewayCurrency": snapshot.amount.currency,
-        "paidPaise": [a.amount.minor for a in snapshot.attempts if a.status is AttemptStatus.SUCCEEDED],
-    }
-
-
-def _evidence(payment: Payment, snapshot: PaymentSnapshot, deciding: PaymentAttempt | None) -> dict[str, Any]:
+def _evidence(payment: Payment, snapshot: PaymentSnapshot) -> dict[str, Any]:
     return {
         "orderId": payment.order_id,
         "gatewayStatus": snapshot.gateway_status,
         "observedAt": snapshot.observed_at.isoformat(),
-        "paymentId": deciding.transaction_id if deciding else None,
+        "paymentId": payment.transaction_id,
     }

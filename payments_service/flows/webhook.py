@@ -2,13 +2,16 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from payments_service.clock import REAL_TIME, Clock
-from payments_service.errors import PaymentsError
-from payments_service.flows import sync
+from payments_service.errors import PaymentsError, Rejected, UnknownAtGateway
+from payments_service.flows import record, sync
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.schedule import next_follow_up
 from payments_service.flows.sync import FollowUp
@@ -16,7 +19,7 @@ from payments_service.gateways.base import WIRE_PREFIX, Deadline, EventKind, Gat
 from payments_service.ledger import inbox, payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import LOST, PaymentWebhook
+from payments_service.ledger.tables import LOST, PaymentOrder, PaymentWebhook
 
 log = logging.getLogger(__name__)
 
@@ -39,49 +42,70 @@ def receive(db: Database, gateway: Gateway, headers: Mapping[str, str], raw_body
         payment_id, follow_up = _take_effect(session, gateway, event, row)
         log.info("Webhook", extra={"data": {**_about(gateway, event), "outcome": row.outcome}})
         row_id = row.id
-    if payment_id and follow_up is not FollowUp.NOTHING:
+    if follow_up is not FollowUp.NOTHING:
         _follow_up(db, gateway, payment_id, row_id, event)
 
 
 def _store(
     session: Session, gateway: Gateway, event: WebhookEvent, headers: Mapping[str, str], raw_body: bytes
 ) -> PaymentWebhook | None:
-    return inbox.store(
-        session,
-        gateway=gateway.name,
-        provider=gateway.provider,
-        event_id=event.event_id,
-        webhook_type=event.type,
-        order_id=_order_id(event),
-        headers=headers,
-        payload=raw_body,
-    )
+    """The event's row; None when it is here already. Its id comes in a header that no signature covers, so
+    the same id with another body is another event."""
+    about: dict[str, Any] = {
+        "gateway": gateway.name,
+        "provider": gateway.provider,
+        "webhook_type": event.type,
+        "order_id": _order_id(event),
+        "transaction_id": event.transaction_id,
+        "headers": headers,
+        "payload": raw_body,
+    }
+    row = inbox.store(session, event_id=event.event_id, **about)
+    if row is None and inbox.payload(session, gateway.name, event.event_id) != raw_body:
+        row = inbox.store(session, event_id=f"{event.event_id}~{sha256(raw_body).hexdigest()}", **about)
+    return row
 
 
 def _take_effect(
     session: Session, gateway: Gateway, event: WebhookEvent, row: PaymentWebhook
 ) -> tuple[UUID | None, FollowUp]:
-    if event.kind in NOT_OURS_TO_APPLY or event.order is None:
+    names_a_payment = event.order is not None or event.transaction_id is not None
+    if event.kind in NOT_OURS_TO_APPLY or not names_a_payment:
         row.processed, row.outcome = True, _why_left(event)
         if event.kind in (EventKind.UNKNOWN, EventKind.UNREADABLE):
             log.error("Webhook not understood", extra={"data": _about(gateway, event)})
         return None, FollowUp.NOTHING
+    order = _order_of(session, gateway, event)
+    if order is None:
+        return None, _of_no_order(session, gateway, event, row)
+    payment = payments.lock(session, order.payment_id)
+    session.refresh(order)  # it was read before the lock was ours
+    return payment.id, sync.apply_event(session, gateway, payment, order, event, row)
+
+
+def _order_of(session: Session, gateway: Gateway, event: WebhookEvent) -> PaymentOrder | None:
+    if event.order is None:
+        attempt = payments.attempt(session, gateway.provider, event.transaction_id or "")
+        return session.get(PaymentOrder, attempt.order_id) if attempt else None
     if event.order.gateway_order_id:
         payments.lock_order_name(session, gateway.provider, event.order.gateway_order_id)
-    order = payments.order_by_reference(
+    return payments.order_by_reference(
         session,
         gateway.provider,
         wire_id=event.order.wire_id,
         gateway_order_id=event.order.gateway_order_id,
     )
-    if order is None:
-        row.outcome = "foreign"
-        if event.order.wire_id.startswith(WIRE_PREFIX):
-            raise_alert(session, "unknown_order", event.order.wire_id, _about(gateway, event), REAL_TIME)
-        return None, FollowUp.NOTHING
-    payment = payments.lock(session, order.payment_id)
-    session.refresh(order)  # it was read before the lock was ours
-    return payment.id, sync.apply_event(session, gateway, payment, order, event, row)
+
+
+def _of_no_order(session: Session, gateway: Gateway, event: WebhookEvent, row: PaymentWebhook) -> FollowUp:
+    """An order that is not ours, or not yet; a payment id that is not known here is asked for."""
+    row.outcome = "foreign"
+    if event.order is None:
+        row.next_try_at = REAL_TIME.after(sync.LEFT_TO_THE_WORKER)
+        return FollowUp.FETCH
+    if event.order.wire_id.startswith(WIRE_PREFIX):
+        raise_alert(session, "unknown_order", event.order.wire_id, _about(gateway, event), REAL_TIME)
+    return FollowUp.NOTHING
 
 
 def _why_left(event: WebhookEvent) -> str:
@@ -89,12 +113,13 @@ def _why_left(event: WebhookEvent) -> str:
     return "stored" if known else event.kind.value
 
 
-def _follow_up(db: Database, gateway: Gateway, payment_id: UUID, row_id: UUID, event: WebhookEvent) -> None:
+def _follow_up(
+    db: Database, gateway: Gateway, payment_id: UUID | None, row_id: UUID, event: WebhookEvent
+) -> None:
     """What the event makes necessary at the gateway. The answer is 200 whatever comes of it."""
     try:
         deadline = Deadline(FOLLOW_UP_SECONDS, Urgency.WAKE_UP)
-        sync.refresh(db, gateway, payment_id, Bell("webhook", event.event_id), deadline)
-        _confirm(db, payment_id, row_id, event)
+        _ask(db, gateway, payment_id, row_id, event, Bell("webhook", event.event_id), deadline)
     except PaymentsError as error:
         log.warning("Webhook follow-up left open", extra={"data": {"id": payment_id, "error": error.code}})
     except Exception:
@@ -116,13 +141,64 @@ def try_again(db: Database, gateway: Gateway, row_id: UUID, clock: Clock) -> Non
         if next_try_at is not None:
             row.next_try_at = next_try_at
     try:
-        if payment_id and follow_up is not FollowUp.NOTHING:
-            bell = Bell("worker", event.event_id, clock)
-            sync.refresh(db, gateway, payment_id, bell, Deadline(SWEEP_SECONDS, Urgency.WAKE_UP))
-            _confirm(db, payment_id, row_id, event)
+        if follow_up is not FollowUp.NOTHING:
+            deadline = Deadline(SWEEP_SECONDS, Urgency.WAKE_UP)
+            _ask(db, gateway, payment_id, row_id, event, Bell("worker", event.event_id, clock), deadline)
     finally:
         if next_try_at is None:  # this was the last time to ask
             _give_up(db, row_id, _about(gateway, event))
+
+
+def _ask(
+    db: Database,
+    gateway: Gateway,
+    payment_id: UUID | None,
+    row_id: UUID,
+    event: WebhookEvent,
+    bell: Bell,
+    deadline: Deadline,
+) -> None:
+    """Have the gateway's own word on what the event told: its order, its dispute, or whose payment it is."""
+    if payment_id is None:
+        payment_id = _find_payment(db, gateway, row_id, event, deadline)
+    if payment_id is None:
+        return
+    if event.asks_for_dispute:
+        _ask_for_dispute(db, gateway, payment_id, event, bell, deadline)
+    else:
+        sync.refresh(db, gateway, payment_id, bell, deadline)
+    _confirm(db, payment_id, row_id, event)
+
+
+def _find_payment(
+    db: Database, gateway: Gateway, row_id: UUID, event: WebhookEvent, deadline: Deadline
+) -> UUID | None:
+    """The payment behind a payment id that is not known here: the gateway knows its order."""
+    try:
+        order = gateway.find_by_payment_id(event.transaction_id or "", deadline)
+    except UnknownAtGateway:
+        return None
+    if order is None:
+        return None
+    with db.begin() as session:
+        row = session.get_one(PaymentWebhook, row_id)
+        payment_id, _ = _take_effect(session, gateway, replace(event, order=order), row)
+        return payment_id
+
+
+def _ask_for_dispute(
+    db: Database, gateway: Gateway, payment_id: UUID, event: WebhookEvent, bell: Bell, deadline: Deadline
+) -> None:
+    try:
+        told = gateway.fetch_dispute(event.dispute_id or "", deadline)
+    except Rejected as error:
+        # An account may not be allowed to ask for disputes; the merchant must hear of one all the same.
+        with db.begin() as session:
+            about = {**_about(gateway, event), "error": error.code}
+            raise_alert(session, "dispute_unconfirmed", event.dispute_id or "", about, bell.clock)
+        raise
+    with db.begin() as session:
+        record.dispute(session, payments.lock(session, payment_id), told, bell)
 
 
 def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) -> None:

@@ -357,6 +357,11 @@ class WebhookEvent:
     def __post_init__(self) -> None:
         _must_be_text(self.event_id, self.type, self.transaction_id, self.dispute_id)
 
+    @property
+    def asks_for_dispute(self) -> bool:
+        """A dispute is told by a body that proves nothing, so it has to be fetched."""
+        return self.dispute_id is not None and self.dispute is None
+
 
 # ── the verbs ───────────────────────────────────────────────────────────────────────────────────────
 

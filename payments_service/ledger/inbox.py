@@ -23,6 +23,7 @@ def store(
     event_id: str,
     webhook_type: str,
     order_id: str | None,
+    transaction_id: str | None,
     headers: Mapping[str, str],
     payload: bytes,
 ) -> PaymentWebhook | None:
@@ -38,12 +39,20 @@ def store(
         event_id=event_id,
         webhook_type=webhook_type,
         order_id=order_id,
+        transaction_id=transaction_id,
         headers={k: v for k, v in headers.items() if not _is_secret(k)},
         payload=payload,
         processed=False,
         outcome="stored",
     )
     return session.get(PaymentWebhook, row_id)
+
+
+def payload(session: Session, gateway: str, event_id: str) -> bytes | None:
+    """The raw body that is kept under this event id."""
+    kept = select(PaymentWebhook.payload)
+    mine = kept.where(PaymentWebhook.gateway == gateway, PaymentWebhook.event_id == event_id)
+    return session.scalars(mine).one_or_none()
 
 
 def foreign(session: Session, provider: str, order_ids: list[str]) -> list[PaymentWebhook]:

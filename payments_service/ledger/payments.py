@@ -119,6 +119,10 @@ def by_id(session: Session, payment_id: UUID) -> Payment:
     return session.get_one(Payment, payment_id)
 
 
+def exists(session: Session, payment_id: UUID) -> bool:
+    return session.get(Payment, payment_id) is not None
+
+
 def claim_asking(session: Session, payment_id: UUID, now: datetime, window: timedelta) -> bool:
     """Whether it is for us to ask the gateway: at most one caller in a window, over all processes."""
     long_ago = or_(Payment.asked_at.is_(None), Payment.asked_at < now - window)
@@ -139,16 +143,6 @@ def could_be_paid(session: Session, payment_id: UUID) -> bool:
 def _has_order(session: Session, payment_id: UUID, which: ColumnElement[bool]) -> bool:
     query = select(PaymentOrder.id).where(PaymentOrder.payment_id == payment_id, which)
     return session.scalars(query.limit(1)).first() is not None
-
-
-def under_review(session: Session) -> list[Payment]:
-    query = select(Payment).where(Payment.review.is_not(None))
-    return list(session.scalars(query.order_by(Payment.updated_at)))
-
-
-def is_under_review(session: Session, payment_id: UUID) -> bool:
-    flagged = select(Payment.id).where(Payment.id == payment_id, Payment.review.is_not(None))
-    return session.scalars(flagged).first() is not None
 
 
 def ask_now(session: Session, now: datetime, since: datetime | None, payment_id: UUID | None) -> int:
@@ -213,6 +207,10 @@ def ask_refunds_at(session: Session, payment_id: UUID, moment: datetime) -> None
 def refunds(session: Session, attempt_id: UUID) -> list[Refund]:
     query = select(Refund).where(Refund.attempt_id == attempt_id)
     return list(session.scalars(query.order_by(Refund.created_at, Refund.id)))
+
+
+def refunds_of_payment(session: Session, payment_id: UUID) -> list[Refund]:
+    return list(session.scalars(select(Refund).where(Refund.payment_id == payment_id)))
 
 
 def amount_refunded(session: Session, payment: Payment) -> Money:

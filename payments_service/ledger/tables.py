@@ -79,7 +79,7 @@ class Payment(Base):
     webhook_data: Mapped[dict[str, Any] | None]
     """The last applied event, without personal data."""
     review: Mapped[str | None]
-    """Why a person must look at it; while set and not completed, nothing calls it paid."""
+    """Reason of its oldest open review (`payment_reviews`); while set and not completed, it is not paid."""
     expires_at: Mapped[datetime]
     observed_at: Mapped[datetime | None]
     """When the newest applied news was true."""
@@ -173,6 +173,8 @@ class PaymentAttempt(Base):
     currency: Mapped[str]
     method: Mapped[str | None]
     error_code: Mapped[str | None]
+    bank_reference: Mapped[str | None] = mapped_column(index=True)
+    """The bank's own number: UPI's RRN or UTR, a card's RRN."""
     capture_by: Mapped[datetime | None]
     """When money that is held goes back unless it is captured."""
     created_at: Mapped[datetime] = mapped_column(default=_now)
@@ -199,6 +201,8 @@ class PaymentWebhook(Base):
     payment_id: Mapped[UUID | None] = mapped_column(ForeignKey("payments.id"), index=True)
     order_id: Mapped[str | None]
     """The order that the event names, in the gateway's words (its id, else our wire id)."""
+    transaction_id: Mapped[str | None]
+    """The gateway's payment id, of an event that names no order."""
     webhook_type: Mapped[str]
     event_id: Mapped[str]
     headers: Mapped[dict[str, Any]]
@@ -235,6 +239,22 @@ class PaymentEvent(Base):
     created_at: Mapped[datetime] = mapped_column(default=_now)
 
 
+class PaymentReview(Base):
+    """A question for a person about one payment. The same evidence is asked about once, ever."""
+
+    __tablename__ = "payment_reviews"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"), index=True)
+    reason: Mapped[str]
+    evidence: Mapped[dict[str, Any]]
+    """Ids and amounts that stay the same while the question does: no times, no status words."""
+    opened_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    resolution: Mapped[str | None]
+    """accepted · dismissed · answered."""
+
+
 class Refund(Base):
     """Money on its way back, begun by us or at the gateway."""
 
@@ -255,6 +275,8 @@ class Refund(Base):
     next_check_at: Mapped[datetime | None] = mapped_column(index=True)
     """When the worker asks for it next; until then whoever sends or asks is left alone."""
     gateway_refund_id: Mapped[str | None]
+    bank_reference: Mapped[str | None] = mapped_column(index=True)
+    """ARN, RRN or UTR, once the gateway has told it."""
     amount: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str]
     status: Mapped[str] = mapped_column(index=True)

@@ -87,8 +87,8 @@ SABOTAGES = (
         (
             Patch(
                 "flows/sync.py",
-                "    if _amounts_differ(payment, snapshot):\n",
-                "    if False and _amounts_differ(payment, snapshot):\n",
+                "    if amounts_differ(payment, snapshot):\n",
+                "    if False and amounts_differ(payment, snapshot):\n",
             ),
         ),
         Options(payments=24, stories=("pays", "wrong amount"), **CALM),

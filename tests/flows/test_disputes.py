@@ -1,32 +1,55 @@
-"""A dispute changes no status; the merchant is told when it opens and when it is over, once each."""
+"""A dispute changes no status; the merchant is told when it opens and when it is over, stage by stage."""
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
-from payments_service.flows import webhook
-from payments_service.gateways.base import DisputeSnapshot, WebhookEvent
-from payments_service.ledger import outbox
+from payments_service.flows import reconcile, record, reviews, webhook
+from payments_service.flows.views import PaymentView
+from payments_service.gateways.base import DisputeSnapshot, EventKind, OrderRef, WebhookEvent
+from payments_service.ledger import outbox, payments
 from payments_service.ledger.db import Database
+from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import Outbox
 from payments_service.money import Money
 from tests.flows.conftest import PRICE, Ledger, buy
+from tests.flows.delivering import HandClock
 from tests.support.fake_gateway import GENUINE, FakeGateway
+
+RESPOND_BY = datetime(2026, 12, 10, 18, 30, tzinfo=UTC)
 
 
 class Disputed(FakeGateway):
-    """Its events may carry a dispute."""
+    """Its events may carry a dispute, or only the id of one."""
 
     def reread_webhook(self, event_id: str, raw_body: bytes) -> WebhookEvent:
         event = super().reread_webhook(event_id, raw_body)
         body = json.loads(raw_body)
         if "dispute" not in body:
             return event
-        is_closed, now = body["dispute"] == "won", datetime.now(UTC)
-        told = DisputeSnapshot("disp_1", "pay_1", body["dispute"], Money(100), is_closed, now)
-        return replace(event, snapshot=None, dispute=told)
+        event = replace(event, kind=EventKind.DISPUTE, snapshot=None, dispute_id="disp_1")
+        if body.get("unsigned"):
+            return event
+        if body.get("names_no_order"):
+            event = replace(event, order=None, transaction_id="pay_1")
+        return replace(event, dispute=told_dispute(body["dispute"], body.get("phase", "chargeback")))
+
+
+def told_dispute(word: str, phase: str, age: timedelta = timedelta(0)) -> DisputeSnapshot:
+    return DisputeSnapshot(
+        dispute_id="disp_1",
+        transaction_id="pay_1",
+        gateway_status=word,
+        amount=Money(100),
+        is_closed=word in ("won", "lost"),
+        observed_at=datetime.now(UTC) - age,
+        phase=phase,
+        reason="goods_not_received",
+        respond_by=RESPOND_BY,
+    )
 
 
 @pytest.fixture
@@ -34,23 +57,114 @@ def gateway() -> FakeGateway:
     return Disputed()
 
 
-def test_opened_and_closed_are_told_once_each(db: Database, gateway: FakeGateway, ledger: Ledger) -> None:
+@pytest.fixture
+def opened(db: Database, gateway: FakeGateway) -> PaymentView:
+    """A completed payment of a merchant who is told of it."""
     db.destinations = (outbox.MERCHANT,)
     opened = buy(db, gateway)
-    known = {"order": opened.order_id, "status": "completed", "amount": PRICE.minor}
-    webhook.receive(db, gateway, GENUINE, gateway.event(**known))
-    for word in ("open", "under_review", "won", "closed_late"):
-        webhook.receive(db, gateway, GENUINE, gateway.event(**known, dispute=word))
+    webhook.receive(db, gateway, GENUINE, gateway.event(**known(opened)))
+    return opened
+
+
+def known(opened: PaymentView, **more: object) -> dict[str, object]:
+    return {"order": opened.order_id, "status": "completed", "amount": PRICE.minor, **more}
+
+
+def told(db: Database) -> list[tuple[str, str, str]]:
     with db.read() as session:
         rows = [json.loads(row.body) for row in session.query(Outbox).order_by(Outbox.created_at, Outbox.id)]
-    assert [row["type"] for row in rows] == ["payment.completed", "dispute.opened", "dispute.closed"]
-    about = {"disputeId": "disp_1", "paymentId": "pay_1", "amountPaise": 100, "gatewayStatus": "won"}
-    assert rows[2]["data"]["dispute"] == about
-    assert ledger.payment(opened.id).status == "completed"
-    assert [row.outcome for row in ledger.inbox()] == ["applied"] * 5
-    assert [event.evidence["gatewayStatus"] for event in ledger.trail(opened.id, "dispute")] == [
-        "open",
-        "under_review",
-        "won",
-        "closed_late",
+    about = [(row["type"], row["data"].get("dispute")) for row in rows]
+    return [(kind, dispute["gatewayStatus"], dispute["phase"]) for kind, dispute in about if dispute]
+
+
+def test_opened_and_closed_are_told_once_for_each_stage(
+    db: Database, gateway: FakeGateway, ledger: Ledger, opened: PaymentView
+) -> None:
+    steps = [("open", "chargeback"), ("under_review", "chargeback"), ("won", "chargeback")]
+    steps += [("open", "pre_arbitration"), ("lost", "pre_arbitration")]
+    for word, phase in steps:
+        webhook.receive(db, gateway, GENUINE, gateway.event(**known(opened), dispute=word, phase=phase))
+    assert told(db) == [
+        ("dispute.opened", "open", "chargeback"),
+        ("dispute.closed", "won", "chargeback"),
+        ("dispute.opened", "open", "pre_arbitration"),
+        ("dispute.closed", "lost", "pre_arbitration"),
     ]
+    assert ledger.payment(opened.id).status == "completed"
+    assert {row.outcome for row in ledger.inbox()} == {"applied"}
+    rows = ledger.trail(opened.id, "dispute")
+    assert [(row.evidence["gatewayStatus"], row.evidence["phase"]) for row in rows] == steps
+
+
+def test_the_merchant_is_told_why_and_until_when_to_answer(
+    db: Database, gateway: FakeGateway, opened: PaymentView
+) -> None:
+    webhook.receive(db, gateway, GENUINE, gateway.event(**known(opened), dispute="open"))
+    with db.read() as session:
+        row = session.scalars(select(Outbox).where(Outbox.type == "dispute.opened")).one()
+    assert json.loads(row.body)["data"]["dispute"] == {
+        "disputeId": "disp_1",
+        "paymentId": "pay_1",
+        "amountPaise": 100,
+        "gatewayStatus": "open",
+        "phase": "chargeback",
+        "reason": "goods_not_received",
+        "respondBy": RESPOND_BY.isoformat(),
+    }
+
+
+def test_an_older_word_that_comes_late_opens_nothing_again(
+    db: Database, gateway: FakeGateway, opened: PaymentView
+) -> None:
+    webhook.receive(db, gateway, GENUINE, gateway.event(**known(opened), dispute="won"))
+    with db.begin() as session:
+        payment = payments.lock(session, opened.id)
+        late = told_dispute("open", "chargeback", timedelta(days=3))
+        record.dispute(session, payment, late, Bell("webhook", "late"))
+    assert told(db) == [("dispute.closed", "won", "chargeback")]
+
+
+def test_a_dispute_that_names_its_payment_only_finds_the_order(
+    db: Database, gateway: FakeGateway, ledger: Ledger, opened: PaymentView
+) -> None:
+    body = gateway.event(**known(opened), dispute="open", names_no_order=True)
+    webhook.receive(db, gateway, GENUINE, body)
+    assert told(db) == [("dispute.opened", "open", "chargeback")]
+    assert ledger.inbox()[-1].payment_id == opened.id
+
+
+def test_a_payment_id_that_is_not_known_here_is_asked_for(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    db.destinations = (outbox.MERCHANT,)
+    bought = buy(db, gateway)
+    body = gateway.event(**known(bought), dispute="open", names_no_order=True)
+    webhook.receive(db, gateway, GENUINE, body)
+    assert (told(db), ledger.inbox()[-1].outcome) == ([], "foreign")
+    gateway.owner_of_payment_id = OrderRef("", bought.order_id)
+    hand = HandClock()
+    hand.advance(timedelta(minutes=1))
+    reconcile.sweep_inbox(db, [gateway], hand.clock)
+    assert told(db) == [("dispute.opened", "open", "chargeback")]
+    assert ledger.inbox()[-1].outcome == "applied"
+
+
+def test_a_body_that_proves_nothing_has_its_dispute_fetched(
+    db: Database, gateway: FakeGateway, ledger: Ledger, opened: PaymentView
+) -> None:
+    body = gateway.event(**known(opened), dispute="lost", unsigned=True)
+    gateway.dispute = told_dispute("open", "chargeback")
+    webhook.receive(db, gateway, GENUINE, body)
+    assert told(db) == [("dispute.opened", "open", "chargeback")]
+    assert ledger.inbox()[-1].outcome == "applied"
+
+
+def test_a_dispute_that_may_not_be_fetched_is_an_alarm(
+    db: Database, gateway: FakeGateway, ledger: Ledger, opened: PaymentView
+) -> None:
+    webhook.receive(db, gateway, GENUINE, gateway.event(**known(opened), dispute="open", unsigned=True))
+    assert told(db) == []
+    assert [(review.why, review.subject) for review in reviews.open_reviews(db)] == [
+        ("dispute_unconfirmed", "disp_1")
+    ]
+    assert ledger.inbox()[-1].outcome == "waiting"

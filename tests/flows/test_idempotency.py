@@ -22,6 +22,7 @@ from payments_service.errors import (
 )
 from payments_service.flows import idempotency, radar, sync, webhook
 from payments_service.flows.create_order import CreateOrderFailed, OutcomeStillUnknown, Urls, create_order
+from payments_service.flows.flag import flag
 from payments_service.flows.idempotency import Claim, Kept, KeyReused, StillRunning
 from payments_service.flows.intent import LEASE, NewPayment
 from payments_service.flows.views import PaymentView
@@ -31,7 +32,7 @@ from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import IdempotencyKey, Outbox, Payment, PaymentOrder
 from payments_service.money import Money
-from payments_service.states import PaymentStatus
+from payments_service.states import PaymentStatus, ReviewReason
 from tests.flows.conftest import PRICE, Ledger, wish
 from tests.flows.delivering import HandClock
 from tests.support.fake_gateway import GENUINE, FakeGateway
@@ -237,7 +238,7 @@ def test_a_payment_that_a_person_looks_at_is_handed_out_to_nobody(caller: Caller
     [kept] = [row for row in caller.stored_keys() if row.key == "another-key-00000"]
     idempotency.keep(caller.db, Claim(kept.id, 1, opened.id), b"the answer")
     with caller.db.begin() as session:
-        sync.quarantine(session, payments.lock(session, opened.id), "amount_mismatch", BELL, {})
+        flag(session, payments.lock(session, opened.id), ReviewReason.AMOUNT_MISMATCH, BELL, {})
     other.is_told("payment_review", key="another-key-00000")
 
 

@@ -78,7 +78,7 @@ def test_an_alert_that_was_cleared_may_be_raised_again(db: Database) -> None:
     with db.begin() as session:
         assert raise_alert(session, "disk", "here", {}, hand.clock)
     [review] = reviews.open_reviews(db)
-    assert reviews.clear(db, review.id, "asha", hand.clock) == "Alert cleared"
+    assert reviews.clear(db, review.id, "asha", clock=hand.clock) == "Alert cleared"
     assert alerts(db) == []
     with db.begin() as session:
         assert raise_alert(session, "disk", "here", {}, hand.clock)

@@ -353,10 +353,10 @@ def test_late_money_waits_for_a_person_where_the_merchant_wants_that(
     assert told(db) == ["payment.expired", "payment.review"]
     [review] = reviews.open_reviews(db)
     assert (review.id, review.why) == (opened.id, "late_success")
-    reviews.clear(db, opened.id, "asha", hand.clock)
+    reviews.clear(db, opened.id, "asha", accept=True, clock=hand.clock)
     payment = ledger.payment(opened.id)
     assert (payment.status, payment.review, payment.transaction_id) == ("completed", None, "pay_1")
     assert told(db) == ["payment.expired", "payment.review", "payment.completed"]
     assert (ledger.trail(opened.id)[-1].source, ledger.trail(opened.id)[-1].actor) == ("operator", "asha")
     with pytest.raises(NotFound):
-        reviews.clear(db, opened.id, "asha", hand.clock)
+        reviews.clear(db, opened.id, "asha", accept=True, clock=hand.clock)

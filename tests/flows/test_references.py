@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import select
 
 from payments_service.errors import Conflict, OutcomeUnknown, Unavailable
-from payments_service.flows import idempotency, sync, webhook
+from payments_service.flows import idempotency, webhook
 from payments_service.flows.create_order import CreateOrderFailed, Urls, create_order
+from payments_service.flows.flag import flag
 from payments_service.flows.idempotency import Claim
 from payments_service.flows.intent import LEASE, NewPayment
 from payments_service.flows.verify import verify
@@ -22,7 +23,7 @@ from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import Outbox, Payment
 from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus
+from payments_service.states import AttemptStatus, PaymentStatus, ReviewReason
 from tests.flows.conftest import PRICE, Ledger, wish
 from tests.flows.delivering import HandClock
 from tests.support.fake_gateway import GENUINE, FakeGateway
@@ -177,7 +178,7 @@ def test_while_money_is_held_or_a_person_looks_nobody_pays_again(
         tell(db, gateway, first, "completed")
     else:
         with db.begin() as session:
-            sync.quarantine(session, payments.lock(session, first.id), "amount_mismatch", BELL, {})
+            flag(session, payments.lock(session, first.id), ReviewReason.AMOUNT_MISMATCH, BELL, {})
     assert refused(lambda: order_for(db, gateway)) == "reference_open"
     assert refused(lambda: order_for(db, OtherGateway())) == "reference_open"
 

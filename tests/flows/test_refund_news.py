@@ -261,7 +261,7 @@ def test_an_answer_about_another_refund_than_we_asked_for_goes_to_a_person(
     assert refunding.row().status == PENDING
     assert refunding.reviews() == ["refund_mismatch"]
     assert "refund.completed" not in refunding.told()
-    assert "Refund needs review" in caplog.text
+    assert "Payment needs review" in caplog.text
     assert len(refunding.rows()) == 1
 
 

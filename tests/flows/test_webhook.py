@@ -512,3 +512,16 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_with_room_again_nothing_is_l
 
 def _explode(*_: object) -> None:
     raise ZeroDivisionError
+
+
+def test_the_same_event_id_with_another_body_is_another_event(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    """The id stands in a header that no signature covers."""
+    first, second = buy(db, gateway), buy(db, gateway)
+    headers = {**GENUINE, "x-event-id": "evt_1"}
+    for opened, payment in ((first, "pay_1"), (second, "pay_2"), (second, "pay_2")):
+        body = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor, payment=payment)
+        webhook.receive(db, gateway, headers, body)
+    assert [ledger.payment(opened.id).status for opened in (first, second)] == ["completed", "completed"]
+    assert [row.outcome for row in ledger.inbox()] == ["applied", "applied"]
