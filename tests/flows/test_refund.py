@@ -25,9 +25,9 @@ from payments_service.errors import (
     Unavailable,
     UnknownAtGateway,
 )
-from payments_service.flows import refund, reviews, status
+from payments_service.flows import refund, reviews, status, sync
 from payments_service.flows.refund import RefundFailed
-from payments_service.gateways.base import NewRefund
+from payments_service.gateways.base import Deadline, NewRefund
 from payments_service.ledger import payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.tables import Refund
@@ -421,3 +421,19 @@ def _raise(error: Exception) -> Callable[..., Any]:
         raise error
 
     return fail
+
+
+def test_where_refunds_go_up_to_the_order_a_larger_attempt_is_capped_by_it(
+    db: Database, gateway: FakeGateway
+) -> None:
+    """PhonePe tells of an attempt of 505 for an order of 500, and refuses to refund more than 500."""
+    gateway.refunds_up_to_the_order = True  # type: ignore[misc]
+    refunding = Refunding.begin(db, gateway)
+    gateway.attempts = (gateway.attempt("pay_2", AttemptStatus.SUCCEEDED, PRICE + Money(500)),)
+    opened = buy(db, gateway)
+    sync.refresh(db, gateway, opened.id, MERCHANT, Deadline(5))
+    with pytest.raises(Conflict) as refused:
+        refund.refund(db, gateway, opened.id, PRICE + Money(1), "returned goods", MERCHANT)
+    assert refused.value.extra["refundablePaise"] == PRICE.minor
+    assert refund.refund(db, gateway, opened.id, None, "returned goods", MERCHANT).amount == PRICE
+    assert refunding.rows() == []

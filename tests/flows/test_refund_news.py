@@ -472,3 +472,25 @@ def test_an_unsigned_event_of_a_refund_makes_the_worker_ask_at_once(db: Database
     assert reconcile.sweep_refunds(db, gateway, Urls("http://127.0.0.1:5000"), hand.clock) == 1
     with db.read() as session:
         assert [row.status for row in session.query(Refund)] == [RefundStatus.COMPLETED]
+
+
+class NamesThePaymentOnly(FakeGateway):
+    """Its refund events have neither order nor payment in them, only the payment's id."""
+
+    def reread_webhook(self, event_id: str, raw_body: bytes) -> WebhookEvent:
+        event = super().reread_webhook(event_id, raw_body)
+        (told,) = event.snapshot.refunds  # type: ignore[union-attr, misc]
+        return WebhookEvent(
+            event_id, "fake.refund", EventKind.REFUND, refund=told, transaction_id=told.transaction_id
+        )
+
+
+def test_a_refund_that_names_its_payment_only_is_booked_at_once(db: Database, ledger: Ledger) -> None:
+    gateway = NamesThePaymentOnly()
+    refunding = Refunding.begin(db, gateway)
+    calls = len(gateway.calls)
+    refunding.hear(gateway.refund("rf_1", "pay_1", Money(100)))
+    row = refunding.row()
+    assert (row.status, row.amount, row.gateway_refund_id) == (COMPLETED, 100, "rf_1")
+    assert refunding.told() == ["refund.completed"]
+    assert (ledger.inbox()[-1].outcome, len(gateway.calls)) == ("applied", calls)
