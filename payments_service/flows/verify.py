@@ -4,9 +4,9 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from payments_service.errors import GatewayError, NotFound, PaymentsError, SignatureInvalid
-from payments_service.flows import status, sync
+from payments_service.flows import asking, status
 from payments_service.flows.views import PaymentView, view
-from payments_service.gateways.base import Deadline, Gateway, OrderRef
+from payments_service.gateways.base import Deadline, Gateway, OrderRef, Urgency
 from payments_service.ledger import payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
@@ -62,12 +62,16 @@ def verify(
     _check_proof(gateway, OrderRef(order.wire_id, order.gateway_order_id), fields)
     if known.status is PaymentStatus.COMPLETED:
         return known
+    deadline = Deadline(BUDGET_SECONDS, Urgency.VERIFY)
+    is_news = gateway.returns_are_signed and asking.is_new_proof(payment.id, fields)
     try:
-        sync.refresh(db, gateway, payment.id, Bell("verify", request_id), Deadline(BUDGET_SECONDS))
+        is_asked = asking.ask_in_turn(
+            db, gateway, payment.id, Bell("verify", request_id), deadline, at_once=is_news
+        )
     except GatewayError as error:
         log.warning("Verification without an answer", extra={"data": {"id": payment.id, "error": error.code}})
-        return _completed(status.by_id(db, payment.id), is_asked=False)
-    return _completed(status.by_id(db, payment.id), is_asked=True)
+        is_asked = False
+    return _completed(status.by_id(db, payment.id), is_asked=is_asked)
 
 
 def _check_proof(gateway: Gateway, order: OrderRef, fields: Mapping[str, str]) -> None:

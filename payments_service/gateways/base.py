@@ -82,12 +82,16 @@ class VerifyField:
 class Urgency(Enum):
     """Who waits for the answer: it decides who goes first when a gateway's read budget runs short."""
 
+    VERIFY = auto()
+    """A payer who is back from paying; an old page asks once and believes the answer."""
     PAYER = auto()
-    """A person in front of a page."""
+    """A person in front of a page that asks again."""
     WAKE_UP = auto()
     """A webhook's follow-up, which the worker does again where it was left out."""
     POLLING = auto()
-    """Nobody: the worker comes by again."""
+    """The worker, which comes by again."""
+    LOOKUP = auto()
+    """An id that a caller may have guessed."""
 
 
 class Deadline:
@@ -390,6 +394,8 @@ class Gateway(ABC):
     """False where a refund only names the order, so that of two payments of one order the gateway chooses."""
     refunds_up_to_the_order: ClassVar[bool]
     """True where no more than the order's amount goes back, also when the attempt moved more."""
+    returns_are_signed: ClassVar[bool]
+    """Whether what a browser brings back proves that a payer was at the gateway."""
     our_clock_expires: ClassVar[bool]
     """True where orders never end at the gateway, so that our ORDER_EXPIRY ends them here."""
     reads_per_second: ClassVar[float]

@@ -1,4 +1,4 @@
-"""How much one process asks of one gateway: writes pause while they keep failing, reads keep to a budget.
+"""How much one process asks of one gateway: calls pause while they keep failing, reads keep to a budget.
 
 Both are remembered in memory only, by each process for itself: there is no store that must be up before a
 gateway can be asked. Processes learn from each other only through the gateway, by its failures and its 429s.
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 FAILURES_IN_A_ROW = 5
 RESET_SECONDS = 30.0
+READ_RESET_SECONDS = 10.0
+"""Reads are tried again sooner: a payer may be waiting, and a read does no harm."""
 
 SAVED_SECONDS = 5.0
 """A budget that was not used is saved up for so long, and can be spent at once."""
@@ -40,23 +42,31 @@ class Terms:
 
 
 TERMS = {
-    Urgency.PAYER: Terms(leaves=-6.0, waits_seconds=0.0),
+    Urgency.VERIFY: Terms(leaves=-6.0, waits_seconds=3.0),
+    Urgency.PAYER: Terms(leaves=0.0, waits_seconds=0.0),
     Urgency.WAKE_UP: Terms(leaves=0.2, waits_seconds=0.5),
     Urgency.POLLING: Terms(leaves=0.5, waits_seconds=math.inf),
+    Urgency.LOOKUP: Terms(leaves=0.6, waits_seconds=0.0),
 }
 
 
-class WriteCircuit:
+class Circuit:
     """Open after too many failures in a row: then nothing is sent, until one trial has shown better.
 
-    pybreaker holds its lock for as long as a call lasts, which would send writes one after the other, and in
+    Writes and reads have one each: a gateway that hangs on reading costs its own payers' threads only.
+    pybreaker holds its lock for as long as a call lasts, which would send calls one after the other, and in
     its half-open state it lets through whoever comes. So calls are made outside, and it is told their end.
     """
 
     def __init__(
-        self, gateway: str, reset_seconds: float, clock: Callable[[], float] = time.monotonic
+        self,
+        gateway: str,
+        reset_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        calls: str = "writes",
     ) -> None:
         self._gateway = gateway
+        self._calls = calls
         self._reset_seconds = reset_seconds
         self._clock = clock
         self._lock = Lock()
@@ -65,7 +75,7 @@ class WriteCircuit:
 
     @contextmanager
     def passing(self) -> Iterator[None]:
-        """Around one write. Raises CircuitOpen, and then nothing may be sent."""
+        """Around one call. Raises CircuitOpen, and then nothing may be sent."""
         is_trial = self._enter()
         is_well: bool | None = None
         try:
@@ -108,7 +118,7 @@ class WriteCircuit:
                 self._say_so()
 
     def _say_so(self) -> None:
-        about = {"gateway": self._gateway, "circuit": self._breaker.current_state}
+        about = {"gateway": self._gateway, "calls": self._calls, "circuit": self._breaker.current_state}
         level = logging.ERROR if self._breaker.current_state == STATE_OPEN else logging.WARNING
         log.log(level, "Gateway circuit", extra={"data": about})
 

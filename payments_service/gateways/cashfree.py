@@ -168,6 +168,7 @@ class CashfreeGateway(Gateway):
     one_refund_at_a_time: ClassVar[bool] = False
     refunds_name_the_attempt: ClassVar[bool] = False
     refunds_up_to_the_order: ClassVar[bool] = False
+    returns_are_signed: ClassVar[bool] = False
     our_clock_expires: ClassVar[bool] = False
     # api-reference/payments/rate-limits: 100 reads of payments a minute, and each needs its order read too.
     reads_per_second: ClassVar[float] = 200 / 60

@@ -21,9 +21,16 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
 
-from payments_service.errors import GatewayError, OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
+from payments_service.errors import (
+    CircuitOpen,
+    GatewayError,
+    OutcomeUnknown,
+    Rejected,
+    Unavailable,
+    UnknownAtGateway,
+)
 from payments_service.gateways.base import Deadline, Urgency
-from payments_service.gateways.bounds import RESET_SECONDS, ReadBudget, WriteCircuit
+from payments_service.gateways.bounds import READ_RESET_SECONDS, RESET_SECONDS, Circuit, ReadBudget
 from payments_service.gateways.transport import Adapter, timeout_within
 
 log = logging.getLogger(__name__)
@@ -65,7 +72,8 @@ class GatewaySession(requests.Session):
         self.gateway = gateway
         self.read_error = read_error
         self.reads = ReadBudget(gateway, reads_per_second)
-        self.writes = WriteCircuit(gateway, reset_seconds)
+        self.writes = Circuit(gateway, reset_seconds)
+        self.readings = Circuit(gateway, READ_RESET_SECONDS, calls="reads")
         self.wait_headers = (wait_header, "Retry-After")
         # Sessions are shared by threads; a cookie jar is the part that is not safe, and no API needs it.
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -83,7 +91,7 @@ class GatewaySession(requests.Session):
         """
         method = method.upper()
         if harmless or method == "GET":
-            urgency = Urgency.PAYER if harmless else timeout.urgency
+            urgency = Urgency.VERIFY if harmless else timeout.urgency
             return self._read(method, url, timeout, urgency, **options)
         self._need_time(timeout)
         with self.writes.passing():
@@ -96,7 +104,10 @@ class GatewaySession(requests.Session):
             self.reads.take(urgency, deadline)
             self._need_time(deadline)
             try:
-                return self._send_once(method, url, deadline, number, True, **options)
+                with self.readings.passing():
+                    return self._send_once(method, url, deadline, number, True, **options)
+            except CircuitOpen:
+                raise
             except Unavailable as error:
                 pause = random.uniform(0.1, 0.3) * 2**number  # noqa: S311 (jitter, not a secret)
                 if number == READ_TRIES or error.gateway_status == 429 or pause >= deadline.remaining():

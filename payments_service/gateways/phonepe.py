@@ -152,6 +152,7 @@ class PhonePeGateway(Gateway):
     one_refund_at_a_time: ClassVar[bool] = True
     refunds_name_the_attempt: ClassVar[bool] = False
     refunds_up_to_the_order: ClassVar[bool] = True
+    returns_are_signed: ClassVar[bool] = False
     our_clock_expires: ClassVar[bool] = False
     reads_per_second: ClassVar[float] = 20.0  # no limits are published
 

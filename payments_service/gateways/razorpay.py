@@ -131,6 +131,7 @@ class RazorpayGateway(Gateway):
     one_refund_at_a_time: ClassVar[bool] = False
     refunds_name_the_attempt: ClassVar[bool] = True
     refunds_up_to_the_order: ClassVar[bool] = False
+    returns_are_signed: ClassVar[bool] = True
     our_clock_expires: ClassVar[bool] = True
     reads_per_second: ClassVar[float] = 20.0  # none are published (api/pagination: back off after a 429)
 

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from payments_service import create_app
-from payments_service.gateways.bounds import FAILURES_IN_A_ROW, RESET_SECONDS, WriteCircuit
+from payments_service.gateways.bounds import FAILURES_IN_A_ROW, RESET_SECONDS, Circuit
 from payments_service.settings import Settings
 from tests.support.environment import environment
 from tests.support.house import CUSTOMER, House
@@ -54,7 +54,7 @@ def shop(database_url: str, tmp_path: Path) -> Iterator[Shop]:
     services = app.extensions["payments_service"]
     made = Shop(app.test_client(), house)
     [razorpay] = [gateway for gateway in services.gateways if gateway.provider == "razorpay"]
-    razorpay.client.session.writes = WriteCircuit("razorpay", RESET_SECONDS, lambda: made.clock_seconds)
+    razorpay.client.session.writes = Circuit("razorpay", RESET_SECONDS, lambda: made.clock_seconds)
     try:
         with house.http:
             house.start_simulator()

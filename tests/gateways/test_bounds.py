@@ -12,7 +12,13 @@ import pytest
 from payments_service.errors import CircuitOpen, GatewayError, OutcomeUnknown, Rejected, Unavailable
 from payments_service.gateways import GATEWAYS, bounds, http
 from payments_service.gateways.base import Deadline, Gateway, Urgency
-from payments_service.gateways.bounds import FAILURES_IN_A_ROW, RESET_SECONDS, ReadBudget, WriteCircuit
+from payments_service.gateways.bounds import (
+    FAILURES_IN_A_ROW,
+    READ_RESET_SECONDS,
+    RESET_SECONDS,
+    Circuit,
+    ReadBudget,
+)
 from payments_service.gateways.http import ErrorFacts, GatewaySession
 from tests.gateways.wire import HTML, Answer, Reply, Request, Trouble, Wire, closed_port, wire
 
@@ -57,7 +63,7 @@ def clock() -> FakeTime:
 def session(clock: FakeTime) -> Iterator[GatewaySession]:
     """Its circuit goes by the clock of the test."""
     with session_for() as made:
-        made.writes = WriteCircuit("testpay", RESET_SECONDS, clock.now)
+        made.writes = Circuit("testpay", RESET_SECONDS, clock.now)
         yield made
 
 
@@ -88,7 +94,7 @@ def is_open(session: GatewaySession) -> bool:
     return False
 
 
-def fall(circuit: WriteCircuit) -> None:
+def fall(circuit: Circuit) -> None:
     for _ in range(FAILURES_IN_A_ROW):
         with pytest.raises(OutcomeUnknown), circuit.passing():
             raise OutcomeUnknown("trouble")
@@ -162,6 +168,24 @@ def test_only_failures_in_a_row_count(session: GatewaySession, between: Reply, o
         line.answer = BROKEN
         fail(session, line, 1)
     assert is_open(session) == opens
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_a_gateway_whose_reads_hang_is_left_alone_for_a_while_and_tried_again(
+    session: GatewaySession, clock: FakeTime
+) -> None:
+    session.readings = Circuit("testpay", READ_RESET_SECONDS, clock.now, calls="reads")
+    with wire(Trouble.HANG) as line:
+        while len(line.requests) < FAILURES_IN_A_ROW:
+            with pytest.raises(Unavailable):
+                session.get(line.url, timeout=Deadline(0.1))
+        with pytest.raises(CircuitOpen):
+            session.get(line.url, timeout=Deadline(60))
+        assert len(line.requests) == FAILURES_IN_A_ROW
+        line.answer = OK
+        clock.sleep(READ_RESET_SECONDS)
+        assert session.get(line.url, timeout=Deadline(5)).ok
+        assert session.get(line.url, timeout=Deadline(5)).ok
 
 
 @pytest.mark.usefixtures("no_pauses")
@@ -258,7 +282,7 @@ def test_the_length_of_the_pause_is_the_sessions() -> None:
 
 
 def test_how_long_the_pause_still_lasts_is_told(clock: FakeTime) -> None:
-    circuit = WriteCircuit("testpay", 30, clock.now)
+    circuit = Circuit("testpay", 30, clock.now)
     fall(circuit)
     for passed, left in ((0, 30), (17.5, 13), (12, 1)):
         clock.sleep(passed)
@@ -274,7 +298,7 @@ def test_how_long_the_pause_still_lasts_is_told(clock: FakeTime) -> None:
 def test_news_of_a_write_that_began_before_the_trouble_change_nothing(
     clock: FakeTime, error: GatewayError | None
 ) -> None:
-    circuit = WriteCircuit("testpay", 30, clock.now)
+    circuit = Circuit("testpay", 30, clock.now)
     with suppress(OutcomeUnknown), circuit.passing():
         fall(circuit)
         clock.sleep(10)
@@ -288,7 +312,7 @@ def test_news_of_a_write_that_began_before_the_trouble_change_nothing(
 def test_the_log_says_when_a_circuit_opens_and_closes(
     clock: FakeTime, caplog: pytest.LogCaptureFixture
 ) -> None:
-    circuit = WriteCircuit("testpay", 30, clock.now)
+    circuit = Circuit("testpay", 30, clock.now)
     fall(circuit)
     clock.sleep(30)
     with circuit.passing():
@@ -327,7 +351,8 @@ def test_polling_leaves_half_to_webhooks_and_those_leave_a_rest_to_payers() -> N
     saved = SCARCE * bounds.SAVED_SECONDS
     assert reader.at_once(Urgency.POLLING) == saved * 0.5
     assert reader.at_once(Urgency.WAKE_UP) == saved * 0.3
-    assert reader.at_once(Urgency.PAYER) == saved * 0.2 + saved * 6  # they overdraw, within a bound
+    assert reader.at_once(Urgency.PAYER) == saved * 0.2
+    assert reader.at_once(Urgency.VERIFY) == saved * 6  # who verifies overdraws, within a bound
     assert not any(reader.takes(urgency) for urgency in Urgency)
 
 
@@ -340,11 +365,11 @@ def test_a_budget_comes_in_by_the_second_and_is_saved_up_to_a_bound() -> None:
     assert reader.at_once(Urgency.POLLING) == SCARCE * bounds.SAVED_SECONDS / 2
 
 
-def test_what_payers_overdraw_is_paid_back_before_anybody_polls() -> None:
+def test_what_is_overdrawn_for_verification_is_paid_back_before_anybody_polls() -> None:
     reader = Reader()
     saved = int(SCARCE * bounds.SAVED_SECONDS)
     for _ in range(2 * saved):
-        assert reader.takes(Urgency.PAYER)
+        assert reader.takes(Urgency.VERIFY)
     reader.time.sleep(1.4 * bounds.SAVED_SECONDS)
     assert not reader.takes(Urgency.POLLING)
     reader.time.sleep(0.2 * bounds.SAVED_SECONDS)
@@ -399,18 +424,23 @@ def test_a_429_halves_what_comes_in_for_a_while(told: int | None, seconds: int) 
     reader.budget.lower(told)
     reader.budget.lower(told)  # of calls that were under way together: still half
     assert not reader.takes(Urgency.POLLING)  # and what was saved is gone
-    reader.at_once(Urgency.PAYER)
+    reader.at_once(Urgency.VERIFY)
     reader.time.sleep(seconds)
-    assert reader.at_once(Urgency.PAYER) == 0.5 * 10 * seconds
+    assert reader.at_once(Urgency.VERIFY) == 0.5 * 10 * seconds
     reader.time.sleep(1)
-    assert reader.at_once(Urgency.PAYER) == 10
+    assert reader.at_once(Urgency.VERIFY) == 10
 
 
-def test_a_payer_is_asked_for_also_while_the_budget_is_lowered() -> None:
+def test_a_payer_who_is_back_is_asked_for_also_while_the_budget_is_lowered() -> None:
     reader = Reader()
     reader.budget.lower(None)
-    assert reader.takes(Urgency.PAYER)
+    assert reader.takes(Urgency.VERIFY)
     assert not reader.takes(Urgency.WAKE_UP)
+
+
+def test_guessed_ids_leave_most_of_the_budget_alone() -> None:
+    reader = Reader()
+    assert reader.at_once(Urgency.LOOKUP) == SCARCE * bounds.SAVED_SECONDS * 0.4
 
 
 # ── on the wire ─────────────────────────────────────────────────────────────────────────────────────────
@@ -449,7 +479,7 @@ def test_a_poll_whose_turn_does_not_come_is_not_sent() -> None:
         with pytest.raises(Unavailable, match="used up"):
             read(session, line, Urgency.POLLING, seconds=0.2)
         assert line.requests == []
-        read(session, line, Urgency.PAYER)
+        read(session, line, Urgency.VERIFY)
         assert len(line.requests) == 1
 
 
@@ -492,7 +522,7 @@ def test_a_refusal_is_not_taken_for_trouble_by_either(session: GatewaySession) -
     with wire(Reply(b"{}", 404)) as line:
         for _ in range(2 * FAILURES_IN_A_ROW):
             with pytest.raises(Rejected):
-                read(session, line, Urgency.PAYER)
+                read(session, line, Urgency.VERIFY)
             with pytest.raises(Rejected):
                 write(session, line)
 

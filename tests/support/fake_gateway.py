@@ -39,6 +39,7 @@ class FakeGateway(Gateway):
     order_id_names = ("orderId",)
     payment_url_names = ("paymentUrl",)
     our_clock_expires = True
+    returns_are_signed = False
     one_refund_at_a_time = False
     refunds_name_the_attempt = True
     refunds_up_to_the_order = False
