@@ -195,8 +195,9 @@ def test_wrong_options_are_complained_about_in_the_overlay(
 
 
 @pytest.mark.parametrize("name", [None, ""])
-def test_without_a_name_it_warns_and_takes_the_payment(page, checkout, client, name):
+def test_without_a_name_it_warns_and_takes_the_payment(page, checkout, client, expected_complaints, name):
     """As on a public site: the documents call the option mandatory, the script does not insist."""
+    expected_complaints.append("the option name")
     with page.expect_console_message(lambda message: message.type == "warning") as warned:
         frame = checkout(name=name)
     assert "name" in warned.value.text
