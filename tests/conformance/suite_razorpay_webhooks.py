@@ -117,6 +117,7 @@ EVENTS = {
     "payment.failed": (["payment"], "payment.failed.card"),
     "payment.pending": (["payment"], None),
     "order.paid": (["payment", "order"], "order.paid"),
+    "order.placed": (["payment", "order"], None),
     "refund.created": (["refund", "payment"], "refund.created"),
     "refund.processed": (["refund", "payment"], "refund.processed"),
     "refund.failed": (["refund", "payment"], "refund.failed"),

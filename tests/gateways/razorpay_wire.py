@@ -105,7 +105,8 @@ FAILED = {"id": FAILED_PAYMENT, "status": "failed", "captured": False, "amount_r
 
 def order(world: World) -> dict[str, Any]:
     entity = fixture("api/order.fetch.paid.response")
-    amount = {"amount": world.amount.minor, "amount_paid": world.amount.minor}
+    paid = world.amount.minor if world.order_word == "paid" else 0
+    amount = {"amount": world.amount.minor, "amount_paid": paid}
     return {**entity, **amount, "id": ORDER, "receipt": world.wire_id, "status": world.order_word}
 
 

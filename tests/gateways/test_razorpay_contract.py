@@ -18,6 +18,10 @@ IGNORED_EVENTS = (
     *("transfer.processed", "transfer.failed"),
     *("qr_code.created", "qr_code.credited", "qr_code.closed"),
     *("virtual_account.credited", "virtual_account.created", "virtual_account.closed"),
+    *("order.created", "order.expired", "order.notification.delivered", "order.notification.failed"),
+    *("token.confirmed", "account.activated", "product.route.activated", "transaction.created"),
+    *("payout.processed", "payout_link.issued", "fund_account.validation.completed"),
+    *("fulfillment.delivered", "fulfillment.rto", "fulfillment.customer_refunded"),
 )
 
 
@@ -33,7 +37,11 @@ class TestRazorpayContract(RazorpayHooks, GatewayContract):
     order_words: ClassVar[Mapping[str, PaymentStatus]] = {
         "created": PaymentStatus.PENDING,
         "attempted": PaymentStatus.PENDING,
+        "placed": PaymentStatus.PENDING,
         "paid": PaymentStatus.COMPLETED,
+        "refunded": PaymentStatus.PENDING,  # nothing was captured
+        "cancelled": PaymentStatus.FAILED,
+        "expired": PaymentStatus.EXPIRED,
     }
     attempt_words: ClassVar[Mapping[str, AttemptStatus]] = {
         "created": AttemptStatus.PENDING,
@@ -52,6 +60,7 @@ class TestRazorpayContract(RazorpayHooks, GatewayContract):
     event_names: ClassVar[Mapping[str, EventKind]] = {
         "payment.captured": EventKind.PAYMENT,
         "order.paid": EventKind.PAYMENT,
+        "order.placed": EventKind.PAYMENT,
         "payment.authorized": EventKind.PAYMENT,
         "payment.failed": EventKind.PAYMENT,
         "payment.pending": EventKind.PAYMENT,

@@ -28,6 +28,7 @@ from tests.gateways.razorpay_wire import (
     fixture,
     signature,
 )
+from tests.gateways.strange import assert_storable, paths, replaced
 from tests.gateways.test_razorpay_contract import TestRazorpayContract as Contract
 
 contract = Contract()
@@ -136,9 +137,16 @@ EXPECTED: dict[str, tuple[EventKind, PaymentStatus | None, AttemptStatus | None]
     "refund.created.auto_refund": (EventKind.REFUND, P.PENDING, A.VOIDED),
     "refund.failed": (EventKind.REFUND, P.COMPLETED, A.SUCCEEDED),
     "refund.processed": (EventKind.REFUND, P.COMPLETED, A.SUCCEEDED),
-    **{name: (EventKind.DISPUTE, None, None) for name in SAMPLES if name.startswith("payment.dispute.")},
-    "payment.downtime.started": (EventKind.IGNORED, None, None),
+    "order.placed.cod": (EventKind.PAYMENT, P.PENDING, A.PLACED),
+    "payment.pending.cod": (EventKind.PAYMENT, P.PENDING, A.PLACED),
+    "payment.captured.cod": (EventKind.PAYMENT, P.PENDING, A.COLLECTED),
+    "payment.captured.customer_fee_bearer": (EventKind.PAYMENT, P.COMPLETED, A.SUCCEEDED),
+    "refund.processed.card_arn": (EventKind.REFUND, P.COMPLETED, A.SUCCEEDED),
+    "settlement.processed.2025_11": (EventKind.SETTLEMENT, None, None),
     "payment_link.paid": (EventKind.IGNORED, None, None),
+    **{name: (EventKind.DISPUTE, None, None) for name in SAMPLES if name.startswith("payment.dispute.")},
+    **{name: (EventKind.IGNORED, None, None) for name in SAMPLES if name.startswith("payment.downtime.")},
+    **{name: (EventKind.IGNORED, None, None) for name in SAMPLES if name.startswith("qr_code.")},
 }
 
 
@@ -156,6 +164,7 @@ def test_an_official_sample_means_what_the_documents_say(name: str) -> None:
         return
     snapshot = snapshot_of(event)
     (attempt,) = snapshot.attempts
+    assert not event.wake_up
     assert (snapshot.status, attempt.status) == (status, attempt_status)
     assert (attempt.transaction_id, attempt.gateway_status) == (entity["id"], entity["status"])
     assert attempt.amount == snapshot.amount == Money(entity["amount"])
@@ -193,13 +202,14 @@ def test_the_time_of_an_event_may_stand_inside_its_payload() -> None:
     event = read_sample(body)
     assert (event.kind, snapshot_of(event).observed_at.year) == (EventKind.REFUND, 2020)
     del body["payload"]["created_at"]
-    assert read_sample(body).kind is EventKind.UNREADABLE
+    event = read_sample(body)
+    assert (event.kind, event.snapshot, event.wake_up) == (EventKind.REFUND, None, True)
 
 
 def test_members_that_samples_leave_out_are_not_missed() -> None:
     body = sample("payment.captured.upi")
     entity = body["payload"]["payment"]["entity"]
-    for name in ("acquirer_data", "notes", "fee", "tax", "method", "error_code", "email", "contact", "vpa"):
+    for name in ("acquirer_data", "notes", "fee", "tax", "error_code", "email", "contact", "vpa"):
         entity.pop(name, None)
     assert snapshot_of(read_sample(body)).status is PaymentStatus.COMPLETED
 
@@ -209,8 +219,173 @@ def test_an_empty_error_code_is_none() -> None:
     assert snapshot_of(read_sample(sample("payment.failed.card"))).attempts[0].error_code is None
 
 
-def test_money_without_an_order_is_nobodys_payment() -> None:
+def test_a_payment_that_names_no_order_is_asked_for() -> None:
     body = sample("payment.captured.upi")
-    body["payload"]["payment"]["entity"]["order_id"] = None
+    entity = body["payload"]["payment"]["entity"]
+    entity["order_id"] = None
     event = read_sample(body)
     assert (event.kind, event.order, event.snapshot) == (EventKind.PAYMENT, None, None)
+    assert (event.transaction_id, event.wake_up) == (entity["id"], True)
+
+
+def test_cash_on_delivery_never_claims_that_an_order_is_paid() -> None:
+    """Whichever word the payment has, and also where Razorpay says that the order is paid."""
+    body = sample("order.placed.cod")
+    payment, order = (body["payload"][name]["entity"] for name in ("payment", "order"))
+    expected = {"authorized": A.PLACED, "captured": A.COLLECTED, "refunded": A.VOIDED, "failed": A.FAILED}
+    for order_word in ("placed", "paid", "attempted", "refunded"):
+        for word, status in expected.items():
+            payment["status"], order["status"] = word, order_word
+            event = read_sample(body)
+            if status in (A.PLACED, A.COLLECTED) or order_word != "paid":
+                snapshot = snapshot_of(event)
+                assert (snapshot.status, snapshot.attempts[0].status) == (P.PENDING, status)
+                assert snapshot.attempts[0].capture_by is None
+            if status in (A.PLACED, A.COLLECTED):
+                assert snapshot.gateway_status == f"cod_{word}"
+
+
+@pytest.mark.parametrize("word", ["cancelled", "expired"])
+def test_an_event_alone_does_not_end_an_order(word: str) -> None:
+    body = sample("order.placed.cod")
+    body["payload"]["order"]["entity"]["status"] = word
+    body["payload"]["payment"]["entity"]["status"] = "failed"
+    event = read_sample(body)
+    assert (event.snapshot, event.wake_up) == (None, True)
+
+
+def test_an_unknown_word_of_a_known_product_is_loud() -> None:
+    for name in (
+        "payment.something",
+        "order.something",
+        "refund.something",
+        "settlement.failed",
+        "new.thing",
+    ):
+        event = read_sample(sample("payment.captured.upi") | {"event": name})
+        assert (event.kind, event.snapshot, event.wake_up) == (EventKind.UNKNOWN, None, False)
+
+
+# ── events that name only a payment ─────────────────────────────────────────────────────────────────────
+
+
+def test_a_refund_without_its_payment_names_it() -> None:
+    for entity in ({}, {"entity": None}, None, {"entity": {}}, {"entity": {"order_id": None}}):
+        body = sample("refund.processed.card_arn")
+        body["payload"]["payment"] = entity
+        event = read_sample(body)
+        assert event.refund is not None
+        assert (event.kind, event.order, event.snapshot) == (EventKind.REFUND, None, None)
+        assert event.transaction_id == event.refund.transaction_id == "pay_UpdCardPay0001"
+        assert (event.refund.status, event.refund.amount) == (RefundStatus.COMPLETED, Money(5000))
+        assert event.refund.bank_reference == "74332746310000000000001"
+        assert not event.wake_up
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if name.startswith("payment.dispute.")])
+def test_a_dispute_is_read_with_its_phase_reason_and_date(name: str) -> None:
+    body = sample(name)
+    told = body["payload"]["dispute"]["entity"]
+    for payment in (body["payload"]["payment"], None):
+        body["payload"]["payment"] = payment
+        event = read_sample(body)
+        dispute = event.dispute
+        assert dispute is not None
+        assert (dispute.dispute_id, dispute.transaction_id) == (told["id"], told["payment_id"])
+        assert (dispute.phase, dispute.reason) == (told["phase"], told["reason_code"])
+        assert dispute.respond_by == datetime.fromtimestamp(told["respond_by"], UTC)
+        assert dispute.observed_at == datetime.fromtimestamp(body["created_at"], UTC)
+        assert dispute.is_closed is (told["status"] in ("won", "lost", "closed"))
+        order_id = payment and payment["entity"]["order_id"]
+        assert (event.order.gateway_order_id if event.order else None) == order_id
+        assert event.transaction_id == (None if order_id else told["payment_id"])
+
+
+def test_the_status_of_a_dispute_closes_it_under_any_event() -> None:
+    body = sample("payment.dispute.created")
+    for status, is_closed in {"open": False, "under_review": False, "won": True, "lost": True}.items():
+        body["payload"]["dispute"]["entity"]["status"] = status
+        event = read_sample(body)
+        assert event.dispute is not None
+        assert event.dispute.is_closed is is_closed
+
+
+def test_a_dispute_without_a_time_is_observed_now() -> None:
+    for wrong in (None, "1589909172", [], -1, 10**30):
+        event = read_sample(sample("payment.dispute.created") | {"created_at": wrong})
+        assert event.dispute is not None
+        assert abs((datetime.now(UTC) - event.dispute.observed_at).total_seconds()) < 60
+
+
+# ── members that are missing or spoiled ─────────────────────────────────────────────────────────────────
+
+SPOILED: tuple[Any, ...] = (None, [], {"x": 1}, "\0", "\ud800", "", 1.5, True, -(2**62), 10**30)
+CONTAINERS = ("payload", "payment", "refund", "order", "dispute", "entity")
+OURS = [name for name, (kind, *_) in EXPECTED.items() if kind in ("payment", "refund", "dispute")]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_spoiled_event_keeps_its_type_and_leads_to_its_order(name: str) -> None:
+    """Each member of a genuine body is left out or replaced in turn, also by its own number as text."""
+    genuine = sample(name)
+    expected = read_sample(genuine)
+    for path in paths(genuine):
+        value = genuine
+        for key in path:
+            value = value[key]
+        texts = (str(value),) if isinstance(value, int) else ()
+        changed = [replaced(genuine, path, wrong) for wrong in (*SPOILED, *texts)]
+        for body in (*changed, replaced(genuine, path, None, missing=True)):
+            event = read_sample(body)
+            assert_storable(event)
+            if path == ("event",):
+                assert event.kind in (EventKind.UNREADABLE, EventKind.UNKNOWN)
+                continue
+            assert (event.type, event.kind) == (expected.type, expected.kind)
+            if path[-1] in CONTAINERS:
+                continue
+            leads = event.order or event.transaction_id or event.dispute_id
+            assert leads or event.refund or event.dispute
+            assert event.wake_up or event.snapshot or event.refund or event.dispute
+            if expected.order and path[-1] not in ("order_id", "id"):
+                assert event.order is not None
+                assert event.order.gateway_order_id == expected.order.gateway_order_id
+            if event.snapshot and expected.snapshot and path[-1] != "captured":
+                assert_nothing_more(event.snapshot, expected.snapshot)
+
+
+def assert_nothing_more(told: PaymentSnapshot, expected: PaymentSnapshot) -> None:
+    """What a spoiled body still says is no other money, and no better end, than the genuine one said."""
+    assert told.status in (expected.status, None)
+    assert abs(told.amount.minor) in (expected.amount.minor, 2**62, 10**30)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("payload", "payment", "entity", "amount"), "50000"),
+        (("created_at",), None),
+        (("created_at",), "1795951000"),
+        (("payload", "order"), None),
+        (("payload", "order"), {"entity": None}),
+        (("payload", "payment", "entity", "status"), None),
+        (("payload", "payment", "entity", "method"), None),  # perhaps cash
+    ],
+)
+def test_a_payment_event_off_its_documents_asks_for_the_order(path: tuple[str, ...], value: Any) -> None:
+    body = sample("payment.captured.upi")
+    body["payload"].setdefault("order", {})
+    if "order" not in path:
+        del body["payload"]["order"]
+    event = read_sample(replaced(body, path, value))
+    assert (event.type, event.kind, event.wake_up) == ("payment.captured", EventKind.PAYMENT, True)
+    assert event.order == OrderRef("", body["payload"]["payment"]["entity"]["order_id"])
+    assert event.snapshot is None
+
+
+def test_a_dispute_that_cannot_be_read_is_fetched() -> None:
+    for member in ("amount", "currency", "status", "payment_id"):
+        body = sample("payment.dispute.lost.full")
+        body["payload"]["dispute"]["entity"][member] = None
+        event = read_sample(body)
+        assert (event.dispute, event.dispute_id, event.wake_up) == (None, "disp_UpdChgback0001", True)

@@ -107,8 +107,7 @@ def test_paying_by_upi_calls_the_handler_with_a_valid_signature(page, checkout, 
 
 def test_a_failure_is_told_and_leaves_room_for_another_try(page, checkout):
     frame = checkout()
-    frame.locator("#upi-id").fill("failure@razorpay")
-    frame.locator("#pay-upi").click()
+    frame.locator("#upi-decline").click()
     [answer] = seen(page, 1)
     assert answer["failed"]["reason"] == "payment_failed"
     assert answer["failed"]["metadata"]["payment_id"].startswith("pay_")
@@ -131,8 +130,7 @@ def test_a_failure_is_told_and_leaves_room_for_another_try(page, checkout):
 
 def test_without_retry_a_failure_closes_the_checkout(page, checkout):
     frame = checkout(retry={"enabled": False})
-    frame.locator("#upi-id").fill("failure@razorpay")
-    frame.locator("#pay-upi").click()
+    frame.locator("#upi-decline").click()
     assert [next(iter(one)) for one in seen(page, 2)] == ["failed", "dismissed"]
     expect(overlay(page)).to_have_count(0)
 
@@ -170,8 +168,7 @@ def test_a_callback_url_gets_the_three_fields_by_form_post(page, checkout, clien
 
 def test_with_redirect_a_failure_is_posted_too(page, checkout, shop):
     frame = checkout(callback_url=f"{shop.url}/return", redirect=True)
-    frame.locator("#upi-id").fill("failure@razorpay")
-    frame.locator("#pay-upi").click()
+    frame.locator("#upi-decline").click()
     expect(page).to_have_title("Returned")
     [form] = shop.forms
     assert form["error[code]"] == "BAD_REQUEST_ERROR"
@@ -184,7 +181,7 @@ def test_with_redirect_a_failure_is_posted_too(page, checkout, shop):
         ({"key": "rzp_live_other"}, "The api key provided is invalid"),
         ({"order_id": "order_nope"}, "The id provided does not exist"),
         ({"amount": 1}, "Your payment amount is different from your order amount."),
-        ({"name": None}, "The name option is required."),
+        ({"currency": None}, "The currency option is required."),
     ],
 )
 def test_wrong_options_are_complained_about_in_the_overlay(
@@ -195,6 +192,31 @@ def test_wrong_options_are_complained_about_in_the_overlay(
     frame.locator("#close-checkout").click()
     assert seen(page, 1) == [{"dismissed": True}]
     expected_complaints.append("status of 40")
+
+
+@pytest.mark.parametrize("name", [None, ""])
+def test_without_a_name_it_warns_and_takes_the_payment(page, checkout, client, expected_complaints, name):
+    """As on a public site: the documents call the option mandatory, the script does not insist."""
+    expected_complaints.append("the option name")
+    with page.expect_console_message(lambda message: message.type == "warning") as warned:
+        frame = checkout(name=name)
+    assert "name" in warned.value.text
+    expect(frame.locator("#merchant-name")).to_have_text("Pay")
+    frame.locator("#pay-upi").click()
+    [answer] = seen(page, 1)
+    assert client.utility.verify_payment_signature(answer["handler"]) is True
+
+
+def test_a_upi_id_is_asked_for_only_where_the_account_still_may(page, checkout, control):
+    frame = checkout()
+    expect(frame.locator("#pay-upi")).to_be_visible()
+    expect(frame.locator("#upi-id")).to_have_count(0)
+    frame.locator("#close-checkout").click()
+    control.call("POST", "/settings", {"razorpay": {"upi_collect": True}})
+    frame = checkout()
+    frame.locator("#upi-id").fill("failure@razorpay")
+    frame.locator("#pay-upi").click()
+    assert seen(page, 2)[1]["failed"]["reason"] == "payment_failed"
 
 
 def test_a_missing_key_throws(page):

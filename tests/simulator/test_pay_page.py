@@ -77,7 +77,6 @@ def test_the_page_shows_what_is_paid_and_may_be_framed(base, http, new_order):
         ({"order_id": "order_nope"}, 400, "The id provided does not exist"),
         ({"amount": None}, 400, "The amount option is required."),
         ({"currency": None}, 400, "The currency option is required."),
-        ({"name": None}, 400, "The name option is required."),
         ({"amount": "50001"}, 400, "Your payment amount is different from your order amount."),
         ({"currency": "USD"}, 400, "Your payment amount is different from your order amount."),
     ],

@@ -141,10 +141,10 @@ def test_leaving_the_bank_means_waiting_for_it(page, checkout, control):
 
 
 def test_escape_closes_unless_the_shop_says_no(page, checkout):
-    checkout().locator("#upi-id").focus()
+    checkout().locator("#pay-upi").focus()
     page.keyboard.press("Escape")
     assert seen(page, 1) == ["dismissed"]
-    checkout(modal={"escape": False}).locator("#upi-id").focus()
+    checkout(modal={"escape": False}).locator("#pay-upi").focus()
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
     expect(overlay(page)).to_be_visible()
@@ -225,7 +225,8 @@ def test_what_the_payer_types_is_told_to_the_shop(page, checkout, client):
     assert (payment["contact"], payment["email"]) == ("+911234567890", "payer@example.com")
 
 
-def test_wrong_input_says_so_and_costs_no_attempt(page, checkout, client, expected_complaints):
+def test_wrong_input_says_so_and_costs_no_attempt(page, checkout, client, control, expected_complaints):
+    control.call("POST", "/settings", {"razorpay": {"upi_collect": True}})
     frame = checkout()
     frame.locator("#upi-id").fill("nobody@nowhere")
     frame.locator("#pay-upi").click()

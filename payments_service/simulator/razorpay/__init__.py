@@ -10,6 +10,7 @@ from payments_service.simulator.deliveries import Deliveries
 from payments_service.simulator.razorpay.api import Api
 from payments_service.simulator.razorpay.books import (
     BANK_DOWN,
+    CASH,
     DECLINED,
     KEY_ID,
     KEY_SECRET,
@@ -53,6 +54,8 @@ class RazorpaySimulator(Gateway):
         "instant_refunds": (True, False),
         "late_authorization_minutes": range(WEEK_MINUTES + 1),
         "late_on_paid_order": ("captured", "refunded"),
+        "fee_bearer": ("platform", "customer"),
+        "upi_collect": (False, True),
     }
     dispute_outcomes = tuple(OUTCOMES)
     event_types = EVENT_TYPES
@@ -86,12 +89,33 @@ class RazorpaySimulator(Gateway):
     # The customer and the bank
 
     def success(self, order_id: str, move: Move) -> None:
-        """A pending attempt, else a new one, is authorized and, unless capture is manual, captured."""
-        self.books.accept(self._attempt(self._open_order(order_id, move), move))
+        """A pending attempt, else a new one, is authorized and, unless capture is manual, captured.
+
+        Cash on delivery is placed: no money moves until it is collected.
+        """
+        order = self._open_order(order_id, move)
+        if move.method == CASH:
+            self.books.place_cash(order, move.amount_paise)
+            return
+        payment = self._attempt(order, move)
+        if move.offer_paise is not None:
+            self._take_offer(payment, move.offer_paise)
+        self.books.accept(payment)
+
+    def _take_offer(self, payment: Payment, paise: int) -> None:
+        if paise >= payment.amount:
+            raise ImpossibleMoveError(f"An offer of {paise} paise leaves nothing of {payment.amount} to pay")
+        payment.amount -= paise
+        payment.offer = paise
 
     def failure(self, order_id: str, move: Move) -> None:
-        """A pending attempt, else a new one, fails; the order stays payable."""
-        payment = self._attempt(self._open_order(order_id, move), move)
+        """A pending attempt, else promised cash, else a new attempt fails; the order stays payable."""
+        order = self._open_order(order_id, move)
+        placed = self._placed(order_id)
+        if placed and self._last(order_id, "created") is None:
+            self.books.give_cash_up(placed.id)
+            return
+        payment = self._attempt(order, move)
         self.books.fail(payment, USUAL_ERROR[payment.instrument.method])
 
     def pending(self, order_id: str, move: Move) -> None:
@@ -108,6 +132,17 @@ class RazorpaySimulator(Gateway):
     def authorize(self, order_id: str, move: Move) -> None:
         """Authorized and left so, also where capture is automatic."""
         self.books.authorize(self._attempt(self._open_order(order_id, move), move))
+
+    def collect_cash(self, order_id: str, move: Move) -> None:
+        """The merchant confirms the cash: captured, although Razorpay holds none of it."""
+        placed = self._placed(order_id)
+        if placed is None:
+            raise ImpossibleMoveError(f"Order {order_id} has no cash on delivery: success with method cod")
+        self.books.capture(placed)
+
+    def late_word(self, order_id: str, move: Move) -> None:
+        """Once paid, the order is still told as attempted, for so many reads or a quarter of an hour."""
+        self.books.lag_behind(self.books.orders[order_id], move.reads or 1)
 
     def late_success(self, order_id: str, move: Move) -> None:
         """The last attempt that was given up is authorized after all, under the same pay_ id."""
@@ -217,8 +252,15 @@ class RazorpaySimulator(Gateway):
         return payment
 
     def _new_attempt(self, order: Order, move: Move) -> Payment:
+        if move.method == CASH:
+            raise ImpossibleMoveError("Cash on delivery is placed by success, and by nothing else")
         instrument = self.books.instrument(move.method or "upi")
         return self.books.attempt(order, instrument, move.amount_paise, Payer())
+
+    def _placed(self, order_id: str) -> Payment | None:
+        """Cash that was promised, and was neither collected nor given up."""
+        placed = self._last(order_id, "pending")
+        return placed if placed and placed.instrument.method == CASH else None
 
     def _last(self, order_id: str, *statuses: str) -> Payment | None:
         chosen = [payment for payment in self.books.payments_of(order_id) if payment.status in statuses]

@@ -88,7 +88,7 @@ class Api:
         return has_authorized == (filters["authorized"] in ("1", "true"))
 
     def _order_json(self, order: Order, parameters: Mapping[str, str]) -> Json:
-        entity = order.entity()
+        entity = self._books.read_order(order)
         if expands(parameters, "payments"):
             payments = [payment.entity() for payment in self._books.payments_of(order.id)]
             entity["payments"] = collection(payments[::-1])
@@ -98,6 +98,8 @@ class Api:
         return edit_notes(found(self._books.orders, order_id))
 
     def order_payments(self, order_id: str) -> Json:
+        """All of them: no parameters are documented, and no official client sends any."""
+        checks.only(request.args, ())
         order = found(self._books.orders, order_id)
         return collection([payment.entity() for payment in self._books.payments_of(order.id)][::-1])
 
@@ -127,7 +129,7 @@ class Api:
         return card.entity()
 
     def capture(self, payment_id: str) -> Json:
-        """Razorpay docs, api/payments/capture: once, from `authorized`, the whole amount."""
+        """Razorpay docs, api/payments/capture: once, from `authorized`, the whole amount of the order."""
         payment = found(self._books.payments, payment_id)
         data = asked()
         checks.only(data, ("amount", "currency"))
@@ -136,7 +138,7 @@ class Api:
             raise already_paid()
         if payment.status != "authorized":
             raise refusal("Only payments which have been authorized and not yet captured can be captured")
-        if amount != payment.amount or currency != payment.currency:
+        if amount != payment.amount - payment.customer_fee or currency != payment.currency:
             raise refusal("Capture amount must be equal to the amount authorized")
         self._books.capture(payment)
         return payment.entity()

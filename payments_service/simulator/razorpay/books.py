@@ -22,11 +22,16 @@ from payments_service.simulator.world import DIGITS, World
 
 KEY_ID = "rzp_test_simulator"
 KEY_SECRET = "simulator_razorpay_key_secret"  # noqa: S105  (well-known on purpose: nothing real is behind it)
-METHODS = frozenset({"upi", "card", "netbanking", "wallet"})
+CASH = "cod"
+METHODS = frozenset({"upi", "card", "netbanking", "wallet", CASH})
 FEE_PERCENT = 2
 GST_PERCENT = 18
 # A bank that says nothing for so long has failed, until it says otherwise (late-authorisation).
 SILENCE_SECONDS = 10 * 60
+# Cash on delivery that is not confirmed for so long has failed (magic-checkout).
+CASH_SECONDS = 45 * 24 * 3600
+# Assumed: how long an order's own word stays behind at most.
+LATE_WORD_SECONDS = 15 * 60
 
 DECLINED = PaymentError(
     "BAD_REQUEST_ERROR", "Payment failed", "issuer", "payment_authorization", "payment_failed"
@@ -66,6 +71,10 @@ class Settings:
     late_authorization_minutes: int = 0
     # what a late success on a paid order becomes: a second capture, or at once a refund
     late_on_paid_order: str = "captured"
+    # customer: fee and GST are paid on top of the order
+    fee_bearer: str = "platform"
+    # whether the pay page asks for a UPI ID, which ended on 2026-02-28 for most
+    upi_collect: bool = False
 
 
 class Books:
@@ -108,15 +117,14 @@ class Books:
     # Instruments
 
     def instrument(
-        self, method: str, vpa: str = "success@razorpay", bank: str = "HDFC", wallet: str = "olamoney"
+        self, method: str, vpa: str | None = None, bank: str = "HDFC", wallet: str = "olamoney"
     ) -> Instrument:
         """Acquirer data per method: Razorpay docs, api/payments/entity."""
         match method:
             case "upi":
                 rrn = self.world.random_text(12, DIGITS)
-                return Instrument(
-                    "upi", {"rrn": rrn, "upi_transaction_id": self.world.random_text(32)}, vpa=vpa
-                )
+                references = {"rrn": rrn, "upi_transaction_id": self.world.random_text(32)}
+                return Instrument("upi", references, vpa=vpa or "success@razorpay", collect=vpa is not None)
             case "netbanking":
                 reference = {"bank_transaction_id": self.world.random_text(10, DIGITS)}
                 return Instrument("netbanking", reference, bank=bank)
@@ -143,6 +151,9 @@ class Books:
             payer=payer,
             notes=dict(payer.notes),
         )
+        if self.settings.fee_bearer == "customer" and instrument.method != CASH:
+            payment.customer_fee, payment.tax = fee_and_tax(payment.amount)
+            payment.fee, payment.amount = payment.customer_fee, payment.amount + payment.customer_fee
         self.payments[payment.id] = payment
         self._payments_by_order[order.id].append(payment)
         order.attempts += 1
@@ -201,23 +212,77 @@ class Books:
         """Money is ours; the order is paid when the whole amount came together, and only once."""
         payment.status = "captured"
         payment.captured = True
-        fee = (payment.amount * FEE_PERCENT + 50) // 100
-        payment.tax = -(-fee * GST_PERCENT // 100)
-        payment.fee = fee + payment.tax
-        self.settlements.book_payment(payment)
+        if payment.instrument.method == CASH:
+            payment.fee = payment.tax = 0  # none of it passes through Razorpay
+        else:
+            if not payment.customer_fee:
+                payment.fee, payment.tax = fee_and_tax(payment.amount)
+            self.settlements.book_payment(payment)
         self.events.tell("payment.captured", payment.order_id, {"payment": payment.entity()})
         order = self.orders[payment.order_id]
         if order.status == "paid":
             return
-        order.amount_paid += payment.amount
+        order.amount_paid += payment.amount - payment.customer_fee
+        order.offer += payment.offer
         if order.amount_due == 0:
             order.status = "paid"
-            entities = {"payment": payment.entity(), "order": order.entity()}
-            self.events.tell("order.paid", order.id, entities)
+            order.paid_by = payment.id
+            if order.late_reads:
+                self.world.at(self.now() + LATE_WORD_SECONDS, partial(self.catch_up, order.id))
+            else:
+                self.catch_up(order.id)
         self.links.paid(order, payment)
+
+    # Cash on delivery (payments/magic-checkout/web): promised, then confirmed by the merchant or given up
+
+    def place_cash(self, order: Order, amount: int | None) -> None:
+        payment = self.attempt(order, Instrument(CASH, {}), amount, Payer())
+        payment.status, order.status = "pending", "placed"
+        self.world.at(payment.created_at + CASH_SECONDS, partial(self.give_cash_up, payment.id))
+        self.events.tell("payment.pending", order.id, {"payment": payment.entity()})
+        self.events.tell("order.placed", order.id, {"payment": payment.entity(), "order": order.entity()})
+
+    def give_cash_up(self, payment_id: str) -> None:
+        payment = self.payments[payment_id]
+        if payment.status == "pending":
+            payment.status = "failed"
+            self.events.tell("payment.failed", payment.order_id, {"payment": payment.entity()})
+
+    # An order's own word, which may come later than that of its payment
+
+    def lag_behind(self, order: Order, reads: int) -> None:
+        order.late_reads = reads
+        if order.status == "paid":
+            self.world.at(self.now() + LATE_WORD_SECONDS, partial(self.catch_up, order.id))
+
+    def catch_up(self, order_id: str) -> None:
+        """The order says that it is paid, and tells so once."""
+        order = self.orders[order_id]
+        order.late_reads = 0
+        if order.paid_by is not None:
+            entities = {"payment": self.payments[order.paid_by].entity(), "order": order.entity()}
+            order.paid_by = None
+            self.events.tell("order.paid", order.id, entities)
+
+    def read_order(self, order: Order) -> dict[str, Any]:
+        """As the API tells it; a read counts towards a late word."""
+        told = order.entity()
+        if order.status == "paid" and order.late_reads:
+            told |= {"status": "attempted", "amount_paid": 0, "amount_due": order.amount}
+            order.late_reads -= 1
+            if order.late_reads == 0:
+                self.catch_up(order.id)
+        return told
 
     # Signatures
 
     def checkout_signature(self, order_id: str, payment_id: str) -> str:
         """Razorpay docs, payments/payment-gateway/web-integration/standard/integration-steps, 1.5."""
         return hex_hmac(KEY_SECRET, f"{order_id}|{payment_id}".encode())
+
+
+def fee_and_tax(amount: int) -> tuple[int, int]:
+    """Razorpay's fee of an amount, GST included, and the GST alone."""
+    fee = (amount * FEE_PERCENT + 50) // 100
+    tax = -(-fee * GST_PERCENT // 100)
+    return fee + tax, tax

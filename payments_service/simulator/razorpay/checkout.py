@@ -18,7 +18,8 @@ from payments_service.simulator.razorpay.links import PaymentLink
 from payments_service.simulator.razorpay.records import Notes, Order, Payer, Payment, PaymentError
 from payments_service.simulator.razorpay.refusals import already_paid, plain_refusal, refusal, unknown_id
 
-MANDATORY_OPTIONS = ("key", "amount", "currency", "name", "order_id")
+# The documents add name, without which public sites open it all the same: checkout.js warns.
+MANDATORY_OPTIONS = ("key", "amount", "currency", "order_id")
 COLOR = re.compile(r"#[0-9a-fA-F]{3}(?:[0-9a-fA-F]{3})?")
 DEFAULT_COLOR = "#2b59c3"
 AMOUNT_DIFFERS = (
@@ -107,6 +108,7 @@ class Checkout:
                 "razorpay_pay.html",
                 order=order,
                 options=options,
+                upi_collect=self._books.settings.upi_collect,
                 banks=BANKS,
                 wallets=WALLETS,
                 color=color if COLOR.fullmatch(color) else DEFAULT_COLOR,

@@ -71,7 +71,7 @@ def nested(form: Mapping[str, str]) -> Json:
     return tree
 
 
-def only(data: Json, allowed: Collection[str]) -> None:
+def only(data: Mapping[str, Any], allowed: Collection[str]) -> None:
     unknown = [name for name in data if name not in allowed]
     if unknown:
         raise refusal(f"{', '.join(unknown)} is/are not required and should not be sent")

@@ -25,6 +25,7 @@ EVENT_TYPES = (
     "payment.failed",
     "payment.pending",
     "order.paid",
+    "order.placed",
     "refund.created",
     "refund.processed",
     "refund.failed",

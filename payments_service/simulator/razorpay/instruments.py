@@ -54,7 +54,7 @@ class Choice:
 def chosen(books: Books, data: Mapping[str, str]) -> Choice:
     match data.get("method"):
         case "upi":
-            return _upi(books, data.get("vpa", "").strip().lower(), silent=data.get("outcome") == "pending")
+            return _upi(books, data)
         case "card":
             return _card(books, data)
         case "netbanking":
@@ -68,7 +68,13 @@ def chosen(books: Books, data: Mapping[str, str]) -> Choice:
     raise refusal("The selected method is invalid.", field="method")
 
 
-def _upi(books: Books, vpa: str, *, silent: bool) -> Choice:
+def _upi(books: Books, data: Mapping[str, str]) -> Choice:
+    """By QR code or in an app, where the payer pays, declines or waits; else by UPI ID."""
+    silent = data.get("outcome") == "pending"
+    if "vpa" not in data:
+        declined = DECLINED if data.get("outcome") == "failure" else None
+        return Choice(books.instrument("upi"), "none", declined, silent)
+    vpa = data["vpa"].strip().lower()
     if vpa not in ("success@razorpay", "failure@razorpay"):
         raise refusal("Invalid UPI ID. Test mode knows success@razorpay and failure@razorpay.", field="vpa")
     error = DECLINED if vpa == "failure@razorpay" else None

@@ -44,11 +44,16 @@ class Order:
     capture: Capture = Capture()
     amount_paid: int = 0
     attempts: int = 0
-    status: Literal["created", "attempted", "paid"] = "created"
+    status: Literal["created", "attempted", "placed", "paid"] = "created"
+    # what an offer took off; assumed: amount_paid is what was really paid
+    offer: int = 0
+    # how often the API still tells the old word, and the payment that order.paid was not told of yet
+    late_reads: int = 0
+    paid_by: str | None = None
 
     @property
     def amount_due(self) -> int:
-        return max(self.amount - self.amount_paid, 0)
+        return max(self.amount - self.amount_paid - self.offer, 0)
 
     def entity(self) -> Json:
         return {
@@ -100,6 +105,8 @@ class Instrument:
     bank: str | None = None
     wallet: str | None = None
     card: Card | None = None
+    # UPI: asked for by the payer's id; else paid by QR code or in an app
+    collect: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,12 +136,15 @@ class Payment:
     instrument: Instrument
     payer: Payer
     notes: Notes
-    status: Literal["created", "authorized", "captured", "refunded", "failed"] = "created"
+    status: Literal["created", "pending", "authorized", "captured", "refunded", "failed"] = "created"
     captured: bool = False
     late_authorized: bool = False
     amount_refunded: int = 0
     fee: int | None = None
     tax: int | None = None
+    # paid on top of the order, and taken off it
+    customer_fee: int = 0
+    offer: int = 0
     error: PaymentError | None = None
 
     @property
@@ -170,6 +180,7 @@ class Payment:
             "acquirer_data": self._acquirer_data(),
             "created_at": self.created_at,
             **({"late_authorized": True} if self.late_authorized else {}),
+            **({"fee_bearer": "customer"} if self.customer_fee else {}),
             **self._upi_field(),
         }
 
@@ -186,7 +197,8 @@ class Payment:
     def _upi_field(self) -> Json:
         if self.instrument.method != "upi":
             return {}
-        return {"upi": {"payer_account_type": "bank_account", "vpa": self.instrument.vpa, "flow": "collect"}}
+        flow = "collect" if self.instrument.collect else "intent"
+        return {"upi": {"payer_account_type": "bank_account", "vpa": self.instrument.vpa, "flow": flow}}
 
     def _error_fields(self) -> Json:
         error = self.error

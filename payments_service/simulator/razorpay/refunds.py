@@ -138,7 +138,7 @@ class Refunds:
 
     def _finished(self, event: str, refund: Refund) -> None:
         payment = self._books.payments[refund.payment_id]
-        if refund.status == "processed" and payment.captured:
+        if refund.status == "processed" and payment.captured and payment.instrument.method != "cod":
             self._books.settlements.book_refund(payment, refund)
         self.tell(event, refund)
 

@@ -9,8 +9,9 @@ LIKELY = {
     "payment.authorized": ("authorized",),
     "payment.captured": ("captured",),
     "payment.failed": ("failed",),
-    "payment.pending": ("created",),
+    "payment.pending": ("pending", "created"),
     "order.paid": ("captured",),
+    "order.placed": ("pending",),
 }
 
 
@@ -34,8 +35,8 @@ def send_event(books: Books, order_id: str, event: str) -> None:
 def _send_payment(books: Books, order_id: str, event: str) -> None:
     entities: dict[str, Json] = {"payment": _payment(books, order_id, event).entity()}
     if event == "payment.pending":
-        entities["payment"]["status"] = "pending"  # cash on delivery, which nobody can choose here
-    if event == "order.paid":
+        entities["payment"]["status"] = "pending"  # also of a payment that is no cash on delivery
+    if event.startswith("order."):
         entities["order"] = books.orders[order_id].entity()
     books.events.tell(event, order_id, entities)
 

@@ -16,10 +16,12 @@
     "second-success": "Pays twice",
     "dashboard-refund": "Refund",
     "dispute": "Dispute",
+    "collect-cash": "Cash is collected",
+    "late-word": "Order's word comes late",
   };
   const GOOD = /^(paid|captured|completed|success|processed|delivered|payment_success|won|dispute_merchant_won|dispute_closed_merchant)/i;
   const BAD = /(fail|expired|error|timed_out|terminated|cancel|declined|dropped|given_up|lost|void)/i;
-  const WAITING = /(pending|attempted|authorized|created|open|waiting|sending|confirmed|onhold|active|requested)/i;
+  const WAITING = /(pending|attempted|authorized|created|placed|open|waiting|sending|confirmed|onhold|active|requested)/i;
   const ENDED = /(fail|expired|error|timed_out|terminated|cancel)/i;
 
   const byId = (id) => document.getElementById(id);

@@ -15,6 +15,9 @@
     if (!options || !options.key) {
       throw new Error("No key passed");
     }
+    if (!options.name) {
+      console.warn("Razorpay Checkout (simulator): the documents call the option name mandatory; it is missing.");
+    }
     this.options = options;
     this.modal = options.modal || {};
     this.listeners = {};

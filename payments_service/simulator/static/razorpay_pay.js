@@ -124,6 +124,18 @@
     post(data.attempts, Object.assign(who, choice));
   }
 
+  // Without a field for the UPI ID: by QR code or in an app.
+  function payByUpi(outcome) {
+    var choice = { method: "upi" };
+    if (element("upi-id")) {
+      choice.vpa = value("upi-id");
+    }
+    if (outcome) {
+      choice.outcome = outcome;
+    }
+    pay(choice);
+  }
+
   function answerBank(answer) {
     post(attempt(paymentId), answer);
   }
@@ -132,7 +144,7 @@
 
   var forms = {
     "form-upi": function () {
-      pay({ method: "upi", vpa: value("upi-id") });
+      payByUpi();
     },
     "form-card": function () {
       pay({
@@ -155,7 +167,10 @@
 
   var buttons = {
     "upi-pending": function () {
-      pay({ method: "upi", vpa: value("upi-id"), outcome: "pending" });
+      payByUpi("pending");
+    },
+    "upi-decline": function () {
+      payByUpi("failure");
     },
     "bank-success": function () {
       answerBank({ outcome: "success" });
