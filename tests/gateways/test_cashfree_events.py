@@ -9,7 +9,6 @@ import pytest
 
 from payments_service.errors import MissingCredentials, SignatureInvalid
 from payments_service.gateways.base import (
-    DisputeSnapshot,
     EventKind,
     OrderRef,
     PaymentSnapshot,
@@ -33,7 +32,7 @@ SAMPLES = sorted(
 HOLDERS = ("order", "refund", "auto_refund", "order_details")
 ASKED = (EventKind.PAYMENT, EventKind.REFUND, EventKind.DISPUTE)
 GONE = object()
-NOTHING = (None, "", "NA", "N/A", "null", [], {}, True, "\0")
+NOTHING: tuple[Any, ...] = (None, "", "NA", "N/A", "null", [], {}, True, "\0")
 """What stands for a bank reference that there is none of."""
 P, A = PaymentStatus, AttemptStatus
 
@@ -353,90 +352,6 @@ def test_an_order_in_another_currency_is_told_in_that_currency() -> None:
 def test_a_bank_reference_is_told_where_there_is_one(told: Any, known: str | None) -> None:
     event = changed(PAID_SAMPLE, lambda data: data["payment"].update(bank_reference=told))
     assert snapshot_of(event).attempts[0].bank_reference == known
-
-
-# ── disputes ────────────────────────────────────────────────────────────────────────────────────────────
-
-# sample → phase, reason, until when, whether it is closed
-DISPUTES = {
-    "webhooks/dispute_created": ("DISPUTE", "Duplicate Processing", "2023-06-18T23:59:59+05:30", False),
-    "update-2026-11/webhooks/DISPUTE_CREATED.retrieval": (
-        "RETRIEVAL",
-        "Fraud Transaction",
-        "2026-10-31T23:59:59+05:30",
-        False,
-    ),
-    "update-2026-11/webhooks/DISPUTE_UPDATED.insufficient_evidence": (
-        "CHARGEBACK",
-        "Goods or Services Not Provided",
-        "2026-11-06T23:59:59+05:30",
-        False,
-    ),
-    "update-2026-11/webhooks/DISPUTE_CLOSED.merchant_lost": (
-        "CHARGEBACK",
-        "Goods or Services Not Provided",
-        "2026-11-06T23:59:59+05:30",
-        True,
-    ),
-    "update-2026-11/webhooks/DISPUTE_CLOSED.merchant_accepted": (
-        "CHARGEBACK",
-        "Goods or Services Not Provided",
-        "2026-11-06T23:59:59+05:30",
-        True,
-    ),
-}
-
-
-def dispute_of(told: WebhookEvent) -> DisputeSnapshot:
-    assert told.dispute is not None
-    return told.dispute
-
-
-@pytest.mark.parametrize("name", DISPUTES)
-def test_a_dispute_says_what_for_and_until_when(name: str) -> None:
-    phase, reason, until, is_closed = DISPUTES[name]
-    body = fixture(name)
-    dispute = dispute_of(read_sample(name))
-    assert (dispute.phase, dispute.reason, dispute.is_closed) == (phase, reason, is_closed)
-    assert dispute.respond_by == datetime.fromisoformat(until)
-    assert dispute.observed_at == datetime.fromisoformat(body["event_time"])
-    assert dispute.amount == Money.from_major(str(body["data"]["dispute"]["dispute_amount"]))
-    assert dispute.transaction_id == str(body["data"]["order_details"]["cf_payment_id"])
-
-
-@pytest.mark.parametrize("kind", ["DISPUTE", "CHARGEBACK", "RETRIEVAL", "PRE_ARBITRATION", "ARBITRATION"])
-@pytest.mark.parametrize(
-    ("stage", "is_closed"),
-    [
-        ("CREATED", False),
-        ("DOCS_RECEIVED", False),
-        ("UNDER_REVIEW", False),
-        ("INSUFFICIENT_EVIDENCE", False),
-        ("MERCHANT_WON", True),
-        ("MERCHANT_LOST", True),
-        ("MERCHANT_ACCEPTED", True),
-        ("NEW_STAGE", False),
-    ],
-)
-def test_the_stage_says_whether_a_dispute_is_closed(kind: str, stage: str, is_closed: bool) -> None:
-    told = changed(
-        "webhooks/dispute_updated", lambda data: data["dispute"].update(dispute_status=f"{kind}_{stage}")
-    )
-    assert dispute_of(told).is_closed is is_closed
-
-
-def test_a_dispute_that_says_too_little_is_fetched() -> None:
-    told = changed("webhooks/dispute_created", lambda data: data["dispute"].update(dispute_amount=3.005))
-    assert (told.wake_up, told.dispute, told.dispute_id) == (True, None, "433475258")
-    told = changed("webhooks/dispute_created", lambda data: data.pop("order_details"))
-    assert (told.order, told.wake_up, told.dispute_id) == (None, True, "433475258")
-
-
-def test_without_a_time_of_its_own_a_dispute_is_as_old_as_its_last_change() -> None:
-    body = fixture("update-2026-11/webhooks/DISPUTE_CLOSED.merchant_lost")
-    del body["event_time"]
-    observed_at = dispute_of(read(json.dumps(body).encode())).observed_at
-    assert observed_at == datetime.fromisoformat(body["data"]["dispute"]["updated_at"])
 
 
 # ── the scheme of our first design ──────────────────────────────────────────────────────────────────────
