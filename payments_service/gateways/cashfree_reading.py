@@ -225,8 +225,13 @@ def _cash(payment: Mapping[str, Any]) -> AttemptStatus | None:
 
 
 def _authorization(payment: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """What a pre-authorisation says of itself; None for money that was taken at once."""
+    """What a pre-authorisation says of itself; None for money that was taken at once.
+
+    Whether events have it is not documented: their message may be all that tells.
+    """
     authorization = payment.get("authorization")
+    if authorization is None and str(payment.get("payment_message")).startswith("PRE_AUTH"):
+        return {}
     if authorization is not None and not isinstance(authorization, Mapping):
         raise TypeError("an authorization that cannot be read")
     return authorization

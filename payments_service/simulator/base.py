@@ -52,6 +52,10 @@ class Move:
     order_amount_paise: int | None = None
     method: str | None = None
     outcome: str | None = None
+    # how much less than the order the payer pays by an offer, which still pays the order
+    offer_paise: int | None = None
+    # how often the order is still told with its old word
+    reads: int | None = None
 
     def set_amount_of(self, attempt: Amounted) -> None:
         if self.amount_paise is not None:
@@ -209,6 +213,14 @@ class Gateway(ABC):
 
     @abstractmethod
     def dispute(self, order_id: str, move: Move) -> None: ...
+
+    def collect_cash(self, order_id: str, move: Move) -> None:
+        """The cash of a delivery was handed over."""
+        raise ImpossibleMoveError(f"{self.name} knows no cash on delivery here")
+
+    def late_word(self, order_id: str, move: Move) -> None:
+        """The order's own word stays behind its payments for some reads."""
+        raise ImpossibleMoveError(f"{self.name} knows no late word of an order here")
 
     @abstractmethod
     def send_event(self, order_id: str, event_type: str) -> None:

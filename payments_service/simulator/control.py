@@ -23,13 +23,18 @@ VERBS = (
     "second-success",
     "dashboard-refund",
     "dispute",
+    "collect-cash",
+    "late-word",
 )
+# what a body may say beside the amounts and the method
+OPTIONS = {"success": ("offerPaise",), "dispute": ("outcome",), "late-word": ("reads",)}
 ALL_KINDS = (*API_KINDS, *WEBHOOK_KINDS)
 PAGE_POLICY = "default-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'"
 MAX_PAISE = 10**12
 MAX_SECONDS = 3600
 MAX_ADVANCE_SECONDS = 10 * 365 * 24 * 3600
 MAX_PAGE = 10**6
+MAX_READS = 1000
 # An answer that nothing has changed is not believed for ever: some states change with time alone.
 UNCHANGED_SECONDS = 5
 
@@ -374,7 +379,7 @@ def _event_json(delivery: Delivery) -> Json:
 
 
 def _move(gateway: Gateway, verb: str) -> Move:
-    body = _body("amountPaise", "orderAmountPaise", "method", *(["outcome"] if verb == "dispute" else []))
+    body = _body("amountPaise", "orderAmountPaise", "method", *OPTIONS.get(verb, ()))
     return Move(
         amount_paise=_integer(body, "amountPaise", 1, MAX_PAISE) if "amountPaise" in body else None,
         order_amount_paise=_integer(body, "orderAmountPaise", 1, MAX_PAISE)
@@ -382,6 +387,8 @@ def _move(gateway: Gateway, verb: str) -> Move:
         else None,
         method=_choice(body, "method", tuple(sorted(gateway.methods))) if "method" in body else None,
         outcome=_choice(body, "outcome", gateway.dispute_outcomes) if "outcome" in body else None,
+        offer_paise=_integer(body, "offerPaise", 1, MAX_PAISE) if "offerPaise" in body else None,
+        reads=_integer(body, "reads", 1, MAX_READS) if "reads" in body else None,
     )
 
 
