@@ -336,6 +336,16 @@ def test_a_pre_authorisation_is_held_and_not_paid(is_captured: Any) -> None:
     assert attempt.capture_by == datetime(2025, 1, 22, 6, 30, tzinfo=UTC)
 
 
+def test_a_message_of_a_pre_authorisation_is_enough_to_doubt_a_success() -> None:
+    """Whether events show the authorization is not documented."""
+    message = {"payment_message": "PRE_AUTH|Transaction Success"}
+    snapshot = snapshot_of(changed(PAID_SAMPLE, lambda data: data["payment"].update(message)))
+    assert (snapshot.status, snapshot.attempts[0].status) == (P.AUTHORIZED, A.AUTHORIZED)
+    message |= {"is_captured": True}
+    snapshot = snapshot_of(changed(PAID_SAMPLE, lambda data: data["payment"].update(message)))
+    assert snapshot.status is P.COMPLETED
+
+
 def test_an_order_in_another_currency_is_told_in_that_currency() -> None:
     def in_dollars(data: Any) -> None:
         data["order"].update(order_currency="USD", order_amount=12.5)
