@@ -19,7 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "clock": set(),
     "logs": set(),
-    "gateways": CORE | {"gateways", "requests", "urllib3", "certifi", "pybreaker", "razorpay"},
+    "gateways": CORE | {"gateways", "requests", "urllib3", "certifi", "pybreaker", "cachetools", "razorpay"},
     "ledger": CORE | {"ledger", "sqlalchemy", "alembic", "uuid6"},
     "flows": CORE
     | {"flows", "ledger", "gateways.base", "notify", "logs", "sqlalchemy", "uuid6", "cachetools"},
