@@ -3,6 +3,7 @@
 Documents: the OpenAPI contract 2025-01-01 (github.com/cashfree/cashfree-pg at d02bb80, api/openapi.yaml);
 www.cashfree.com/docs: api-reference/payments/errors, payments/online/webhooks/signature-verification,
 payments/online/webhooks/overview, payments/online/refunds. The official SDK never checks certificates.
+What answers and events mean stands in cashfree_reading.py.
 """
 
 import json
@@ -11,7 +12,7 @@ import unicodedata
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -23,8 +24,8 @@ from payments_service.errors import (
     SignatureInvalid,
     UnknownAtGateway,
 )
+from payments_service.gateways import cashfree_reading as reading
 from payments_service.gateways.base import (
-    AttemptSnapshot,
     Checkout,
     Customer,
     Deadline,
@@ -45,62 +46,10 @@ from payments_service.gateways.base import (
     variable,
 )
 from payments_service.gateways.http import ErrorFacts, GatewaySession, decimal_json, reading_answer
+from payments_service.gateways.reading import UNREADABLE, text_or_none
 from payments_service.gateways.signatures import any_same, hmac_sha256_base64, sha256_hex
 from payments_service.money import Money, json_number
-from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
-
-ORDER_STATUS = {
-    "ACTIVE": PaymentStatus.PENDING,  # also after a failed attempt
-    "PAID": PaymentStatus.COMPLETED,  # stays so even after a full refund
-    "EXPIRED": PaymentStatus.EXPIRED,
-    "TERMINATION_REQUESTED": PaymentStatus.PENDING,  # an attempt that is under way may still succeed
-    "TERMINATED": PaymentStatus.EXPIRED,
-}
-ATTEMPT_STATUS = {
-    "NOT_ATTEMPTED": AttemptStatus.PENDING,
-    "PENDING": AttemptStatus.PENDING,
-    "FLAGGED": AttemptStatus.PENDING,  # held back by the risk team
-    "SUCCESS": AttemptStatus.SUCCEEDED,
-    "FAILED": AttemptStatus.FAILED,
-    "USER_DROPPED": AttemptStatus.FAILED,
-    "CANCELLED": AttemptStatus.VOIDED,  # too late a success: Cashfree sends the money back by itself
-    "VOID": AttemptStatus.VOIDED,  # a pre-authorisation that nobody captured
-}
-REFUND_STATUS = {
-    "INITIATED": RefundStatus.PENDING,  # automatic refunds
-    "PENDING": RefundStatus.PENDING,
-    "ONHOLD": RefundStatus.PENDING,  # the merchant's balance is too low, or the risk team looks at it
-    "SUCCESS": RefundStatus.COMPLETED,
-    "CANCELLED": RefundStatus.FAILED,
-    "FAILED": RefundStatus.FAILED,
-}
-EVENTS = {
-    "PAYMENT_SUCCESS_WEBHOOK": EventKind.PAYMENT,
-    "PAYMENT_FAILED_WEBHOOK": EventKind.PAYMENT,
-    "PAYMENT_USER_DROPPED_WEBHOOK": EventKind.PAYMENT,
-    "REFUND_STATUS_WEBHOOK": EventKind.REFUND,
-    "AUTO_REFUND_STATUS_WEBHOOK": EventKind.REFUND,
-    "DISPUTE_CREATED": EventKind.DISPUTE,
-    "DISPUTE_UPDATED": EventKind.DISPUTE,
-    "DISPUTE_CLOSED": EventKind.DISPUTE,
-    "SETTLEMENT_INITIATED": EventKind.SETTLEMENT,
-    "SETTLEMENT_SUCCESS": EventKind.SETTLEMENT,
-    "SETTLEMENT_FAILED": EventKind.SETTLEMENT,
-    "SETTLEMENT_REVERSED": EventKind.SETTLEMENT,
-    "WEBHOOK": EventKind.IGNORED,  # the dashboard's button "Test"
-}
-IGNORED_FAMILIES = (
-    "VENDOR_SETTLEMENT_",
-    "INSTRUMENT_",
-    "SUBSCRIPTION_",
-    "PAYMENT_LINK_",
-    "PAYMENT_FORM_",
-    "PAYMENT_CHARGES_",
-)
-"""Products of the same account that are not ours, and news about charges."""
-
-ORDER_HOLDERS = ("order", "refund", "auto_refund", "order_details")
-"""Where in an event's data the order id stands, by the event's family."""
+from payments_service.states import AttemptStatus, PaymentStatus
 
 HOSTS = {"sandbox": "https://sandbox.cashfree.com/pg", "production": "https://api.cashfree.com/pg"}
 MODES = {"sandbox": "test", "production": "live"}
@@ -118,7 +67,6 @@ PERHAPS_THERE = frozenset({400, 409, 422})
 """How a refund is refused, by HTTP status, that may have been made before: the documents disagree."""
 
 KEY_NAMESPACE = uuid.UUID("6f0b8c0e-3b52-4f3e-9d7a-0c6c1a2d7c55")
-IST = timezone(timedelta(hours=5, minutes=30))
 POLLING = polling((60, 20), (300, 30), (1200, 60))
 """No schedule is published: a few questions with growing gaps."""
 LAST_MINUTE = timedelta(minutes=1)
@@ -201,40 +149,44 @@ class CashfreeGateway(Gateway):
         except Rejected as error:
             return self._order_with_our_id(order, error, deadline)
         with reading_answer(self.provider, of_write=True):
-            return _checkout(_named(answer, order.wire_id))
+            return reading.checkout(reading.named(answer, order.wire_id))
 
     def check_return(self, order: OrderRef, fields: Mapping[str, str]) -> None:
         """Nothing of a return is signed by Cashfree, so nothing can be forged: only a fetch tells."""
 
     def fetch_payment(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
+        """The order, its attempts, and its refunds where money came in."""
         observed_at = datetime.now(UTC)
         path = f"/orders/{order.wire_id}"
         answer = self._send("GET", path, deadline)
         with reading_answer(self.provider, of_write=False):
-            entity = _named(answer, order.wire_id)
-            amount = _order_amount(entity)
-            payments = _items(self._send("GET", f"{path}/payments", deadline))
-            attempts = tuple(_attempt(payment, amount, payment.get("error_details")) for payment in payments)
-            is_paid = ORDER_STATUS.get(entity["order_status"]) is PaymentStatus.COMPLETED
-            refunds = _items(self._send("GET", f"{path}/refunds", deadline)) if is_paid else []
+            entity = reading.named(answer, order.wire_id)
+            word, amount = reading.order_word(entity), reading.order_amount(entity)
+            listed = self._list(f"{path}/payments", deadline)
+            attempts = reading.attempts(self.provider, listed, word, amount)
+            status, gateway_status = reading.order_claim(word, attempts, amount)
+            is_paid = status is PaymentStatus.COMPLETED
+            has_money = is_paid or any(one.status is AttemptStatus.SUCCEEDED for one in attempts)
+            refunds = self._list(f"{path}/refunds", deadline) if has_money else []
             return PaymentSnapshot(
-                order=OrderRef(order.wire_id, _id(entity["cf_order_id"])),
-                status=ORDER_STATUS.get(entity["order_status"]),
-                gateway_status=_word(entity["order_status"], attempts),
+                order=OrderRef(order.wire_id, text_or_none(entity.get("cf_order_id"))),
+                status=status,
+                gateway_status=gateway_status,
                 amount=amount,
                 observed_at=observed_at,
                 attempts=attempts,
-                refunds=tuple(_refund(refund) for refund in refunds),
+                refunds=reading.refunds(self.provider, refunds),
                 fetched=True,
-                checkout=_checkout(entity) if entity["order_status"] == "ACTIVE" else None,
+                checkout=reading.checkout_or_none(entity),
             )
 
     def capture(self, order: OrderRef, transaction_id: str, amount: Money, deadline: Deadline) -> None:
-        """Pre-authorisation is a product of its own that this service does not use: nothing is ever held."""
-        raise Rejected(f"{self.provider} holds no money that could be captured")
+        """Take a pre-authorisation. The call names the order alone, which holds one at a time."""
+        body = {"action": "CAPTURE", "amount": json_number(amount)}
+        self._authorize(order, transaction_id, body, deadline)
 
     def void(self, order: OrderRef, transaction_id: str, deadline: Deadline) -> None:
-        raise Rejected(f"{self.provider} holds no money that could be let go")
+        self._authorize(order, transaction_id, {"action": "VOID"}, deadline)
 
     def recognises_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> bool:
         return True
@@ -260,8 +212,8 @@ class CashfreeGateway(Gateway):
                 order_id, _, _ = _three_fields(body)
                 order = OrderRef(order_id)
                 return WebhookEvent(event_id, "sha256-fields", EventKind.PAYMENT, order, wake_up=True)
-            return _event(event_id, body)
-        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
+            return reading.event(event_id, body)
+        except UNREADABLE:
             return WebhookEvent(event_id, "unreadable", EventKind.UNREADABLE)
 
     def close(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot | None:
@@ -269,7 +221,7 @@ class CashfreeGateway(Gateway):
         path, wanted = f"/orders/{order.wire_id}", {"order_status": "TERMINATED"}
         answer = self._send("PATCH", path, deadline, json=wanted)
         with reading_answer(self.provider, of_write=True):
-            _named(answer, order.wire_id)
+            reading.named(answer, order.wire_id)
         try:
             return self.fetch_payment(order, deadline)
         except GatewayError as error:
@@ -283,7 +235,7 @@ class CashfreeGateway(Gateway):
         except Rejected as error:
             return self._refund_with_our_id(refund, error, deadline)
         with reading_answer(self.provider, of_write=True):
-            return _refund(answer)
+            return reading.refund(answer)
 
     def fetch_refund(self, refund: RefundRef, deadline: Deadline) -> RefundSnapshot:
         path = f"/orders/{refund.order.wire_id}/refunds"
@@ -291,10 +243,17 @@ class CashfreeGateway(Gateway):
             return self._refund_with_their_id(refund, path, deadline)
         answer = self._send("GET", f"{path}/{refund.refund_id}", deadline)
         with reading_answer(self.provider, of_write=False):
-            return _refund(answer)
+            return reading.refund(answer)
 
     def fetch_dispute(self, dispute_id: str, deadline: Deadline) -> DisputeSnapshot:
-        raise UnknownAtGateway(f"{self.provider} cannot be asked for it yet")
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", dispute_id):
+            raise UnknownAtGateway(f"{self.provider} has no such dispute")
+        observed_at = datetime.now(UTC)
+        answer = self._send("GET", f"/disputes/{dispute_id}", deadline)
+        with reading_answer(self.provider, of_write=False):
+            if reading.id_text(answer["dispute_id"]) != dispute_id:
+                raise ValueError("an answer about another dispute")
+            return reading.dispute(answer, answer["order_details"], observed_at)
 
     def find_by_payment_id(self, payment_id: str, deadline: Deadline) -> OrderRef | None:
         return None  # Cashfree has no call that leads from a payment to its order
@@ -302,6 +261,22 @@ class CashfreeGateway(Gateway):
     def _send(self, method: str, path: str, deadline: Deadline, **options: Any) -> Any:
         url = self.config.api_url + path
         return decimal_json(self.session.request(method, url, timeout=deadline, **options))
+
+    def _list(self, path: str, deadline: Deadline) -> Any:
+        """What an order that is known has of something; whether none is [] or a 404 is not documented."""
+        try:
+            return self._send("GET", path, deadline)
+        except UnknownAtGateway:
+            return []
+
+    def _authorize(
+        self, order: OrderRef, transaction_id: str, body: Mapping[str, Any], deadline: Deadline
+    ) -> None:
+        # No idempotency key: under one, Cashfree would repeat even a 500. A hold ends only once anyway.
+        answer = self._send("POST", f"/orders/{order.wire_id}/authorization", deadline, json=body)
+        with reading_answer(self.provider, of_write=True):
+            if reading.id_text(answer["cf_payment_id"]) != transaction_id:
+                raise ValueError("an answer about another payment")
 
     def _order_with_our_id(self, order: NewOrder, refusal: Rejected, deadline: Deadline) -> Checkout:
         """After "order_already_exists": our wire id is used once, so that order is ours."""
@@ -332,7 +307,7 @@ class CashfreeGateway(Gateway):
         """Cashfree's own id leads nowhere, so look for it among all of the order."""
         answer = self._send("GET", path, deadline)
         with reading_answer(self.provider, of_write=False):
-            for found in map(_refund, _items(answer)):
+            for found in reading.refunds(self.provider, answer):
                 if found.gateway_refund_id == refund.gateway_refund_id:
                     return found
         raise UnknownAtGateway(f"{self.provider} lists no such refund")
@@ -341,7 +316,7 @@ class CashfreeGateway(Gateway):
         """The scheme of this service's first design: hex SHA-256 of order id, amount, currency and secret."""
         try:
             fields = "".join(_three_fields(json.loads(raw_body, parse_float=Decimal))).encode()
-        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
+        except UNREADABLE:
             return False
         return any_same(signature, [sha256_hex(fields + s.encode()) for s in self.config.app_secrets])
 
@@ -351,13 +326,14 @@ def _order_body(order: NewOrder) -> dict[str, Any]:
     if order.webhook_url.startswith("https://"):
         meta["notify_url"] = order.webhook_url
     note = _fitting(order.description, 200)
+    ends_at = (order.expires_at + LAST_MINUTE).astimezone(reading.IST)
     return {
         "order_id": order.wire_id,
         "order_amount": json_number(order.amount),
         "order_currency": order.amount.currency,
         "customer_details": _customer_body(order.customer),
         "order_meta": meta,
-        "order_expiry_time": (order.expires_at + LAST_MINUTE).astimezone(IST).isoformat(timespec="seconds"),
+        "order_expiry_time": ends_at.isoformat(timespec="seconds"),
         **({"order_note": note} if note else {}),
     }
 
@@ -394,146 +370,14 @@ def _fitting(text: str, most: int) -> str | None:
     return words if len(words) >= 3 else None
 
 
-def _checkout(entity: Mapping[str, Any]) -> Checkout:
-    cf_order_id = _id(entity["cf_order_id"])
-    return Checkout(
-        gateway_order_id=cf_order_id,
-        gateway_status=entity["order_status"],
-        amount=_order_amount(entity),
-        fields={"paymentSessionId": _id(entity["payment_session_id"]), "cfOrderId": cf_order_id},
-    )
-
-
-def _named(entity: Mapping[str, Any], wire_id: str) -> Mapping[str, Any]:
-    if entity["order_id"] != wire_id:
-        raise ValueError("an answer about another order")
-    return entity
-
-
-def _items(answer: Any) -> list[Mapping[str, Any]]:
-    if not isinstance(answer, list):
-        raise TypeError("a list was promised")
-    return answer
-
-
-def _word(order_word: str, attempts: tuple[AttemptSnapshot, ...]) -> str:
-    """The word of the attempt that paid the order, else the order's own."""
-    if ORDER_STATUS.get(order_word) is PaymentStatus.COMPLETED:
-        for attempt in attempts:
-            if attempt.status is AttemptStatus.SUCCEEDED:
-                return attempt.gateway_status
-    return order_word
-
-
-def _attempt(payment: Mapping[str, Any], ordered: Money, error: Mapping[str, Any] | None) -> AttemptSnapshot:
-    return AttemptSnapshot(
-        transaction_id=_id(payment["cf_payment_id"]),
-        status=ATTEMPT_STATUS.get(payment["payment_status"]),
-        gateway_status=payment["payment_status"],
-        amount=_paid_amount(payment, ordered),
-        method=payment.get("payment_group"),
-        error_code=(error or {}).get("error_code"),
-    )
-
-
-def _paid_amount(payment: Mapping[str, Any], ordered: Money) -> Money:
-    """What the payer paid; in another currency, which Cashfree converts, what was ordered."""
-    if payment["payment_currency"] != ordered.currency:
-        return ordered
-    return Money.from_major(payment["payment_amount"], ordered.currency)
-
-
-def _order_amount(entity: Mapping[str, Any]) -> Money:
-    return Money.from_major(entity["order_amount"], entity["order_currency"])
-
-
-def _refund(entity: Mapping[str, Any]) -> RefundSnapshot:
-    return RefundSnapshot(
-        gateway_refund_id=_id(entity["cf_refund_id"]).removeprefix("refund_"),  # so before 2023-08-01
-        refund_id=entity.get("refund_id"),
-        transaction_id=_id(entity["cf_payment_id"]),
-        status=REFUND_STATUS.get(entity["refund_status"]),
-        gateway_status=entity["refund_status"],
-        amount=Money.from_major(entity["refund_amount"], entity["refund_currency"]),
-        gateway_chose=True,
-    )
-
-
-def _dispute(event: str, data: Mapping[str, Any], observed_at: datetime) -> DisputeSnapshot:
-    dispute, order = data["dispute"], data["order_details"]
-    return DisputeSnapshot(
-        dispute_id=_id(dispute["dispute_id"]),
-        transaction_id=_id(order["cf_payment_id"]),
-        gateway_status=dispute["dispute_status"],
-        amount=Money.from_major(dispute["dispute_amount"], order["order_currency"]),
-        is_closed=event == "DISPUTE_CLOSED",
-        observed_at=observed_at,
-    )
-
-
-def _event(event_id: str, body: Mapping[str, Any]) -> WebhookEvent:
-    name, data = body["type"], body.get("data", {})
-    kind = EVENTS.get(name, EventKind.UNKNOWN)
-    if kind is EventKind.UNKNOWN and name.startswith(IGNORED_FAMILIES):
-        kind = EventKind.IGNORED
-    if kind is EventKind.PAYMENT:
-        snapshot = _event_snapshot(body)
-        return WebhookEvent(event_id, name, kind, snapshot.order, snapshot)
-    holders = (data[holder] for holder in ORDER_HOLDERS if data.get(holder))
-    order_id = next((holder.get("order_id") for holder in holders), None)
-    order = OrderRef(order_id) if order_id else None
-    if kind is EventKind.DISPUTE:
-        return WebhookEvent(
-            event_id, name, kind, order, dispute=_dispute(name, data, _time(body["event_time"]))
-        )
-    return WebhookEvent(event_id, name, kind, order, wake_up=kind is EventKind.REFUND and order is not None)
-
-
-def _event_snapshot(body: Mapping[str, Any]) -> PaymentSnapshot:
-    """What one signed event says of its order: only a whole success speaks for all of it."""
-    data = body["data"]
-    amount = _order_amount(data["order"])
-    attempt = _attempt(data["payment"], amount, data.get("error_details"))
-    return PaymentSnapshot(
-        order=OrderRef(_id(data["order"]["order_id"])),
-        status=_status_by_attempt(attempt, amount),
-        gateway_status=attempt.gateway_status,
-        amount=amount,
-        observed_at=_time(body["event_time"]),
-        attempts=(attempt,),
-    )
-
-
-def _status_by_attempt(attempt: AttemptSnapshot, ordered: Money) -> PaymentStatus | None:
-    """A success of another amount (an offer, a surcharge) leaves it to the order itself: ask."""
-    match attempt.status:
-        case AttemptStatus.SUCCEEDED if attempt.amount == ordered:
-            return PaymentStatus.COMPLETED
-        case None:
-            return None
-        case _:
-            return PaymentStatus.PENDING
-
-
 def _three_fields(body: Mapping[str, Any]) -> tuple[str, str, str]:
     """Order id, amount and currency, the amount as JavaScript prints the number: 170, 1499.5."""
     order = body["data"]["order"]
     amount = order["order_amount"]
     if isinstance(amount, Decimal):
         amount = f"{amount:f}".rstrip("0").rstrip(".") if amount.is_finite() else None
-    return _id(order["order_id"]), _id(amount), _id(order["order_currency"])
-
-
-def _id(value: Any) -> str:
-    """Ids are texts or, in older versions and in some events, numbers."""
-    if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
-        raise TypeError(f"no id: {type(value).__name__}")
-    return str(value)
-
-
-def _time(text: str) -> datetime:
-    told = datetime.fromisoformat(text)
-    return (told if told.tzinfo else told.replace(tzinfo=IST)).astimezone(UTC)
+    order_id, printed, currency = map(reading.id_text, (order["order_id"], amount, order["order_currency"]))
+    return order_id, printed, currency
 
 
 def _read_error(status: int, body: Mapping[str, Any]) -> ErrorFacts:

@@ -30,8 +30,7 @@ LEFT_OUT = (
     "PGFetchLink",
     "PGCancelLink",
     "PGLinkFetchOrders",
-    "PGAuthorizeOrder",  # pre-authorisation: a product of its own, which takes no money at once
-    "PGPayOrderAuthorizeOnly",
+    "PGPayOrderAuthorizeOnly",  # takes data of somebody else's 3-D Secure
     "PGUpdateOrderExtendedData",  # the goods' delivery
 )
 """How the names of the PG* calls begin that are not of our domain; Subs*, Spos* and downtimes neither."""

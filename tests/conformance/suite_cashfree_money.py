@@ -57,6 +57,29 @@ def test_a_failed_refund_is_what_the_sdk_cannot_read(client: Any, paid: Any) -> 
         client.PGOrderCreateRefund("order_1", refund_request(refund_note="FAILED"))
 
 
+# ── pre-authorisation ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_hold_is_captured_in_part(simulator: Simulator, client: Any, order: Any, raw: Answers) -> None:
+    simulator.move("order_1", "authorize", method="card")
+    [held] = client.PGOrderFetchPayments("order_1").data
+    assert (held.payment_status, held.is_captured, held.authorization.action) == ("SUCCESS", False, None)
+    request = cf.AuthorizeOrderRequest(action="CAPTURE", amount=70)
+    captured = client.PGAuthorizeOrder("order_1", request).data
+    assert (captured.is_captured, captured.authorization.captured_amount) == (True, 70)
+    [told] = raw("GET", "/orders/order_1/payments").json
+    sample = fixture("update-2026-11/api/payment.preauth.captured_partly.response")
+    assert_same_shape(told["authorization"], sample["authorization"])
+    with pytest.raises(exceptions.BadRequestException):
+        client.PGAuthorizeOrder("order_1", request)
+
+
+def test_a_hold_is_let_go(simulator: Simulator, client: Any, order: Any) -> None:
+    simulator.move("order_1", "authorize")
+    let_go = client.PGAuthorizeOrder("order_1", cf.AuthorizeOrderRequest(action="VOID")).data
+    assert (let_go.payment_status, let_go.authorization.action) == ("VOID", "VOID")
+
+
 # ── settlements and reports ─────────────────────────────────────────────────────────────────────────────────
 
 

@@ -50,6 +50,8 @@ class CashfreeHooks(GatewayHooks):
                 return Reply.of(order(world) | {"order_status": "ACTIVE"})
             case (("GET" | "PATCH"), ["orders", _]):
                 return Reply.of(order(world))
+            case "POST", ["orders", _, "authorization"]:
+                return Reply.of(payment(world))
             case "GET", ["orders", _, "payments"]:
                 return Reply.of([failed_payment(world), payment(world)])
             case "GET", ["orders", _, "refunds"]:
@@ -60,7 +62,7 @@ class CashfreeHooks(GatewayHooks):
 
     def sent_amount(self, request: Request) -> str:
         sent = request.json()
-        return str(sent.get("order_amount") or sent["refund_amount"])
+        return str(sent.get("order_amount") or sent.get("refund_amount") or sent["amount"])
 
     def sent_id(self, request: Request) -> str:
         return str(request.json()["order_id"])

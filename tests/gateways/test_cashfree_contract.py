@@ -13,6 +13,8 @@ from tests.gateways.hooks import World
 IGNORED_EVENTS = (
     "WEBHOOK",
     "VENDOR_SETTLEMENT_SUCCESS",
+    "VENDOR_STATUS_UPDATE",
+    "HEALTH_ALERT",
     "INSTRUMENT_ACTIVE_WEBHOOK",
     "INSTRUMENT_FAILED_WEBHOOK",
     "SUBSCRIPTION_STATUS_CHANGED",
@@ -26,7 +28,7 @@ class TestCashfreeContract(CashfreeHooks, GatewayContract):
     gateway_type = CashfreeGateway
     paid = World(order_word="PAID", attempt_word="SUCCESS", refund_word="SUCCESS")
     quiet: ClassVar[Mapping[str, str]] = {"attempt_word": "FAILED"}
-    writes = ("create_order", "create_refund", "close")
+    writes = ("create_order", "capture", "create_refund", "close")
     reads = ("fetch_payment", "fetch_refund")
     paises: ClassVar[Mapping[int, str]] = {
         100: "1",

@@ -300,6 +300,7 @@ def test_a_test_address_decides_how_its_attempt_ends(cashfree, vpa, status):
     ("method", "code"),
     [
         ({"upi": {"channel": "link", "upi_id": "testsuccess@gocash"}}, "channel_invalid"),
+        ({"upi": {"channel": "qrcode"}}, "channel_invalid"),
         ({"upi": {"channel": "collect", "upi_id": "testinvalid@gocash"}}, "upi_id_invalid"),
         ({"upi": {"channel": "collect", "upi_id": "asha@upi"}}, "upi_id_invalid"),
         ({"card": {"channel": "link", "card_number": "4111111111111111"}}, "card_number_invalid"),

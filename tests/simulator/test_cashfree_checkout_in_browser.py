@@ -71,6 +71,19 @@ def test_the_checkout_takes_the_place_of_the_shop_and_returns_with_the_order_id(
     screen.wait_for_url(f"{shop}/back?order=psv_1&a=1")
 
 
+@pytest.mark.parametrize(("is_on", "channel"), [(False, "link"), (True, "collect")])
+def test_a_upi_id_is_asked_for_only_where_collect_is_on(
+    base, screen, shop, control, open_checkout, is_on, channel
+):
+    control.call("POST", "/settings", {"cashfree": {"upi_collect": is_on}})
+    open_checkout(redirectTarget="_self")
+    screen.locator("#pay-upi").click()
+    screen.wait_for_url(f"{shop}/back?order=psv_1&a=1")
+    with session() as http:
+        [attempt] = http.get(f"{base}/cashfree/pg/orders/psv_1/payments", headers=HEADERS).json()
+    assert attempt["payment_method"]["upi"]["channel"] == channel
+
+
 def test_the_page_may_wish_for_another_return_address(screen, shop, open_checkout):
     open_checkout(returnUrl=f"{shop}/elsewhere")
     screen.locator("#pay-upi").click()

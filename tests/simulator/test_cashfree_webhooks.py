@@ -184,11 +184,6 @@ def test_money_that_comes_after_a_termination_goes_back(base, happens):
     assert (type(refund["cf_refund_id"]), type(refund["cf_payment_id"])) == (int, str)
 
 
-def test_nothing_is_ever_only_authorized(control, order_id):
-    refusal = control.move(order_id, "authorize", status=409)
-    assert "pre-authorisation" in refusal["error"]
-
-
 def test_a_second_success_is_another_attempt_on_a_paid_order(happens, control, order_id):
     control.move(order_id, "second-success", status=409)
     happens("success")

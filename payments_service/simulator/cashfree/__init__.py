@@ -32,16 +32,13 @@ from payments_service.simulator.deliveries import Deliveries
 from payments_service.simulator.world import World
 
 PAYABLE = ("ACTIVE", "TERMINATION_REQUESTED")
-HOLDS_NOTHING = (
-    "Cashfree takes money at once: holding it is pre-authorisation, a product of its own. Send success"
-)
 
 
 class CashfreeSimulator(Gateway):
     name = "cashfree"
     base_path = "/cashfree"
     api_base = "/cashfree/pg"
-    operations = frozenset({"create_order", "fetch", "refund"})
+    operations = frozenset({"create_order", "fetch", "capture", "refund"})
     methods = frozenset(INSTRUMENTS)
     credentials: ClassVar[Mapping[str, str]] = {
         "CASHFREE_APP_ID": APP_ID,
@@ -54,6 +51,7 @@ class CashfreeSimulator(Gateway):
         "settlement_days": range(1, 8),
         "settlement_outcome": ("SUCCESS", "FAILED", "REVERSED"),
         "recon_rows": ("nested", "flat"),
+        "upi_collect": (False, True),
     }
     dispute_outcomes = (*STAGES, *KINDS)
     event_types = EVENT_TYPES
@@ -83,8 +81,16 @@ class CashfreeSimulator(Gateway):
     # The customer and the bank
 
     def success(self, order_id: str, move: Move) -> None:
-        """A pending attempt, else a new one, succeeds; too small a sum leaves the order open."""
-        self.books.succeed(self._attempt(self._open_order(order_id, move), move))
+        """A pending attempt, else a new one, succeeds; too small a sum leaves the order open, but by an offer
+        less pays all of it. Method cod: cash is promised, which is told as a success too."""
+        order = self._open_order(order_id, move)
+        offer = move.offer_paise or 0
+        if offer >= order.amount:
+            raise ImpossibleMoveError(f"Order {order_id} is for {order.amount} paise: the offer takes all")
+        payment = self._attempt(order, move)
+        if offer:
+            payment.offer, payment.amount = offer, order.amount - offer
+        self.books.succeed(payment)
 
     def failure(self, order_id: str, move: Move) -> None:
         """A pending attempt, else a new one, fails; the order stays payable."""
@@ -100,7 +106,15 @@ class CashfreeSimulator(Gateway):
         order.status, order.ends_at = "EXPIRED", self.books.now()
 
     def authorize(self, order_id: str, move: Move) -> None:
-        raise ImpossibleMoveError(HOLDS_NOTHING)
+        """A pre-authorisation: the bank holds the money until it is captured, let go, or a week is over."""
+        payment = self._attempt(self._open_order(order_id, move), move)
+        if payment.is_cash:
+            raise ImpossibleMoveError("Cash on delivery is not held by a bank: send success")
+        self.books.authorize(payment)
+
+    def late_word(self, order_id: str, move: Move) -> None:
+        """The order is told as ACTIVE for so many reads after an attempt has paid it."""
+        self._known(order_id).late_reads = move.reads or 1
 
     def late_success(self, order_id: str, move: Move) -> None:
         """The last attempt that was given up, else a new one, succeeds after all, under the same id.
@@ -130,7 +144,7 @@ class CashfreeSimulator(Gateway):
 
     def dashboard_refund(self, order_id: str, move: Move) -> None:
         """All that is left of the attempt that paid, or a part of it."""
-        payment = self._last(self._known(order_id), "SUCCESS")
+        payment = self._last_taken(self._known(order_id))
         rest = self.books.refunds.left(payment) if payment else 0
         amount = rest if move.amount_paise is None else move.amount_paise
         if payment is None or not 0 < amount <= rest:
@@ -143,7 +157,7 @@ class CashfreeSimulator(Gateway):
         """Opens a dispute of the kind that the outcome names; an open one takes its next step."""
         order = self._known(order_id)
         is_open = [dispute for dispute in self.books.disputes.of(order) if dispute.is_open]
-        payment = self._last(order, "SUCCESS")
+        payment = self._last_taken(order)
         if move.outcome is not None and is_open:
             self.books.disputes.go_on(is_open[-1], move.outcome)
         elif move.outcome in STAGES:
@@ -155,7 +169,7 @@ class CashfreeSimulator(Gateway):
         elif payment is None:
             raise ImpossibleMoveError(f"Order {order_id} has no payment to dispute")
         else:
-            amount = payment.amount if move.amount_paise is None else move.amount_paise
+            amount = payment.taken if move.amount_paise is None else move.amount_paise
             self.books.disputes.open(payment, amount, KINDS[move.outcome or "dispute"])
 
     def send_event(self, order_id: str, event_type: str) -> None:
@@ -213,6 +227,11 @@ class CashfreeSimulator(Gateway):
         chosen = [payment for payment in self.books.payments_of(order) if payment.status in statuses]
         return chosen[-1] if chosen else None
 
+    def _last_taken(self, order: Order) -> Payment | None:
+        """The last attempt that brought money: what can be refunded or disputed."""
+        chosen = [payment for payment in self.books.payments_of(order) if payment.taken]
+        return chosen[-1] if chosen else None
+
     def _view(self, order: Order) -> OrderView:
         payments = self.books.payments_of(order)
         return OrderView(
@@ -220,7 +239,7 @@ class CashfreeSimulator(Gateway):
             gateway=self.name,
             status=order.status,
             amountPaise=order.amount,
-            amountPaidPaise=sum(payment.amount for payment in payments if payment.status == "SUCCESS"),
+            amountPaidPaise=sum(payment.taken for payment in payments),
             currency=order.currency,
             reference=order.cf_id,
             createdAt=order.created_at,

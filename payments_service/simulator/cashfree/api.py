@@ -32,6 +32,7 @@ class Api:
             ("GET", "/<order_id>/extended", self.extended, "fetch"),
             ("GET", "/<order_id>/payments", self.payments, "fetch"),
             ("GET", "/<order_id>/payments/<payment_id>", self.payment, "fetch"),
+            ("POST", "/<order_id>/authorization", self.end_hold, "capture"),
             ("POST", "/<order_id>/refunds", self.create_refund, "refund"),
             ("GET", "/<order_id>/refunds", self.refunds, "fetch"),
             ("GET", "/<order_id>/refunds/<refund_id>", self.refund, "fetch"),
@@ -109,6 +110,25 @@ class Api:
                 return payment.entity()
         raise not_found("payment")
 
+    def end_hold(self, order_id: str) -> Json:
+        """Captures a hold, in part if so wished, or lets it go (the codes of refusals are made up)."""
+        order = self._order(order_id)
+        asked = checks.body_of(request.get_data())
+        checks.only(asked, ("action", "amount"))
+        if asked.get("action") not in ("CAPTURE", "VOID"):
+            raise refusal("action : invalid value", "action_invalid")
+        held = [payment for payment in self._books.payments_of(order) if payment.open_hold]
+        if not held:
+            raise refusal("order has no authorization to act on", "authorization_not_allowed")
+        if asked["action"] == "VOID":
+            self._books.let_go(held[0])
+            return held[0].entity()
+        amount = checks.paise(asked, "amount")
+        if amount > held[0].amount:
+            raise refusal("amount : exceeds what is held", "amount_invalid")
+        self._books.capture(held[0], amount)
+        return held[0].entity()
+
     # Refunds
 
     def create_refund(self, order_id: str) -> Json:
@@ -139,7 +159,7 @@ class Api:
     def _paid(self, order: Order) -> Payment:
         if order.status == "PAID":
             for payment in self._books.payments_of(order):
-                if payment.status == "SUCCESS":
+                if payment.taken:
                     return payment
         raise refusal("Refund cannot be initiated: the order is not paid", "refund_not_allowed")
 

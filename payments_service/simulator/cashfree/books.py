@@ -1,7 +1,8 @@
 """What pretend Cashfree remembers, and how orders and attempts move; each move tells its webhook.
 
-Sources: docs payments/online/resources/payment-lifecycle, sandbox-environment. Made up: how long a bank may
-stay silent, and for how long after its end an order may still be paid by an attempt that was under way.
+Sources: docs payments/online/resources/payment-lifecycle, sandbox-environment, preauthorisation. Made up: how
+long a bank may stay silent, for how long after its end an order may still be paid by an attempt that was
+under way, that a hold makes its order PAID, and that no webhook tells of the end of a hold.
 """
 
 import uuid
@@ -13,6 +14,7 @@ from payments_service.simulator.base import Json
 from payments_service.simulator.cashfree.disputes import Disputes
 from payments_service.simulator.cashfree.records import (
     OPEN_ATTEMPTS,
+    Hold,
     Instrument,
     Order,
     Payment,
@@ -29,6 +31,7 @@ from payments_service.simulator.world import ALPHANUMERIC, DIGITS, World
 USUAL_LIFETIME_SECONDS = 29 * 24 * 3600
 SILENCE_ENDS_AFTER_SECONDS = 24 * 3600
 PAYABLE_AFTER_ITS_END_SECONDS = 24 * 3600
+HELD_SECONDS = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Settings:
     settlement_days: int = 2
     settlement_outcome: str = "SUCCESS"
     recon_rows: str = "nested"
+    upi_collect: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,19 +143,55 @@ class Books:
         """The order is paid when one attempt brings all of it; what comes too late for it goes back."""
         order = payment.order
         payment.error, payment.completed_at = None, self.now()
-        payment.bank_reference = self.new_number(12)
+        payment.bank_reference = None if payment.is_cash else self.new_number(12)
         if order.status == "TERMINATED" or self._is_over(order):
             payment.status = "CANCELLED"
-            self.refunds.return_late(payment)
+            if not payment.is_cash:
+                self.refunds.return_late(payment)
             return
         if order.status == "PAID":
             later = self.world.now() + RETURN_SECOND_PAYMENT_AFTER_SECONDS
             self.world.at(later, partial(self.refunds.return_second, payment.id))
         payment.status = "SUCCESS"
-        if payment.amount >= order.amount:
+        if self._brings_all(payment):
             order.status = "PAID"
-        self.settlements.book_payment(payment)
+        if payment.taken:
+            self.settlements.book_payment(payment)
         self._tell_payment(payment)
+
+    def _brings_all(self, payment: Payment) -> bool:
+        """An offer stands for what it takes off, and cash for what was not paid before it."""
+        brought = payment.amount + payment.offer
+        if payment.is_cash:
+            others = (one for one in self.payments_of(payment.order) if one is not payment)
+            brought += sum(one.taken for one in others)
+        return brought >= payment.order.amount
+
+    # Pre-authorisations
+
+    def authorize(self, payment: Payment) -> None:
+        """The bank keeps the money ready: Cashfree says SUCCESS, and has nothing."""
+        ends_at = self.world.now() + HELD_SECONDS
+        payment.hold = Hold(self.now(), ends_at)
+        payment.status, payment.error, payment.completed_at = "SUCCESS", None, self.now()
+        payment.order.status = "PAID"
+        self.world.at(ends_at, partial(self.let_go_by_clock, payment.id))
+        self._tell_payment(payment)
+
+    def capture(self, payment: Payment, amount: int) -> None:
+        if hold := payment.open_hold:
+            hold.end("CAPTURE", self.now(), self.new_number(22))
+            hold.captured = amount
+            payment.bank_reference = self.new_number(12)
+            self.settlements.book_payment(payment)
+
+    def let_go(self, payment: Payment) -> None:
+        if hold := payment.open_hold:
+            hold.end("VOID", self.now(), self.new_number(22))
+            payment.status = "VOID"
+
+    def let_go_by_clock(self, payment_id: str) -> None:
+        self.let_go(self.payments[payment_id])
 
     def fail(self, payment: Payment, error: PaymentError, status: str = "FAILED") -> None:
         payment.status, payment.error, payment.completed_at = status, error, self.now()

@@ -20,6 +20,13 @@ from payments_service.simulator.cashfree.wire import CfId, Rupees
 
 OTP_TRIES = 3
 CARD_NAMES = {"cc", "dc"}
+UPI_APPS = {
+    "default": "upi:",
+    "gpay": "tez:",
+    "phonepe": "phonepe:",
+    "paytm": "paytmmp:",
+    "bhim": "bhim:",
+}
 TABS = {"upi": {"upi"}, "card": CARD_NAMES, "netbanking": {"nb"}}
 """The page's tabs, and how order_meta.payment_methods names them."""
 
@@ -67,6 +74,7 @@ class Checkout:
             sentence=_outcome(attempt)["sentence"] if attempt else None,
             cards={n: c for n, c in testdata.TEST_CARDS.items() if _allows(order, {f"{c[1][0]}c"})},
             names=list(testdata.VPA_ERRORS),
+            upi_collect=self._books.settings.upi_collect,
             cvv=testdata.CVV,
             expiry="/".join(testdata.EXPIRY),
             **facts,
@@ -116,7 +124,7 @@ class Checkout:
         if not isinstance(details, dict) or not _allows(order, TABS.get(name, set())):
             raise refusal("payment_method : invalid value", "payment_method_invalid")
         payment = self._books.attempt(order, testdata.instrument(name, details), None)
-        if name == "upi":
+        if name == "upi" and "upi_id" in details:
             self._answer_upi(payment, str(details["upi_id"]))
         return _pay_json(payment, f"{request.host_url}cashfree/")
 
@@ -150,10 +158,13 @@ class Checkout:
     # What the pages ask
 
     def answer_bank(self, payment_id: str) -> Json:
-        """The one-time password of a card, or the button on the bank's page; or the payer goes away."""
+        """What the UPI app, the card's password or the bank's button says; or the payer goes away."""
         payment = self._open_payment(payment_id)
         data = checks.body_of(request.get_data())
-        if data.get("outcome") == "dropped":
+        if "upi_id" in data:
+            paying = testdata.instrument("upi", {"channel": "collect", "upi_id": data["upi_id"]})
+            self._answer_upi(payment, paying.details["upi"]["upi_id"])
+        elif data.get("outcome") == "dropped":
             self._books.fail(payment, DROPPED, "USER_DROPPED")
         elif data.get("outcome") == "success" or data.get("otp") == OTP:
             self._books.succeed(payment)
@@ -195,7 +206,9 @@ def _pay_json(payment: Payment, base: str) -> Json:
     bank, native = f"{base}pay/bank/{payment.id}", f"{base}pg/orders/pay/authenticate/{payment.id}"
     data: Json = dict.fromkeys(("url", "payload", "content_type", "method"))
     channel = payment.instrument.details.get(method, {}).get("channel")
-    if channel == "link":
+    if method == "upi" and channel == "link":
+        data |= {"payload": _app_links(payment)}
+    elif channel == "link":
         form = "application/x-www-form-urlencoded"
         data = {"url": bank, "payload": {"name": method}, "content_type": form, "method": "post"}
     elif channel == "post":
@@ -204,11 +217,17 @@ def _pay_json(payment: Payment, base: str) -> Json:
     return {
         "payment_method": method,
         "channel": channel,
-        "action": "custom" if channel == "collect" else channel,
+        "action": "custom" if method == "upi" else channel,
         "cf_payment_id": CfId(payment.id),
         "payment_amount": Rupees(payment.amount),
         "data": data,
     }
+
+
+def _app_links(payment: Payment) -> Json:
+    """The links that open a payer's UPI app; nothing here waits behind them."""
+    asked = f"pay?pa=cf.simulator@gocash&pn=Simulator&tr={payment.id}&am={Rupees(payment.amount).text}&cu=INR"
+    return {app: f"{scheme}//{asked}" for app, scheme in UPI_APPS.items()}
 
 
 def _authenticated(payment: Payment, action: str, status: str, message: str) -> Json:

@@ -1,14 +1,24 @@
 """Cashfree's orders and attempts, as the API and the webhooks write them down.
 
-Sources: OpenAPI 2025-01-01 (OrderEntity, PaymentEntity); docs payment-webhooks in their versions.
+Sources: OpenAPI 2025-01-01 (OrderEntity, PaymentEntity); docs payment-webhooks in their versions, and
+api-reference/payments/latest/payments/preauthorisation; for cash on delivery the official WooCommerce plugin.
+Made up: that events tell of a hold by the members of the API.
 """
 
 from dataclasses import dataclass
 
 from payments_service.simulator.base import Json
-from payments_service.simulator.cashfree.wire import NEWEST_WEBHOOKS, OLD, CfId, Rupees, ist
+from payments_service.simulator.cashfree.wire import (
+    NEWEST_WEBHOOKS,
+    OLD,
+    CfId,
+    Rupees,
+    ist,
+    ist_without_zone,
+)
 
 OPEN_ATTEMPTS = ("NOT_ATTEMPTED", "PENDING")
+CASH = "cash_on_delivery"
 ADDRESSES = {"shipping_address": "customer_shipping_address", "billing_address": "customer_billing_address"}
 
 
@@ -29,6 +39,15 @@ class Order:
     # the same moment by the simulator's clock, which may run ahead of the merchant's
     ends_at: float
     status: str = "ACTIVE"
+    # how often the API still says ACTIVE although the order is paid
+    late_reads: int = 0
+
+    def told_status(self) -> str:
+        """The order's word for one read of it: a late one lags behind its payments."""
+        if self.status != "PAID" or self.late_reads == 0:
+            return self.status
+        self.late_reads -= 1
+        return "ACTIVE"
 
     def entity(self) -> Json:
         return {
@@ -44,7 +63,7 @@ class Order:
             "order_meta": {"return_url": None, "notify_url": None, "payment_methods": None, **self.meta},
             "order_note": self.note,
             "order_splits": [],
-            "order_status": self.status,
+            "order_status": self.told_status(),
             "order_tags": self.tags,
             "terminal_data": None,
             "cart_details": {"cart_id": self.cf_id} if self.cart else None,
@@ -117,6 +136,33 @@ class PaymentError:
 
 
 @dataclass
+class Hold:
+    """A pre-authorisation: the bank keeps the money ready until it is captured, let go, or time runs out."""
+
+    starts_at: int
+    ends_at: float
+    action: str | None = None
+    captured: int = 0
+    reference: str | None = None
+    acted_at: int | None = None
+
+    def end(self, action: str, now: int, reference: str) -> None:
+        self.action, self.acted_at, self.reference = action, now, reference
+
+    def entity(self) -> Json:
+        return {
+            "action": self.action,
+            "status": "SUCCESS",
+            "captured_amount": Rupees(self.captured),
+            "start_time": ist(self.starts_at),
+            "end_time": ist(self.ends_at),
+            "approve_by": ist(self.ends_at),
+            "action_reference": self.reference,
+            "action_time": ist_without_zone(self.acted_at, "T") if self.acted_at else None,
+        }
+
+
+@dataclass
 class Payment:
     id: str
     order: Order
@@ -129,6 +175,24 @@ class Payment:
     completed_at: int | None = None
     is_late: bool = False
     wrong_otps: int = 0
+    hold: Hold | None = None
+    # how much less than the order was to be paid
+    offer: int = 0
+
+    @property
+    def is_cash(self) -> bool:
+        return self.instrument.group == CASH
+
+    @property
+    def open_hold(self) -> Hold | None:
+        return self.hold if self.hold and self.hold.action is None else None
+
+    @property
+    def taken(self) -> int:
+        """What Cashfree has of it for the merchant: SUCCESS alone does not say that there is money."""
+        if self.status != "SUCCESS" or self.is_cash:
+            return 0
+        return self.amount if self.hold is None else self.hold.captured
 
     def entity(self) -> Json:
         method = self.instrument.paid_with() if self.status == "SUCCESS" else self.instrument.details
@@ -140,9 +204,9 @@ class Payment:
             "error_details": self.error.entity() if self.error else None,
             "order_amount": Rupees(self.order.amount),
             "order_currency": self.order.currency,
-            "is_captured": self.status == "SUCCESS",
+            "is_captured": self.taken > 0,
             "payment_group": self.instrument.group,
-            "authorization": None,
+            "authorization": self.hold.entity() if self.hold else None,
             "payment_method": method,
             "payment_amount": Rupees(self.amount),
             "payment_time": ist(self.created_at),
@@ -165,6 +229,10 @@ class Payment:
 
     @property
     def message(self) -> str | None:
+        if self.is_cash:
+            return None
+        if self.hold:
+            return "PRE_AUTH|Transaction Success"
         return {"SUCCESS": "00::Transaction success", "FAILED": "01::REJECTED"}.get(self.status)
 
     def webhook(self, version: str) -> Json:
@@ -176,7 +244,17 @@ class Payment:
         }
         if self.status == "FAILED" and self.error:
             data["error_details"] = self.error.entity()
-        return {**data, "payment_gateway_details": self._gateway_details(version), "payment_offers": None}
+        offers = [self._told_offer()] if self.offer else None
+        return {**data, "payment_gateway_details": self._gateway_details(version), "payment_offers": offers}
+
+    def _told_offer(self) -> Json:
+        """Of an offer the API says nothing: its payment is lower than the order, which is paid."""
+        return {
+            "offer_id": "0f05e1d0-fbf8-4c9c-a1f0-814c7b2abdba",
+            "offer_type": "DISCOUNT",
+            "offer_meta": {"offer_title": "A lower price", "offer_code": "LESS"},
+            "offer_redemption": {"redemption_status": "SUCCESS", "discount_amount": Rupees(self.offer)},
+        }
 
     def _told(self, version: str) -> Json:
         """No entity and no order; a failure says "NA" and "null" in words, and bank codes are texts."""
@@ -195,6 +273,8 @@ class Payment:
         }
         if version == NEWEST_WEBHOOKS:
             told |= {"international_payment": {"international": False}, "payment_surcharge": None}
+        if self.hold:
+            told |= {"is_captured": self.taken > 0, "authorization": self.hold.entity()}
         return told
 
     def _told_method(self, version: str) -> Json:

@@ -150,7 +150,7 @@ class Refunds:
 
     def left(self, payment: Payment) -> int:
         live = (r for r in self.of(payment.order) if r.payment is payment and r.status not in DEAD_REFUNDS)
-        return payment.amount - sum(refund.amount for refund in live)
+        return payment.taken - sum(refund.amount for refund in live)
 
     def start(self, refund_id: str, refund: Refund, outcome: str) -> None:
         """What does not end at once goes on by the clock: pending succeeds, held back is cancelled."""

@@ -166,8 +166,8 @@ class Settlements:
     # What happens on the account
 
     def book_payment(self, payment: Payment) -> None:
-        charge = _share(payment.amount, FEE_PERCENT)
-        entry = self._book(payment.id, "PAYMENT", CREDIT, payment.amount, payment)
+        charge = _share(payment.taken, FEE_PERCENT)
+        entry = self._book(payment.id, "PAYMENT", CREDIT, payment.taken, payment)
         entry.charge, entry.tax = charge, _share(charge, TAX_PERCENT)
         entry.due_at = self._next_transfer(self._books.settings.settlement_days)
         self._of_payment[payment.id] = entry

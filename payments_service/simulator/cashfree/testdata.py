@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from payments_service.simulator.cashfree.checks import only
-from payments_service.simulator.cashfree.records import Instrument, PaymentError
+from payments_service.simulator.cashfree.records import CASH, Instrument, PaymentError
 from payments_service.simulator.cashfree.refusals import refusal
 
 OTP = "111000"
@@ -41,6 +41,7 @@ INSTRUMENTS = {
     "card": Instrument("card", "credit_card", _CARD),
     "netbanking": Instrument("netbanking", "net_banking", _BANK),
     "wallet": Instrument("wallet", "wallet", _WALLET),
+    "cod": Instrument("cod", CASH, {CASH: {}}),
 }
 DECLINED = PaymentError(
     "TRANSACTION_DECLINED",
@@ -97,9 +98,13 @@ def instrument(name: str, details: Mapping[str, Any]) -> Instrument:
 
 
 def _upi(details: dict[str, Any]) -> Instrument:
+    """By an app, whose answer comes later (see checkout.py), or by a request to the payer's UPI ID."""
     only(details, ("channel", "upi_id", "upi_expiry_minutes"))
-    if details.get("channel") != "collect":
-        raise refusal("channel : only collect is simulated", "channel_invalid")
+    channel = details.get("channel")
+    if channel == "link" and "upi_id" not in details:
+        return replace(INSTRUMENTS["upi"], details={"upi": {"channel": "link", "upi_id": None}})
+    if channel != "collect":
+        raise refusal("channel : only collect, and link without a upi_id, are simulated", "channel_invalid")
     upi_id = str(details.get("upi_id")).lower()
     name, _, bank = upi_id.partition("@")
     if name not in VPA_ERRORS or bank != "gocash":

@@ -113,6 +113,15 @@
   }
 
   var methods = {
+    // the app is pretended: it answers as the test address does
+    app: function () {
+      pay({ upi: { channel: "link" } })
+        .then(function () {
+          return attempt({ upi_id: value("upi-id") });
+        })
+        .then(tell)
+        .catch(fail);
+    },
     upi: function () {
       pay({ upi: { channel: "collect", upi_id: value("upi-id") } })
         .then(function () {
