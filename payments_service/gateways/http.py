@@ -10,7 +10,7 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -191,6 +191,24 @@ class GatewaySession(requests.Session):
 def decimal_json(response: requests.Response) -> Any:
     """The JSON of an answer, its numbers with a point as Decimal."""
     return json.loads(response.content, parse_float=Decimal)
+
+
+@contextmanager
+def edge_told_apart(*, of_write: bool, other_codes: Collection[str] = ()) -> Iterator[None]:
+    """A refusal without a code comes from what stands in front of the API, a page of Cloudflare for one.
+
+    It never says that an order is unknown, and a write may have passed it. To a read, a refusal under
+    `other_codes` says no more.
+    """
+    try:
+        yield
+    except Rejected as error:
+        is_a_page = error.gateway_code is None and error.gateway_status != 401
+        if not is_a_page and (of_write or error.gateway_code not in other_codes):
+            raise
+        failure = OutcomeUnknown if of_write else Unavailable
+        code, status = error.gateway_code, error.gateway_status
+        raise failure(str(error), gateway_code=code, gateway_status=status) from error
 
 
 @contextmanager

@@ -1,15 +1,15 @@
 """PhonePe V2: Standard Checkout by REST with an OAuth token, webhooks that only wake.
 
-Documents (developer.phonepe.com, read 2026-06): v2 authorization, create-payment, order-status, refund,
-webhook, uat-checklist, error-codes; the official SDKs phonepe-pg-sdk-python 3.0.1 and -node 2.0.6, whose
-tests name errors and events that the pages leave out. V1 (salt key) is `phonepe_v1`.
+Documents (developer.phonepe.com, read 2026-11): v2 authorization, create-payment, order-status, refund,
+webhook, chargeback/fetch-dispute, uat-checklist, error-codes; the official SDKs for Python, Node, Java, PHP
+and .NET, whose tests name errors that the pages leave out. That a webhook may be signed (HMAC) is on those
+pages, how it is signed only in the code of integrators. Events are read in `phonepe_reading`; V1 (salt key) is
+`phonepe_v1`.
 """
 
-import json
 import re
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -20,7 +20,6 @@ from payments_service.errors import (
     OutcomeUnknown,
     Rejected,
     SignatureInvalid,
-    Unavailable,
     UnknownAtGateway,
 )
 from payments_service.gateways.base import (
@@ -28,7 +27,6 @@ from payments_service.gateways.base import (
     Checkout,
     Deadline,
     DisputeSnapshot,
-    EventKind,
     Gateway,
     NewOrder,
     NewRefund,
@@ -43,17 +41,20 @@ from payments_service.gateways.base import (
     polling,
     variable,
 )
-from payments_service.gateways.http import ErrorFacts, GatewaySession, decimal_json, reading_answer
-from payments_service.gateways.signatures import any_same, password_headers, sha256_hex
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
+from payments_service.gateways.http import (
+    ErrorFacts,
+    GatewaySession,
+    decimal_json,
+    edge_told_apart,
+    reading_answer,
+)
+from payments_service.gateways.phonepe_reading import DISPUTE_ID, PAYMENT_ID, order_status, read_event
+from payments_service.gateways.reading import UNREADABLE, each, text, text_or_none, whole
+from payments_service.gateways.signatures import any_same, hmac_sha256_hex, password_headers, sha256_hex
+from payments_service.gateways.tokens import SharedToken
+from payments_service.money import INR, Money
+from payments_service.states import AttemptStatus, RefundStatus
 
-ORDER_STATUS = {
-    "PENDING": PaymentStatus.PENDING,  # also after a failed attempt
-    "COMPLETED": PaymentStatus.COMPLETED,
-    "FAILED": PaymentStatus.FAILED,  # or EXPIRED, see _order_status
-    "EXPIRED": PaymentStatus.EXPIRED,  # in one sample of a webhook
-}
 ATTEMPT_STATUS = {
     "PENDING": AttemptStatus.PENDING,
     "COMPLETED": AttemptStatus.SUCCEEDED,
@@ -65,33 +66,26 @@ REFUND_STATUS = {
     "COMPLETED": RefundStatus.COMPLETED,
     "FAILED": RefundStatus.FAILED,
 }
-EVENTS = {
-    "checkout.order.completed": EventKind.PAYMENT,
-    "checkout.order.failed": EventKind.PAYMENT,
-    "checkout.transaction.attempt.failed": EventKind.PAYMENT,  # the order stays payable
-    "pg.order.completed": EventKind.PAYMENT,
-    "pg.order.failed": EventKind.PAYMENT,
-    "pg.transaction.attempt.failed": EventKind.PAYMENT,
-    "pg.refund.accepted": EventKind.REFUND,
-    "pg.refund.completed": EventKind.REFUND,
-    "pg.refund.failed": EventKind.REFUND,
-    "settlement.initiated": EventKind.SETTLEMENT,
-    "settlement.processed": EventKind.SETTLEMENT,
-    "settlement.attempt.failed": EventKind.SETTLEMENT,
+DISPUTE_ENDS = frozenset({"WON", "LOST"})
+BANK_REFERENCES = (("rail", "utr"), ("instrument", "arn"), ("instrument", "brn"))
+
+ALREADY_THERE = frozenset(
+    {"INVALID_TRANSACTION_ID", "INVALID_MERCHANT_ORDER_ID", "ORDER_ALREADY_EXISTS", "REFUND_ID_DUPLICATED"}
+)
+"""What an id that was used before is answered with: documents and SDKs disagree, also about its spelling."""
+UNKNOWN_ORDERS = frozenset(
+    {"INVALID_MERCHANT_ORDER_ID", "MERCHANT_ORDER_MAPPING_NOT_FOUND", "ORDER_NOT_FOUND"}
+)
+UNKNOWN_IDS = UNKNOWN_ORDERS | {
+    *("INVALID_TRANSACTION_ID", "MAPPING_NOT_FOUND", "TRANSACTION_NOT_FOUND"),
+    *("INVALID_MERCHANT_REFUND_ID", "REFUND_NOT_FOUND", "DISPUTE_NOT_FOUND"),
 }
-IGNORED_FAMILIES = ("paylink.", "subscription.")
-"""Products of the same account that are not ours."""
-BARE_REFUND = "pg.refund"
-"""Our word for the refund events of which the documents show no envelope."""
-
-FINAL = frozenset({PaymentStatus.COMPLETED, PaymentStatus.FAILED, PaymentStatus.EXPIRED})
-"""What an event may claim. Anything else is no claim."""
-ORDER_EXPIRED = "ORDER_EXPIRED"
-
-ALREADY_THERE = frozenset({"INVALID_TRANSACTION_ID", "INVALID_MERCHANT_ORDER_ID", "ORDER_ALREADY_EXISTS"})
-"""What an id that was used before is answered with: the documents disagree."""
-UNKNOWN_IDS = frozenset({"INVALID_MERCHANT_ORDER_ID", "INVALID_MERCHANT_REFUND_ID", "INVALID_TRANSACTION_ID"})
-UNKNOWN_ID_STATUSES = (400, 404)
+"""With 400 or 404, as pages and SDKs disagree: the code decides."""
+USED_BEFORE_STATUS = 417
+"""With this status the codes that two of these lists share mean that the id was used."""
+OTHER_ADDRESS = frozenset({"404", "NOT_FOUND", "KEY_NOT_CONFIGURED"})
+"""What a wrong base address or the keys of V1 are answered with: it says nothing of an order."""
+NO_SUCH_CALL = "api mapping not found"
 
 API_HOSTS = {
     "sandbox": "https://api-preprod.phonepe.com/apis/pg-sandbox",
@@ -106,11 +100,7 @@ MODES = {"sandbox": "test", "production": "live"}
 POLLING = polling((25, 25), (55, 3), (115, 6), (175, 10), (235, 30), (1200, 60))
 """PhonePe's own schedule (check-status-api, UAT checklist): it insists on being asked."""
 EXPIRE_AFTER_SECONDS = (300, 3600)
-RENEW_EARLY_SECONDS = 240
-"""Three to five minutes before the end, says the checklist."""
-SHORTEST_USE_SECONDS = 30
-"""A token is used at least so long, that a clock of ours that runs ahead does not ask for one each time."""
-PAYMENT_ID = re.compile(r"OM[A-Za-z0-9]{6,60}")
+SHORTEST_SECRET = 16
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -119,16 +109,38 @@ class PhonePeConfig:
     client_id: str = variable("PHONEPE_CLIENT_ID")
     client_secret: str = variable("PHONEPE_CLIENT_SECRET", secret=True)
     client_version: str = variable("PHONEPE_CLIENT_VERSION")
-    webhook_users: tuple[str, ...] = variable("PHONEPE_WEBHOOK_USER", is_list=True, shared=True)
+    webhook_users: tuple[str, ...] = variable("PHONEPE_WEBHOOK_USER", default="", is_list=True, shared=True)
     webhook_passwords: tuple[str, ...] = variable(
-        "PHONEPE_WEBHOOK_PASS", secret=True, is_list=True, shared=True
+        "PHONEPE_WEBHOOK_PASS", default="", secret=True, is_list=True, shared=True
     )
     environment: str = variable("PHONEPE_ENV", default="sandbox", choices=tuple(API_HOSTS), shared=True)
     other_url: str = variable("PHONEPE_API_URL", default="", is_url=True, shared=True)
+    webhook_hmac_secrets: tuple[str, ...] = variable(
+        "PHONEPE_WEBHOOK_HMAC_SECRET", default="", secret=True, is_list=True, shared=True
+    )
+    """Each is `secret` or `keyid:secret`, as the dashboard showed them."""
 
     def __post_init__(self) -> None:
-        if len(self.webhook_users) not in (1, len(self.webhook_passwords)):
+        if not self.webhook_hmac_secrets and not self.webhook_passwords:
+            sentence = (
+                "is missing; set it, or PHONEPE_WEBHOOK_USER and PHONEPE_WEBHOOK_PASS, as the webhook has"
+            )
+            raise WrongVariable("PHONEPE_WEBHOOK_HMAC_SECRET", sentence)
+        if len(self.webhook_users) not in (min(1, len(self.webhook_passwords)), len(self.webhook_passwords)):
             raise WrongVariable("PHONEPE_WEBHOOK_USER", "must be one, or one for each PHONEPE_WEBHOOK_PASS")
+        if any(len(secret) < SHORTEST_SECRET for _, secret in self.hmac_keys):
+            sentence = (
+                f"must be `secret` or `keyid:secret`, the secret of at least {SHORTEST_SECRET} characters"
+            )
+            raise WrongVariable("PHONEPE_WEBHOOK_HMAC_SECRET", sentence)
+
+    @property
+    def hmac_keys(self) -> tuple[tuple[str, str], ...]:
+        """Key id, "" where it is not known, and secret."""
+        return tuple(
+            (text.partition(":")[0], text.partition(":")[2]) if ":" in text else ("", text)
+            for text in self.webhook_hmac_secrets
+        )
 
     @property
     def api_url(self) -> str:
@@ -160,7 +172,7 @@ class PhonePeGateway(Gateway):
         self.config = config
         self.session = GatewaySession(self.provider, _read_error, self.reads_per_second)
         self.session.headers["Accept"] = "application/json"
-        self._token = _SharedToken(self._new_token)
+        self._token = SharedToken(self._new_token)
 
     @property
     def mode(self) -> str:
@@ -179,12 +191,12 @@ class PhonePeGateway(Gateway):
             raise
         with reading_answer(self.provider, of_write=True):
             return Checkout(
-                gateway_order_id=answer["orderId"],
-                gateway_status=answer["state"],
+                gateway_order_id=text(answer["orderId"]),
+                gateway_status=text(answer["state"]),
                 amount=order.amount,  # the answer does not repeat it
                 fields={
                     "redirectUrl": _address(answer["redirectUrl"]),
-                    "expireAt": _time(answer["expireAt"]).isoformat(),
+                    "expireAt": _ends_at(answer, order).isoformat(),
                 },
             )
 
@@ -192,18 +204,21 @@ class PhonePeGateway(Gateway):
         """Nothing of a return is signed by PhonePe, so nothing can be forged: only a fetch tells."""
 
     def fetch_payment(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
-        """PhonePe repeats neither our id nor the address: the snapshot never has a checkout."""
+        """PhonePe repeats neither our id nor the address: the snapshot never has a checkout.
+
+        The root decides, whatever the attempts say: one that cannot be read is left out.
+        """
         observed_at = datetime.now(UTC)
         path = f"/checkout/v2/order/{order.wire_id}/status"
         answer = self._send("GET", path, deadline, params={"details": "true"})
         with reading_answer(self.provider, of_write=False):
             return PaymentSnapshot(
-                order=OrderRef(order.wire_id, answer["orderId"]),
-                status=_order_status(answer),
-                gateway_status=answer["state"],
-                amount=Money(answer["amount"]),
+                order=OrderRef(order.wire_id, text_or_none(answer.get("orderId"))),
+                status=order_status(answer),
+                gateway_status=text(answer["state"]),
+                amount=_money(answer, "amount"),
                 observed_at=observed_at,
-                attempts=tuple(_attempt(detail) for detail in _items(answer["paymentDetails"])),
+                attempts=tuple(each(self.provider, _details(answer), _attempt, decides=_no_attempt_decides)),
                 fetched=True,
             )
 
@@ -217,19 +232,26 @@ class PhonePeGateway(Gateway):
         return "x-verify" not in headers or b'"response"' not in raw_body  # those are V1's
 
     def read_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> WebhookEvent:
-        """The header proves who knows the password and nothing of the body: the event only wakes."""
-        given = headers.get("authorization")
-        if not given:
-            raise MissingCredentials("The header Authorization is missing")
-        if not any_same(given, password_headers(self.config.webhook_users, self.config.webhook_passwords)):
+        """Either kind only wakes: a password proves nothing of the body, an HMAC nothing of its age.
+
+        A signature decides where it is there and could be checked, also beside a password that is right.
+        """
+        signature = _checksum_header(headers, "signature") if self.config.hmac_keys else None
+        given = headers.get("authorization") if self.config.webhook_passwords else None
+        if signature:
+            is_genuine = any_same(signature, self._signatures(_checksum_header(headers, "key-id"), raw_body))
+        elif given:
+            is_genuine = any_same(
+                given, password_headers(self.config.webhook_users, self.config.webhook_passwords)
+            )
+        else:
+            raise MissingCredentials("The webhook shows no credentials of a kind that is configured")
+        if not is_genuine:
             raise SignatureInvalid("The webhook credentials are wrong")
         return self.reread_webhook(sha256_hex(raw_body), raw_body)
 
     def reread_webhook(self, event_id: str, raw_body: bytes) -> WebhookEvent:
-        try:
-            return _event(event_id, json.loads(raw_body))
-        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
-            return WebhookEvent(event_id, "unreadable", EventKind.UNREADABLE)
+        return read_event(event_id, raw_body)
 
     def close(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot | None:
         return None  # PhonePe has no call that ends an order; it ends by itself after expireAfter
@@ -243,7 +265,7 @@ class PhonePeGateway(Gateway):
         try:
             answer = self._send("POST", "/payments/v2/refund", deadline, json=body)
         except Rejected as error:
-            return self._refund_with_our_id(refund, error, deadline)
+            return self._refund_in_spite_of(error, refund, deadline)
         with reading_answer(self.provider, of_write=True):
             return _refund(answer, refund.refund_id, refund.transaction_id)
 
@@ -253,7 +275,13 @@ class PhonePeGateway(Gateway):
             return _refund(answer, refund.refund_id, refund.transaction_id)
 
     def fetch_dispute(self, dispute_id: str, deadline: Deadline) -> DisputeSnapshot:
-        raise UnknownAtGateway(f"{self.provider} cannot be asked for it yet")
+        """Rejected with 403 where the account lacks the permission, which is one of its own."""
+        if not DISPUTE_ID.fullmatch(dispute_id):
+            raise UnknownAtGateway(f"{self.provider} has no dispute of such an id")
+        observed_at = datetime.now(UTC)
+        answer = self._send("GET", f"/v1/disputes/{dispute_id}", deadline)
+        with reading_answer(self.provider, of_write=False):
+            return _dispute(answer, dispute_id, observed_at)
 
     def find_by_payment_id(self, payment_id: str, deadline: Deadline) -> OrderRef | None:
         if not PAYMENT_ID.fullmatch(payment_id):
@@ -261,6 +289,13 @@ class PhonePeGateway(Gateway):
         answer = self._send("GET", f"/checkout/v2/transaction/{payment_id}/status", deadline)
         with reading_answer(self.provider, of_write=False):
             return OrderRef("", answer["orderId"])
+
+    def _signatures(self, key_id: str | None, raw_body: bytes) -> list[str]:
+        """What the body may be signed with: by the key that is named, by any where none is."""
+        keys = self.config.hmac_keys
+        return [
+            hmac_sha256_hex(secret, raw_body) for own, secret in keys if not key_id or own in ("", key_id)
+        ]
 
     def _send(self, method: str, path: str, deadline: Deadline, **options: Any) -> Any:
         """One call; a second one when the token was refused, for a 401 says that nothing was carried out."""
@@ -275,7 +310,9 @@ class PhonePeGateway(Gateway):
     def _send_with(self, token: str, method: str, path: str, deadline: Deadline, **options: Any) -> Any:
         headers = {"Authorization": f"O-Bearer {token}"}
         url = self.config.api_url + path
-        return decimal_json(self.session.request(method, url, timeout=deadline, headers=headers, **options))
+        with edge_told_apart(of_write=method != "GET", other_codes=OTHER_ADDRESS):
+            response = self.session.request(method, url, timeout=deadline, headers=headers, **options)
+        return decimal_json(response)
 
     def _new_token(self, deadline: Deadline) -> tuple[str, float]:
         """The token, and the seconds for which it is good. Only `expires_at` is filled in reliably."""
@@ -285,62 +322,38 @@ class PhonePeGateway(Gateway):
             "client_secret": self.config.client_secret,
             "grant_type": "client_credentials",
         }
-        answer = decimal_json(
-            self.session.request("POST", self.config.token_url, timeout=deadline, harmless=True, data=form)
-        )
+        url = self.config.token_url
+        with edge_told_apart(of_write=False):
+            response = self.session.request("POST", url, timeout=deadline, harmless=True, data=form)
+        answer = decimal_json(response)
         with reading_answer(self.provider, of_write=False):
             return _header_text(answer["access_token"]), int(answer["expires_at"]) - time.time()
 
-    def _refund_with_our_id(self, refund: NewRefund, refusal: Rejected, deadline: Deadline) -> RefundSnapshot:
-        """After "already used": our refund id is used once, so that refund is ours."""
-        if refusal.gateway_code not in ALREADY_THERE or isinstance(refusal, UnknownAtGateway):
+    def _refund_in_spite_of(self, refusal: Rejected, refund: NewRefund, deadline: Deadline) -> RefundSnapshot:
+        """The refund that is there although it was refused, else the refusal.
+
+        A repeat is refused because the first one came through: under codes that differ from SDK to SDK, or as
+        too large. A "no" that was taken for such a refund's would invite a second one.
+        """
+        if isinstance(refusal, UnknownAtGateway) and refusal.gateway_code in UNKNOWN_ORDERS:
             raise refusal  # of an unknown order there is no refund
         try:
             return self.fetch_refund(
                 RefundRef(refund.refund_id, refund.order, refund.transaction_id), deadline
             )
         except GatewayError as error:
-            raise OutcomeUnknown("A refund with our id is there, but could not be read") from error
-
-
-class _SharedToken:
-    """One token for all threads: whoever finds it old renews it, the others wait for that one."""
-
-    def __init__(self, renew: Callable[[Deadline], tuple[str, float]]) -> None:
-        self._renew = renew
-        self._lock = threading.Lock()
-        self._current: tuple[str, float] | None = None
-        """The token, and until when (monotonic) it is used."""
-
-    def get(self, deadline: Deadline, refused: str | None = None) -> str:
-        """A token other than the one that was `refused`."""
-        if (text := self._usable(refused)) is not None:
-            return text
-        if not self._lock.acquire(timeout=deadline.remaining()):
-            raise Unavailable("No token came in time")
-        try:
-            if (text := self._usable(refused)) is not None:
-                return text
-            text, seconds = self._renew(deadline)
-            use_seconds = max(seconds - RENEW_EARLY_SECONDS, SHORTEST_USE_SECONDS)
-            self._current = text, time.monotonic() + use_seconds
-            return text
-        finally:
-            self._lock.release()
-
-    def _usable(self, refused: str | None) -> str | None:
-        text, until = self._current or (None, 0.0)
-        return text if text != refused and time.monotonic() < until else None
+            is_absent = isinstance(error, UnknownAtGateway) or error.gateway_code == refusal.gateway_code
+            if is_absent and refusal.gateway_code not in ALREADY_THERE:
+                raise refusal from error
+            raise OutcomeUnknown("A refund with our id may be there, but could not be read") from error
 
 
 def _order_body(order: NewOrder) -> dict[str, Any]:
-    least, most = EXPIRE_AFTER_SECONDS
-    seconds = round((order.expires_at - datetime.now(UTC)).total_seconds())
     message = {"message": order.description} if order.description else {}
     return {
         "merchantOrderId": order.wire_id,
         "amount": order.amount.minor,
-        "expireAfter": min(max(seconds, least), most),
+        "expireAfter": _expire_after(order),
         "paymentFlow": {
             "type": "PG_CHECKOUT",
             **message,
@@ -349,25 +362,41 @@ def _order_body(order: NewOrder) -> dict[str, Any]:
     }
 
 
-def _order_status(entity: Mapping[str, Any]) -> PaymentStatus | None:
-    """The root state decides; the attempts below it may say otherwise."""
-    status = ORDER_STATUS.get(entity["state"])
-    if status is PaymentStatus.FAILED and ORDER_EXPIRED in (
-        entity.get("errorCode"),
-        entity.get("detailedErrorCode"),
-    ):
-        return PaymentStatus.EXPIRED
-    return status
+def _expire_after(order: NewOrder) -> int:
+    least, most = EXPIRE_AFTER_SECONDS
+    return min(max(round((order.expires_at - datetime.now(UTC)).total_seconds()), least), most)
+
+
+def _ends_at(answer: Mapping[str, Any], order: NewOrder) -> datetime:
+    """As told, else as asked for."""
+    try:
+        return _time(answer["expireAt"])
+    except UNREADABLE:
+        return datetime.now(UTC) + timedelta(seconds=_expire_after(order))
+
+
+def _details(answer: Mapping[str, Any]) -> list[Any]:
+    """An order that was never tried may have no list of attempts."""
+    details = answer.get("paymentDetails")
+    if details is not None and not isinstance(details, list):
+        raise TypeError("must be a list")
+    return details or []
+
+
+def _no_attempt_decides(_: Mapping[str, Any]) -> bool:
+    return False
 
 
 def _attempt(detail: Mapping[str, Any]) -> AttemptSnapshot:
+    """`amount` may be above the order's: RuPay credit cards on UPI told 505 for an order of 500."""
     return AttemptSnapshot(
         transaction_id=detail["transactionId"],
         status=ATTEMPT_STATUS.get(detail["state"]),
-        gateway_status=detail["state"],
-        amount=Money(detail["amount"]),
-        method=detail.get("paymentMode"),
-        error_code=detail.get("detailedErrorCode") or detail.get("errorCode") or None,
+        gateway_status=text(detail["state"]),
+        amount=_money(detail, "amount"),
+        method=text_or_none(detail.get("paymentMode")),
+        error_code=text_or_none(detail.get("detailedErrorCode")) or text_or_none(detail.get("errorCode")),
+        bank_reference=_bank_reference(detail),
     )
 
 
@@ -378,56 +407,60 @@ def _refund(entity: Mapping[str, Any], refund_id: str, transaction_id: str) -> R
         refund_id=refund_id,
         transaction_id=transaction_id,
         status=REFUND_STATUS.get(entity["state"]),
-        gateway_status=entity["state"],
-        amount=Money(entity["amount"]),
+        gateway_status=text(entity["state"]),
+        amount=_money(entity, "amount"),
+        bank_reference=_bank_reference(entity),
     )
 
 
-def _event(event_id: str, body: Mapping[str, Any]) -> WebhookEvent:
-    if "refundId" in body:
-        return _refund_event(event_id, BARE_REFUND, body)
-    # `type` is the older name of `event`, in capitals.
-    name = body["event"] if body.get("event") else body["type"].lower().replace("_", ".")
-    kind = EVENTS.get(name, EventKind.UNKNOWN)
-    if kind is EventKind.UNKNOWN and name.startswith(IGNORED_FAMILIES):
-        kind = EventKind.IGNORED
-    if kind is EventKind.REFUND:
-        return _refund_event(event_id, name, body["payload"])
-    if kind is not EventKind.PAYMENT:
-        return WebhookEvent(event_id, name, kind)
-    payload = body["payload"]
-    status = _order_status(payload)
-    return WebhookEvent(
-        event_id,
-        name,
-        kind,
-        _order_named(payload.get("merchantOrderId"), payload.get("orderId")),
-        wake_up=True,
-        claims=status if status in FINAL else None,
+def _dispute(answer: Mapping[str, Any], dispute_id: str, observed_at: datetime) -> DisputeSnapshot:
+    if answer["disputeId"] != dispute_id:
+        raise ValueError("the answer is about something else")
+    return DisputeSnapshot(
+        dispute_id=dispute_id,
+        transaction_id=text(answer["transactionId"]),
+        gateway_status=text(answer["status"]),
+        amount=_money(answer, "disputeAmount"),
+        is_closed=answer["status"] in DISPUTE_ENDS,
+        observed_at=observed_at,
+        phase=text_or_none(answer.get("stage")),
+        respond_by=_time_or_none(answer.get("dueDate")),
     )
 
 
-def _order_named(wire_id: str | None, gateway_order_id: str | None) -> OrderRef | None:
-    """By our own id where it is told: PhonePe's beside it would be one more thing that nobody has signed."""
-    if wire_id:
-        return OrderRef(wire_id)
-    return OrderRef("", gateway_order_id) if gateway_order_id else None
+def _money(entity: Mapping[str, Any], name: str) -> Money:
+    """Paise; the newer answers name the currency, too."""
+    return Money(whole(entity[name]), text_or_none(entity.get("currency")) or INR)
 
 
-def _refund_event(event_id: str, name: str, payload: Mapping[str, Any]) -> WebhookEvent:
-    """Kept, not believed: nothing of it is signed, and asking for the order would say nothing of it."""
-    order = _order_named(payload.get("originalMerchantOrderId"), None)
-    return WebhookEvent(event_id, name, EventKind.REFUND, order)
+def _bank_reference(entity: Mapping[str, Any]) -> str | None:
+    """UPI's UTR, a card's ARN or BRN: of the whole or, where that has none, of its first part with one."""
+    parts = [entity]
+    for name in ("splitInstruments", "paymentDetails"):
+        told = entity.get(name)
+        parts += told if isinstance(told, list) else []
+    for part in parts:
+        for place, name in BANK_REFERENCES:
+            holder = part.get(place) if isinstance(part, Mapping) else None
+            if isinstance(holder, Mapping) and (reference := text_or_none(holder.get(name))):
+                return reference
+    return None
 
 
-def _items(value: Any) -> list[Mapping[str, Any]]:
-    if not isinstance(value, list):
-        raise TypeError("must be a list")
-    return value
+def _time(milliseconds: Any) -> datetime:
+    return EPOCH + timedelta(milliseconds=whole(milliseconds))
 
 
-def _time(milliseconds: int) -> datetime:
-    return EPOCH + timedelta(milliseconds=milliseconds)
+def _time_or_none(milliseconds: Any) -> datetime | None:
+    try:
+        return _time(milliseconds)
+    except UNREADABLE:
+        return None
+
+
+def _checksum_header(headers: Mapping[str, str], name: str) -> str | None:
+    """Integrators saw it with and without the X-."""
+    return headers.get(f"x-phonepe-checksum-{name}") or headers.get(f"phonepe-checksum-{name}")
 
 
 def _header_text(token: str) -> str:
@@ -445,9 +478,13 @@ def _address(url: str) -> str:
 
 
 def _read_error(status: int, body: Mapping[str, Any]) -> ErrorFacts:
+    message = str(body.get("message", ""))
     code = body.get("code") or body.get("errorCode")
+    code = str(code).strip().upper().replace(" ", "_") if code else None
+    if NO_SUCH_CALL in message.lower():
+        code = "404"
     return ErrorFacts(
-        code=str(code) if code else None,
-        description=str(body.get("message", "")),
-        unknown_id=status in UNKNOWN_ID_STATUSES and code in UNKNOWN_IDS,
+        code=code,
+        description=message,
+        unknown_id=code in UNKNOWN_IDS and status != USED_BEFORE_STATUS,
     )

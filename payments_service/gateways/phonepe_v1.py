@@ -6,6 +6,7 @@ For merchants who still have their keys; new ones get V2, `phonepe`.
 """
 
 import base64
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +42,14 @@ from payments_service.gateways.base import (
     polling,
     variable,
 )
-from payments_service.gateways.http import ErrorFacts, GatewaySession, decimal_json, reading_answer
+from payments_service.gateways.http import (
+    ErrorFacts,
+    GatewaySession,
+    decimal_json,
+    edge_told_apart,
+    reading_answer,
+)
+from payments_service.gateways.reading import UNREADABLE, each, text, text_or_none, whole
 from payments_service.gateways.signatures import any_same, password_headers, same, sha256_hex
 from payments_service.money import Money
 from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
@@ -95,7 +103,9 @@ class PhonePeV1Config:
     salt_keys: tuple[str, ...] = variable("PHONEPE_SALT_KEY", secret=True, is_list=True)
     """The newest first: that one signs our calls, all of them callbacks while a change is under way."""
     salt_indexes: tuple[str, ...] = variable("PHONEPE_SALT_INDEX", is_list=True)
-    require_basic: str = variable("PHONEPE_V1_REQUIRE_BASIC", default="false", choices=("true", "false"))
+    require_basic: str = variable(
+        "PHONEPE_V1_REQUIRE_BASIC", default="false", choices=("true", "false"), shared=True
+    )
     webhook_users: tuple[str, ...] = variable("PHONEPE_WEBHOOK_USER", default="", is_list=True, shared=True)
     webhook_passwords: tuple[str, ...] = variable(
         "PHONEPE_WEBHOOK_PASS", default="", secret=True, is_list=True, shared=True
@@ -205,7 +215,7 @@ class PhonePeV1Gateway(Gateway):
         try:
             answer = json.loads(base64.b64decode(json.loads(raw_body)["response"], validate=True))
             return _event(event_id, answer, self.config.merchant_id)
-        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
+        except UNREADABLE:
             return WebhookEvent(event_id, "unreadable", EventKind.UNREADABLE)
 
     def close(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot | None:
@@ -215,9 +225,15 @@ class PhonePeV1Gateway(Gateway):
         try:
             answer = self._post("/pg/v1/refund", _refund_body(refund, self.config.merchant_id), deadline)
         except Rejected as error:
-            return self._refund_with_our_id(refund, error, deadline)
+            return self._refund_in_spite_of(error, refund, deadline)
         with reading_answer(self.provider, of_write=True):
-            return _refund(answer, refund.refund_id, refund.transaction_id)
+            made = _refund(answer, refund.refund_id, refund.transaction_id)
+        if made.status is not RefundStatus.FAILED:
+            return made
+        refusal = Rejected(f"{self.provider} says that the refund failed", gateway_code=answer["code"])
+        with contextlib.suppress(Rejected):  # a repeat fails, too, because the first one took the money
+            return self._refund_in_spite_of(refusal, refund, deadline)
+        return made
 
     def fetch_refund(self, refund: RefundRef, deadline: Deadline) -> RefundSnapshot:
         answer = self._get_status(refund.refund_id, deadline)
@@ -243,7 +259,9 @@ class PhonePeV1Gateway(Gateway):
 
     def _send(self, method: str, path: str, deadline: Deadline, **options: Any) -> Any:
         url = self.config.api_url + path
-        answer = decimal_json(self.session.request(method, url, timeout=deadline, **options))
+        with edge_told_apart(of_write=method != "GET"):
+            response = self.session.request(method, url, timeout=deadline, **options)
+        answer = decimal_json(response)
         with reading_answer(self.provider, of_write=method != "GET"):
             code = answer["code"]
             if not isinstance(code, str):
@@ -267,16 +285,23 @@ class PhonePeV1Gateway(Gateway):
         if not any_same(given, password_headers(self.config.webhook_users, self.config.webhook_passwords)):
             raise SignatureInvalid("The webhook credentials are wrong")
 
-    def _refund_with_our_id(self, refund: NewRefund, refusal: Rejected, deadline: Deadline) -> RefundSnapshot:
-        """After "already used": our refund id is used once, so that refund is ours."""
-        if refusal.gateway_code != ALREADY_THERE:
-            raise refusal
+    def _refund_in_spite_of(self, refusal: Rejected, refund: NewRefund, deadline: Deadline) -> RefundSnapshot:
+        """The refund that is there although it was refused, else the refusal.
+
+        A repeat is refused because the first one came through: a "no" that was taken for such a refund's
+        would invite a second one.
+        """
+        if isinstance(refusal, UnknownAtGateway):
+            raise refusal  # of an unknown order there is no refund
         try:
             return self.fetch_refund(
                 RefundRef(refund.refund_id, refund.order, refund.transaction_id), deadline
             )
         except GatewayError as error:
-            raise OutcomeUnknown("A refund with our id is there, but could not be read") from error
+            is_absent = isinstance(error, UnknownAtGateway) or error.gateway_code == refusal.gateway_code
+            if is_absent and refusal.gateway_code != ALREADY_THERE:
+                raise refusal from error
+            raise OutcomeUnknown("A refund with our id may be there, but could not be read") from error
 
 
 def _x_verify(payload: str, path: str, salt: str, index: str) -> str:
@@ -325,59 +350,87 @@ def _named(data: Mapping[str, Any], our_id: str) -> Mapping[str, Any]:
 
 def _snapshot(answer: Mapping[str, Any], observed_at: datetime, *, fetched: bool) -> PaymentSnapshot:
     """PhonePe never tells the address again: the snapshot never has a checkout."""
-    data, code = answer["data"], answer["code"]
+    data, code, state = answer["data"], answer["code"], text_or_none(answer["data"].get("state"))
+    tried = (data,) if data.get("transactionId") else ()
     return PaymentSnapshot(
         order=OrderRef(data["merchantTransactionId"], data["merchantTransactionId"]),
-        status=_order_status(code, data["state"]),
-        gateway_status=data["state"] if code in ORDER_STATUS else code,
-        amount=Money(data["amount"]),
+        status=_order_status(code, state),
+        gateway_status=state if state and code in ORDER_STATUS else code,
+        amount=Money(whole(data["amount"])),
         observed_at=observed_at,
-        attempts=(_attempt(data),) if data.get("transactionId") else (),
+        attempts=tuple(each("phonepe_v1", tried, _attempt, decides=lambda _: False)),
         fetched=fetched,
     )
 
 
-def _order_status(code: str, state: str) -> PaymentStatus | None:
-    """A success that is not completed contradicts itself: that is a word nobody knows."""
+def _order_status(code: str, state: str | None) -> PaymentStatus | None:
+    """A success that is not completed contradicts itself: that is a word of no known meaning."""
     status = ORDER_STATUS.get(code)
     return None if status is PaymentStatus.COMPLETED and state != COMPLETED_STATE else status
 
 
 def _attempt(data: Mapping[str, Any]) -> AttemptSnapshot:
-    """One transaction is one attempt; its response codes are never an enumeration."""
+    """One transaction is one attempt; its response codes are never an enumeration.
+
+    While it is pending there may be neither a response code nor an instrument.
+    """
     status = ATTEMPT_STATUS.get(data["state"])
+    told = data.get("paymentInstrument")
+    instrument = told if isinstance(told, Mapping) else {}
     return AttemptSnapshot(
         transaction_id=data["transactionId"],
         status=status,
-        gateway_status=data["state"],
-        amount=Money(data["amount"]),
-        method=(data.get("paymentInstrument") or {}).get("type"),
-        error_code=data.get("responseCode") if status is AttemptStatus.FAILED else None,
+        gateway_status=text(data["state"]),
+        amount=Money(whole(data["amount"])),
+        method=text_or_none(instrument.get("type")),
+        error_code=text_or_none(data.get("responseCode")) if status is AttemptStatus.FAILED else None,
+        bank_reference=_bank_reference(instrument),
     )
 
 
 def _refund(answer: Mapping[str, Any], refund_id: str, transaction_id: str) -> RefundSnapshot:
     data = _named(answer["data"], refund_id)
+    told = data.get("paymentInstrument")
     return RefundSnapshot(
         gateway_refund_id=data["transactionId"],
         refund_id=refund_id,
         transaction_id=transaction_id,
         status=REFUND_STATUS.get(answer["code"]),
-        gateway_status=answer["code"],
-        amount=Money(data["amount"]),
+        gateway_status=text(answer["code"]),
+        amount=Money(whole(data["amount"])),
+        bank_reference=_bank_reference(told if isinstance(told, Mapping) else {}),
     )
 
 
+def _bank_reference(instrument: Mapping[str, Any]) -> str | None:
+    """UPI's UTR, a card's ARN or BRN, or what net banking calls its transaction."""
+    told = (text_or_none(instrument.get(name)) for name in ("utr", "arn", "brn", "bankTransactionId"))
+    return next((reference for reference in told if reference), None)
+
+
 def _event(event_id: str, answer: Mapping[str, Any], merchant_id: str) -> WebhookEvent:
-    """A refund's callback has the same codes as a payment's: only the id tells them apart."""
-    code, data = answer["code"], answer["data"]
-    our_id = data["merchantTransactionId"]
-    if our_id.startswith(REFUND_PREFIX):
+    """A refund's callback has the same codes as a payment's: only the id tells them apart.
+
+    One that lacks or spoils a member wakes instead of being believed.
+    """
+    code = text_or_none(answer["code"])
+    if code is None:
+        raise ValueError("names no event")
+    data = answer.get("data")
+    data = data if isinstance(data, Mapping) else {}
+    our_id = text_or_none(data.get("merchantTransactionId"))
+    if our_id and our_id.startswith(REFUND_PREFIX):
         return WebhookEvent(event_id, code, EventKind.REFUND)
-    if code not in ORDER_STATUS or data["merchantId"] != merchant_id:
+    if code not in ORDER_STATUS or data.get("merchantId", merchant_id) != merchant_id:
         return WebhookEvent(event_id, code, EventKind.UNKNOWN)
-    snapshot = _snapshot(answer, UNDATED, fetched=False)
-    return WebhookEvent(event_id, code, EventKind.PAYMENT, snapshot.order, snapshot)
+    try:
+        if data["merchantId"] == merchant_id and our_id == data["merchantTransactionId"]:
+            snapshot = _snapshot(answer, UNDATED, fetched=False)
+            return WebhookEvent(event_id, code, EventKind.PAYMENT, snapshot.order, snapshot)
+    except UNREADABLE:
+        pass
+    order = OrderRef(our_id, our_id) if our_id else None
+    return WebhookEvent(event_id, code, EventKind.PAYMENT, order, wake_up=True)
 
 
 def _address(url: str) -> str:

@@ -51,6 +51,15 @@ def whole(value: Any) -> int:
     return value
 
 
+def text(value: Any) -> str:
+    """A word that decides; TypeError or ValueError for what is none."""
+    if not isinstance(value, str):
+        raise TypeError(f"not a text: {type(value).__name__}")
+    if not value:
+        raise ValueError("an empty text")
+    return value
+
+
 def text_or_none(value: Any) -> str | None:
     """A decorating text: whatever is no text, or says nothing, is as good as missing."""
     if isinstance(value, int) and not isinstance(value, bool):

@@ -13,7 +13,7 @@ from conftest import Answer, Coverage, Simulator, call
 from phonepe.sdk.pg.common.token_handler.token_service import TokenService
 from phonepe.sdk.pg.payments.v2.custom_checkout_client import CustomCheckoutClient
 from phonepe.sdk.pg.payments.v2.standard_checkout_client import StandardCheckoutClient
-from phonepe_words import API, CREDENTIALS, Json, request
+from phonepe_words import API, CREDENTIALS, Json, request, settings
 
 # the SDK's own parser about the nulls of PhonePe's tokens
 NULLS = "ignore:.NoneType. object value of non-optional type:RuntimeWarning"
@@ -40,6 +40,12 @@ def hosts() -> None:
         setattr(env, f"SANDBOX_{name}_BASE_URL", url)
         setattr(env, f"PROD_{name}_BASE_URL", url)
     env.PROD_PCI_PG_BASE_URL = url
+
+
+@pytest.fixture(autouse=True)
+def older_members(simulator: Simulator) -> None:
+    """The recorded samples are from before 2026."""
+    settings(simulator, newer_members=False)
 
 
 @pytest.fixture

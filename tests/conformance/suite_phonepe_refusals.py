@@ -13,6 +13,7 @@ from phonepe.sdk.pg.common.exceptions import (
     ExpectationFailed,
     ForbiddenAccess,
     PhonePeException,
+    ResourceNotFound,
     ServerError,
     TooManyRequests,
     UnauthorizedAccess,
@@ -91,7 +92,7 @@ def test_what_the_sdk_tells_about_itself_is_taken(simulator: Simulator, caplog: 
 
 # ── refusals ────────────────────────────────────────────────────────────────────────────────────────────
 
-NO_SUCH_ORDER, NO_SUCH_REFUND = "INVALID_MERCHANT_ORDER_ID", "INVALID_MERCHANT_REFUND_ID"
+NO_SUCH_ORDER, NO_SUCH_REFUND = "INVALID_MERCHANT_ORDER_ID", "REFUND_NOT_FOUND"
 
 
 def refused(kind: type[PhonePeException], code: str | None, make: Any, *arguments: Any) -> PhonePeException:
@@ -103,7 +104,7 @@ def refused(kind: type[PhonePeException], code: str | None, make: Any, *argument
 
 def test_unknown_ids(client: StandardCheckoutClient, raw: Any) -> None:
     refused(BadRequest, NO_SUCH_ORDER, client.get_order_status, "nobody")
-    refused(BadRequest, NO_SUCH_REFUND, client.get_refund_status, "nobody")
+    refused(ResourceNotFound, NO_SUCH_REFUND, client.get_refund_status, "nobody")
     refused(BadRequest, "INVALID_TRANSACTION_ID", client.get_transaction_status, "nobody")
     refused(BadRequest, NO_SUCH_ORDER, client.refund, refund_request(order_id="nobody"))
     answer = raw("GET", "/checkout/v2/order/nobody/status")

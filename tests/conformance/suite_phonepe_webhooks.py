@@ -45,6 +45,9 @@ CLAIMED = {
 }
 
 
+DISPUTES = ["created", "action_required", "under_review", "won", "lost"]
+
+
 def claimed(event: str) -> str:
     if event.endswith("attempt.failed"):
         return "ATTEMPT_FAILED" if event.startswith("settlement") else "PENDING"
@@ -69,6 +72,31 @@ def test_every_type_of_event_is_sent_and_accepted(
     webhook = simulator.webhooks(paid, event)[-1]
     told = accepted(client, webhook)
     assert (told.event, told.payload.state) == (event, claimed(event))
+
+
+@pytest.mark.parametrize("word", DISPUTES)
+def test_every_dispute_event_is_sent_and_accepted(
+    client: StandardCheckoutClient, simulator: Simulator, paid: str, word: str
+) -> None:
+    simulator.move(paid, "dispute")
+    simulator.send_event(paid, f"payment.dispute.{word}")
+    told = accepted(client, simulator.webhooks(paid, f"payment.dispute.{word}")[-1])
+    assert (told.event, told.type) == (f"payment.dispute.{word}", None)
+    assert told.payload.merchant_order_id == paid
+
+
+def test_the_members_of_2026_disturb_nobody(
+    client: StandardCheckoutClient, simulator: Simulator, paid: str
+) -> None:
+    settings(simulator, newer_members=True)
+    client.refund(refund_request())
+    assert client.get_order_status(paid).payment_details[0].amount == 49900
+    assert client.get_refund_status("r1").state == "COMPLETED"
+    for event in ("checkout.order.completed", "pg.refund.completed"):
+        simulator.send_event(paid, event)
+        webhook = simulator.webhooks(paid, event)[-1]
+        assert json.loads(webhook["body"])["payload"]["currency"] == "INR"
+        assert accepted(client, webhook).payload.state == "COMPLETED"
 
 
 def verbs_lead_to(client: Any, custom: Any, simulator: Simulator) -> None:

@@ -45,7 +45,7 @@ class PhonePeHooks(GatewayHooks):
     webhook_secrets: ClassVar[tuple[str, str]] = ("webhook-password-new", "webhook-password-old")
 
     def config(self, url: str) -> PhonePeConfig:
-        return PhonePeConfig(CLIENT_ID, CLIENT_SECRET, "1", (USER,), self.webhook_secrets, "sandbox", url)
+        return PhonePeConfig(CLIENT_ID, CLIENT_SECRET, "1", (USER,), self.webhook_secrets, "sandbox", url, ())
 
     def serve(self, request: Request, world: World) -> Reply:
         match request.method, request.path.strip("/").split("/"):

@@ -18,9 +18,13 @@ STATES: Mapping[str, AttemptStatus] = {
     "FAILED": AttemptStatus.FAILED,
 }
 REFUND_EVENTS = ("pg.refund.accepted", "pg.refund.completed", "pg.refund.failed")
+DISPUTE_EVENTS = tuple(
+    f"payment.dispute.{word}" for word in ("created", "action_required", "under_review", "won", "lost")
+)
 IGNORED_EVENTS = (
     *("paylink.order.completed", "paylink.order.failed"),
     *("subscription.setup.order.completed", "subscription.notification.failed", "subscription.cancelled"),
+    *("downtime.upi.started", "downtime.upi.bank.resolved", "downtime.subscription.setup.started"),
 )
 
 
@@ -37,6 +41,7 @@ class TestPhonePeContract(PhonePeHooks, GatewayContract):
     body_is_signed = False
     kept: ClassVar[frozenset[str]] = frozenset(REFUND_EVENTS)
     order_words: ClassVar[Mapping[str, PaymentStatus]] = {
+        "CREATED": PaymentStatus.PENDING,
         "PENDING": PaymentStatus.PENDING,
         "COMPLETED": PaymentStatus.COMPLETED,
         "FAILED": PaymentStatus.FAILED,
@@ -56,10 +61,14 @@ class TestPhonePeContract(PhonePeHooks, GatewayContract):
         "pg.order.completed": EventKind.PAYMENT,
         "pg.order.failed": EventKind.PAYMENT,
         "pg.transaction.attempt.failed": EventKind.PAYMENT,
+        "pg.transaction.failed": EventKind.PAYMENT,
         **dict.fromkeys(REFUND_EVENTS, EventKind.REFUND),
         "settlement.initiated": EventKind.SETTLEMENT,
         "settlement.processed": EventKind.SETTLEMENT,
         "settlement.attempt.failed": EventKind.SETTLEMENT,
+        "order.split.settlement.accepted": EventKind.SETTLEMENT,
+        "order.split.settlement.failed": EventKind.SETTLEMENT,
+        **dict.fromkeys(DISPUTE_EVENTS, EventKind.DISPUTE),
         **dict.fromkeys(IGNORED_EVENTS, EventKind.IGNORED),
     }
 

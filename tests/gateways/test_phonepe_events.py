@@ -14,6 +14,7 @@ from payments_service.gateways.phonepe_v1 import PhonePeV1Gateway
 from payments_service.states import PaymentStatus
 from tests.gateways.hooks import WIRE_ID
 from tests.gateways.phonepe_wire import compact, fixture, sha256
+from tests.gateways.strange import assert_storable, paths, replaced
 from tests.gateways.test_phonepe_contract import TestPhonePeContract as Contract
 from tests.gateways.test_phonepe_contract import TestPhonePeV1Contract as V1Contract
 
@@ -23,7 +24,7 @@ P = PaymentStatus
 
 
 def gateway_with(users: tuple[str, ...], passwords: tuple[str, ...]) -> PhonePeGateway:
-    return PhonePeGateway(PhonePeConfig("c", "s", "1", users, passwords, "sandbox", "http://localhost:9"))
+    return PhonePeGateway(PhonePeConfig("c", "s", "1", users, passwords, "sandbox", "http://localhost:9", ()))
 
 
 OFFICIAL = gateway_with(("phonepe_hook",), ("Passw0rd123",))
@@ -112,20 +113,148 @@ EXPECTED: dict[str, tuple[str, EventKind, OrderRef | None, PaymentStatus | None]
     "refund_completed_no_envelope": ("pg.refund", EventKind.REFUND, OrderRef("Order-12345"), None),
     "settlement_initiated": ("settlement.initiated", EventKind.SETTLEMENT, None, None),
 }
+OF_2026: dict[str, tuple[str, EventKind, str | None, PaymentStatus | None]] = {
+    "autopay_setup_as_checkout_order_completed": (
+        "checkout.order.completed",
+        EventKind.IGNORED,
+        "FX-AUTOPAY-SETUP-1",
+        None,
+    ),
+    "checkout_order_completed": ("checkout.order.completed", EventKind.PAYMENT, "FX-ORD-1001", P.COMPLETED),
+    "checkout_order_failed": ("checkout.order.failed", EventKind.PAYMENT, "FX-ORD-1002", P.FAILED),
+    "downtime_upi_bank_started": ("downtime.upi.bank.started", EventKind.IGNORED, None, None),
+    "order_split_settlement_failed": (
+        "order.split.settlement.failed",
+        EventKind.SETTLEMENT,
+        "FX-ORD-1001",
+        None,
+    ),
+    "paylink_order_completed": ("paylink.order.completed", EventKind.IGNORED, "FX-LINK-1", None),
+    "payment_dispute_action_required": (
+        "payment.dispute.action_required",
+        EventKind.DISPUTE,
+        "FX-ORD-0906",
+        None,
+    ),
+    "payment_dispute_created": ("payment.dispute.created", EventKind.DISPUTE, "FX-ORD-0906", None),
+    "payment_dispute_won": ("payment.dispute.won", EventKind.DISPUTE, "FX-ORD-0907", None),
+    "pg_refund_completed": ("pg.refund.completed", EventKind.REFUND, "FX-ORD-1001", None),
+    "pg_refund_failed": ("pg.refund.failed", EventKind.REFUND, "FX-ORD-1001", None),
+    "pg_transaction_failed_order_pending": (
+        "pg.transaction.failed",
+        EventKind.PAYMENT,
+        "FX-ORD-1003",
+        None,
+    ),
+    "settlement_attempt_failed": ("settlement.attempt.failed", EventKind.SETTLEMENT, None, None),
+    "settlement_processed": ("settlement.processed", EventKind.SETTLEMENT, None, None),
+}
+HOOKS = {name: json.loads(hook["body"]) for name, hook in fixture("v2_2026/webhooks").items()}
+WAKES = (EventKind.PAYMENT, EventKind.DISPUTE)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_an_official_event_is_read_as_documented(name: str) -> None:
     event = read_official(name)
     assert (event.type, event.kind, event.order, event.claims) == EXPECTED[name]
-    assert event.wake_up is (event.kind is EventKind.PAYMENT)
+    assert event.wake_up is (event.kind in WAKES)
     assert event.snapshot is None
+
+
+def test_every_event_of_2026_is_expected_somehow() -> None:
+    assert set(HOOKS) == set(OF_2026)
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_an_event_of_2026_is_read_as_documented(name: str) -> None:
+    event = read(HOOKS[name])
+    wire_id = event.order.wire_id if event.order else None
+    assert (event.type, event.kind, wire_id, event.claims) == OF_2026[name]
+    assert event.wake_up is (event.kind in WAKES)
+    assert event.dispute_id == (HOOKS[name]["payload"].get("disputeId"))
+    assert event.snapshot is event.dispute is None
+
+
+@pytest.mark.parametrize("flow", ["SUBSCRIPTION_CHECKOUT_SETUP", "SUBSCRIPTION_SETUP", "PAYLINK"])
+@pytest.mark.parametrize("name", ["checkout.order.completed", "checkout.order.failed", "pg.order.completed"])
+def test_another_products_order_under_a_familiar_name_is_no_payment_of_ours(name: str, flow: str) -> None:
+    payload = {"merchantOrderId": WIRE_ID, "state": "COMPLETED", "paymentFlow": {"type": flow}}
+    event = read({"event": name, "payload": payload})
+    assert (event.kind, event.wake_up, event.claims) == (EventKind.IGNORED, False, None)
+
+
+@pytest.mark.parametrize("flow", [{"type": "PG"}, {"type": "PG_CHECKOUT"}, {"type": None}, {}, None, [], "x"])
+def test_a_payment_may_tell_its_flow(flow: Any) -> None:
+    payload = {"merchantOrderId": WIRE_ID, "state": "COMPLETED", "paymentFlow": flow}
+    event = read({"event": "checkout.order.completed", "payload": payload})
+    assert (event.kind, event.wake_up, event.claims) == (EventKind.PAYMENT, True, P.COMPLETED)
+
+
+SPOILED = (None, [], {"x": 1}, "", "\0", "\ud800", -1, 10**30, 1.5, True)
+
+
+NAMES_THE_ORDER = (("payload", "merchantOrderId"), ("payload", "originalMerchantOrderId"))
+NAMES_THE_REST = (("event",), ("payload",))
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_an_event_that_lacks_or_spoils_a_member_keeps_its_type_and_its_order(name: str) -> None:
+    """All but what the member itself would have said."""
+    whole, genuine = HOOKS[name], read(HOOKS[name])
+    for path in paths(whole):
+        for spoiled in (*SPOILED, "missing"):
+            event = read(replaced(whole, path, spoiled, missing=spoiled == "missing"))
+            assert_storable(event)
+            if path != ("event",):
+                assert event.type == genuine.type, path
+            if path not in NAMES_THE_REST and "paymentFlow" not in path:
+                assert (event.kind, event.wake_up) == (genuine.kind, genuine.wake_up), path
+            if path not in (*NAMES_THE_REST, *NAMES_THE_ORDER):
+                assert event.order == genuine.order, path
+
+
+def test_only_an_event_without_a_name_is_unreadable() -> None:
+    payload = {"merchantOrderId": WIRE_ID, "state": "COMPLETED"}
+    for body in ({"payload": payload}, {"event": None, "payload": payload}, {"event": [], "type": {}}):
+        assert read(body).kind is EventKind.UNREADABLE
+    for body in ({"event": "checkout.order.completed"}, {"event": "checkout.order.completed", "payload": []}):
+        event = read(body)
+        assert (event.kind, event.order, event.wake_up) == (EventKind.PAYMENT, None, True)
+    bare = read({"event": "checkout.order.completed", **payload})
+    assert (bare.order, bare.claims) == (OrderRef(WIRE_ID), P.COMPLETED)
+
+
+def test_an_event_without_an_order_names_its_payment() -> None:
+    dispute = replaced(HOOKS["payment_dispute_created"], ("payload", "merchantOrderId"), None)
+    del dispute["payload"]["orderId"]
+    event = read(dispute)
+    assert (event.order, event.transaction_id) == (None, "OM2610212130000007508822V")
+    failed = {"originalMerchantOrderId": "", "refundId": "OMR2611271844059816630164V", "state": "FAILED"}
+    attempts = [
+        {"transactionId": "OMR2611271844059816630164V"},
+        {"transactionId": "OM2611271102054127279291V"},
+    ]
+    event = read({"event": "pg.refund.failed", "payload": {**failed, "paymentDetails": attempts}})
+    assert (event.kind, event.order, event.transaction_id) == (
+        EventKind.REFUND,
+        None,
+        "OM2611271102054127279291V",
+    )
+
+
+@pytest.mark.parametrize("told", [None, "", "../../v1/oauth", "D1/accept", "D 1", "x" * 65, [], 1.5])
+def test_a_dispute_whose_id_cannot_stand_in_a_path_only_wakes(told: Any) -> None:
+    event = read(replaced(HOOKS["payment_dispute_created"], ("payload", "disputeId"), told))
+    assert (event.kind, event.wake_up, event.dispute_id) == (EventKind.DISPUTE, True, None)
 
 
 def test_the_older_name_of_an_event_is_understood_where_the_newer_is_missing() -> None:
     body = fixture("v2/webhook_checkout_transaction_attempt_failed")["body"]
     del body["event"]
     assert read(body).type == "checkout.transaction.attempt.failed"
+    dispute = {**HOOKS["payment_dispute_action_required"], "type": "PAYMENT_DISPUTE_ACTION_REQUIRED"}
+    del dispute["event"]
+    assert read(dispute).type == "payment.dispute.action_required"
     body["event"] = "checkout.order.completed"  # and does not count where it is there
     assert read(body).type == "checkout.order.completed"
 

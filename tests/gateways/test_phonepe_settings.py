@@ -26,11 +26,13 @@ def test_each_generation_is_switched_on_by_variables_of_its_own() -> None:
     assert list(configured(**V2)) == ["phonepe"]
     assert list(configured(**V1)) == ["phonepe_v1"]
     assert list(configured(**V1, **V2)) == ["phonepe", "phonepe_v1"]
-    assert configured(**SHARED, PHONEPE_ENV="production", PHONEPE_API_URL="http://localhost:9") == {}
+    defaults = {"PHONEPE_ENV": "production", "PHONEPE_API_URL": "http://localhost:9"}
+    assert configured(**SHARED, **defaults, PHONEPE_V1_REQUIRE_BASIC="true") == {}
+    assert list(configured(**V2, PHONEPE_V1_REQUIRE_BASIC="true")) == ["phonepe"]
 
 
 def test_what_is_missing_is_named() -> None:
-    assert set(errors(PHONEPE_CLIENT_ID="c")) == set(V2) - {"PHONEPE_CLIENT_ID"}
+    assert set(errors(PHONEPE_CLIENT_ID="c")) == {"PHONEPE_CLIENT_SECRET", "PHONEPE_CLIENT_VERSION"}
     assert set(errors(PHONEPE_MERCHANT_ID="M")) == {"PHONEPE_SALT_KEY", "PHONEPE_SALT_INDEX"}
 
 
@@ -39,6 +41,9 @@ def test_what_is_missing_is_named() -> None:
     [
         ({**V2, "PHONEPE_WEBHOOK_USER": "a,b", "PHONEPE_WEBHOOK_PASS": "1,2,3"}, "PHONEPE_WEBHOOK_USER"),
         ({**V2, "PHONEPE_WEBHOOK_USER": "a,b"}, "PHONEPE_WEBHOOK_USER"),
+        ({**V2, "PHONEPE_WEBHOOK_USER": ""}, "PHONEPE_WEBHOOK_USER"),
+        ({**V2, "PHONEPE_WEBHOOK_PASS": ""}, "PHONEPE_WEBHOOK_HMAC_SECRET"),
+        ({**V2, "PHONEPE_WEBHOOK_HMAC_SECRET": "CF1:short"}, "PHONEPE_WEBHOOK_HMAC_SECRET"),
         ({**V1, "PHONEPE_SALT_KEY": "a,b"}, "PHONEPE_SALT_INDEX"),
         ({**V1, "PHONEPE_SALT_KEY": "a,b", "PHONEPE_SALT_INDEX": "1,1"}, "PHONEPE_SALT_INDEX"),
         ({**V1, "PHONEPE_V1_REQUIRE_BASIC": "true"}, "PHONEPE_V1_REQUIRE_BASIC"),

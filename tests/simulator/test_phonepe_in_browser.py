@@ -198,6 +198,19 @@ def test_a_payer_answers_in_the_upi_app(screen, shop, phonepe, app, answer, stat
     assert status_of(phonepe) == (state, [("UPI_INTENT", attempt)])
 
 
+@pytest.fixture
+def with_collect(control):
+    control.call("POST", "/settings", {"phonepe": {"upi_collect": True}})
+
+
+def test_upi_collect_is_no_longer_offered(screen, shop, phonepe):
+    open_v2(screen, shop, phonepe)
+    expect(screen.get_by_test_id("part-upi")).to_be_visible()
+    expect(screen.get_by_test_id("part-upi_id")).to_have_count(0)
+    expect(screen.locator("#method option", has_text="upi_collect")).to_have_count(0)
+
+
+@pytest.mark.usefixtures("with_collect")
 def test_a_payer_types_a_upi_id(screen, shop, phonepe):
     open_v2(screen, shop, phonepe)
     screen.get_by_test_id("part-upi_id").click()
@@ -250,6 +263,7 @@ def test_a_payer_logs_in_at_the_bank(screen, shop, phonepe, password, state):
     assert status_of(phonepe)[0] == state
 
 
+@pytest.mark.usefixtures("with_collect")
 def test_the_keyboard_is_enough(screen, shop, phonepe):
     open_v2(screen, shop, phonepe)
     screen.get_by_test_id("part-upi_id").focus()
@@ -271,6 +285,7 @@ def test_the_keyboard_is_enough(screen, shop, phonepe):
     screen.wait_for_url(f"{shop.url}/back?order=1")
 
 
+@pytest.mark.usefixtures("with_collect")
 def test_the_page_offers_what_the_order_was_made_for(screen, shop, phonepe):
     modes = {"disabledPaymentModes": [{"type": "CARD"}, {"type": "UPI_INTENT"}]}
     flow = {"type": "PG_CHECKOUT", "merchantUrls": {"redirectUrl": f"{shop.url}/back"}}
@@ -283,6 +298,7 @@ def test_the_page_offers_what_the_order_was_made_for(screen, shop, phonepe):
     assert screen.locator("#method option", has_text="card").count() == 0
 
 
+@pytest.mark.usefixtures("with_collect")
 def test_nothing_of_a_phones_page_is_out_of_reach(screen, shop, phonepe):
     screen.set_viewport_size({"width": 320, "height": 640})
     open_v2(screen, shop, phonepe)

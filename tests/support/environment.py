@@ -22,6 +22,7 @@ def environment(
         "PHONEPE_CLIENT_VERSION": "1",
         "PHONEPE_WEBHOOK_USER": "simulator_hook",
         "PHONEPE_WEBHOOK_PASS": "simulator_Passw0rd1",
+        "PHONEPE_WEBHOOK_HMAC_SECRET": "simulator_phonepe_hmac_secret",
         "PHONEPE_API_URL": f"http://127.0.0.1:{simulator_port}/phonepe/apis/pg-sandbox",
         "CASHFREE_APP_ID": "TEST_simulator_app",
         "CASHFREE_APP_SECRET": "simulator_cashfree_app_secret",

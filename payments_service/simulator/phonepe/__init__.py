@@ -29,14 +29,17 @@ from payments_service.simulator.phonepe.credentials import (
     MERCHANT_ID,
     OLD_SALT_INDEX,
     OLD_SALT_KEY,
+    OLD_WEBHOOK_HMAC_SECRET,
     OLD_WEBHOOK_PASSWORD,
     PUBLIC_MERCHANT_ID,
     PUBLIC_SALT_KEY,
     SALT_INDEX,
     SALT_KEY,
+    WEBHOOK_HMAC_SECRET,
     WEBHOOK_PASSWORD,
     WEBHOOK_USER,
 )
+from payments_service.simulator.phonepe.disputes import OUTCOMES
 from payments_service.simulator.phonepe.instruments import METHODS
 from payments_service.simulator.phonepe.records import DECLINED, EXPIRED, Attempt, Order, Refund
 from payments_service.simulator.phonepe.refusals import NO_SUCH_PATH, TROUBLE, V1_TROUBLE
@@ -46,7 +49,7 @@ from payments_service.simulator.world import World
 
 HOLDS_NOTHING = "PhonePe takes money at once and holds nothing. Send success"
 NO_SECOND = "A PhonePe order that is COMPLETED takes no second payment"
-NO_DISPUTES = "PhonePe's disputes are mails and files: no API and no webhook tells them"
+NO_V1_DISPUTES = "V1 has neither an API nor a callback that tells of a dispute"
 
 
 class PhonePeSimulator(Gateway):
@@ -55,6 +58,7 @@ class PhonePeSimulator(Gateway):
     api_base = f"/phonepe{API}"
     operations = frozenset({"create_order", "fetch", "refund", "token"})
     methods = METHODS
+    dispute_outcomes: ClassVar[tuple[str, ...]] = tuple(OUTCOMES)
     event_types: ClassVar[tuple[str, ...]] = (*events.V2_EVENTS, *events.V1_CALLBACKS)
     credentials: ClassVar[Mapping[str, str]] = {
         "PHONEPE_CLIENT_ID": CLIENT_ID,
@@ -63,6 +67,8 @@ class PhonePeSimulator(Gateway):
         "PHONEPE_WEBHOOK_USER": WEBHOOK_USER,
         "PHONEPE_WEBHOOK_PASS": WEBHOOK_PASSWORD,
         "(webhook password before rotation)": OLD_WEBHOOK_PASSWORD,
+        "PHONEPE_WEBHOOK_HMAC_SECRET": WEBHOOK_HMAC_SECRET,
+        "(HMAC secret before rotation)": OLD_WEBHOOK_HMAC_SECRET,
         "PHONEPE_MERCHANT_ID": MERCHANT_ID,
         "PHONEPE_SALT_KEY": SALT_KEY,
         "PHONEPE_SALT_INDEX": SALT_INDEX,
@@ -75,8 +81,11 @@ class PhonePeSimulator(Gateway):
         "refund_seconds": range(10**7 + 1),
         "least_refund_paise": (100, 1),
         "v1_timeout_seconds": range(60, 10**7 + 1),
-        "forbidden": ("nothing", "create_order", "fetch", "refund", "settlements"),
+        "forbidden": ("nothing", "create_order", "fetch", "refund", "settlements", "disputes"),
         "refund_envelope": (True, False),
+        "webhook_kind": ("basic", "hmac"),
+        "upi_collect": (False, True),
+        "newer_members": (True, False),
         "duplicate_code": ("INVALID_TRANSACTION_ID", "INVALID_MERCHANT_ORDER_ID", "ORDER_ALREADY_EXISTS"),
     }
 
@@ -158,7 +167,29 @@ class PhonePeSimulator(Gateway):
         self.books.move_on(self.books.refund(order, new))
 
     def dispute(self, order_id: str, move: Move) -> None:
-        raise ImpossibleMoveError(NO_DISPUTES)
+        """Opens a dispute; with an outcome the open one goes on."""
+        order = self._known(order_id)
+        if order.is_v1:
+            raise ImpossibleMoveError(NO_V1_DISPUTES)
+        undecided = [dispute for dispute in self.books.disputes_of(order) if dispute.is_open]
+        if move.outcome is not None and undecided:
+            self.books.go_on(undecided[-1], move.outcome, OUTCOMES[move.outcome])
+        elif move.outcome is not None:
+            raise ImpossibleMoveError(f"Order {order_id} has no open dispute to be {move.outcome}")
+        elif undecided:
+            hint = f"send an outcome, {', '.join(OUTCOMES)}"
+            raise ImpossibleMoveError(f"Dispute {undecided[-1].id} is already open: {hint}")
+        else:
+            self._open_dispute(order, move)
+
+    def _open_dispute(self, order: Order, move: Move) -> None:
+        attempt = order.paid_attempt()
+        if attempt is None:
+            raise ImpossibleMoveError(f"Order {order.id} has no payment to dispute")
+        amount = attempt.amount if move.amount_paise is None else move.amount_paise
+        if amount > attempt.amount:
+            raise ImpossibleMoveError(f"Only {attempt.amount} paise of order {order.id} were paid")
+        self.books.open_dispute(order, attempt, amount)
 
     def send_event(self, order_id: str, event_type: str) -> None:
         self.books.send_event(self._known(order_id), event_type)
@@ -230,6 +261,7 @@ class PhonePeSimulator(Gateway):
                 RefundView(refund.id, paid[0].id if paid else "", refund.amount, refund.state)
                 for refund in order.refunds
             ],
+            disputes=[dispute.view() for dispute in self.books.disputes_of(order)],
         )
 
 

@@ -12,6 +12,7 @@ from payments_service.simulator.deliveries import Deliveries
 from payments_service.simulator.phonepe import events
 from payments_service.simulator.phonepe.checking import NewOrder, NewRefund
 from payments_service.simulator.phonepe.credentials import MERCHANT_ID
+from payments_service.simulator.phonepe.disputes import Dispute
 from payments_service.simulator.phonepe.instruments import INSTRUMENTS, USUAL_METHOD
 from payments_service.simulator.phonepe.records import (
     EXPIRED,
@@ -20,6 +21,7 @@ from payments_service.simulator.phonepe.records import (
     Failure,
     Order,
     Refund,
+    of_2026,
     v1_answer,
 )
 from payments_service.simulator.phonepe.settlements import Settlement
@@ -44,6 +46,12 @@ class Settings:
     forbidden: str = "nothing"
     # two samples of refund events have neither `event` nor `payload`
     refund_envelope: bool = True
+    # how V2's webhooks prove where they come from: by user and password, or by HMAC
+    webhook_kind: str = "basic"
+    # whether the pay page offers UPI collect, which NPCI ended in February 2026
+    upi_collect: bool = False
+    # whether answers and events have the members that came in 2026
+    newer_members: bool = True
 
 
 class Books:
@@ -64,6 +72,7 @@ class Books:
         self._unsettled: list[Order] = []
         self.refunds: dict[str, Refund] = {}
         self.settlements: dict[str, Settlement] = {}
+        self.disputes: dict[str, Dispute] = {}
 
     def now_ms(self) -> int:
         return int(self.world.now() * 1000)
@@ -213,6 +222,32 @@ class Books:
             event = "pg.refund.completed" if is_paid else "pg.refund.failed"
             self._tell_refund(refund, event, refund.state)
 
+    # Disputes
+
+    def disputes_of(self, order: Order) -> list[Dispute]:
+        return [dispute for dispute in self.disputes.values() if dispute.order_id == order.id]
+
+    def open_dispute(self, order: Order, attempt: Attempt, amount: int) -> None:
+        now = self.now_ms()
+        dispute = Dispute(
+            id=f"D{self.world.random_text(10, DIGITS)}",
+            merchant_id=order.merchant_id,
+            order_id=order.id,
+            order_number=order.number,
+            transaction_id=attempt.id,
+            transaction_amount=attempt.amount,
+            completed_at=attempt.created_at,
+            amount=amount,
+            created_at=now,
+            updated_at=now,
+        )
+        self.disputes[dispute.id] = dispute
+        self._tell("payment.dispute.created", order.id, dispute.entity())
+
+    def go_on(self, dispute: Dispute, outcome: str, status: str) -> None:
+        dispute.status, dispute.updated_at = status, self.now_ms()
+        self._tell(f"payment.dispute.{outcome}", dispute.order_id, dispute.entity())
+
     # Settlements
 
     def settle(self) -> None:
@@ -249,8 +284,13 @@ class Books:
             if order.settlement is None:
                 raise ImpossibleMoveError(f"Order {order.id} is not settled yet")
             self._tell(event, order.id, order.settlement.entity(events.SETTLEMENT_EVENTS[event]))
+        elif event in events.DISPUTE_EVENTS:
+            disputes = self.disputes_of(order)
+            if not disputes:
+                raise ImpossibleMoveError(f"Order {order.id} has no dispute")
+            self._tell(event, order.id, disputes[-1].entity(events.DISPUTE_EVENTS[event]))
         else:
-            self._tell(event, order.id, self._claim(order, event))
+            self._tell(event, order.id, self.dressed(self._claim(order, event)))
 
     def _claim(self, order: Order, event: str, attempt: Attempt | None = None) -> Json:
         if event not in events.ATTEMPT_EVENTS:
@@ -266,12 +306,13 @@ class Books:
             self._call_back(order, order.v1_code)
         else:
             event = f"{events.FLOW_NAMES[order.flow]}.{event}"
-            self._tell(event, order.id, self._claim(order, event, attempt))
+            self._tell(event, order.id, self.dressed(self._claim(order, event, attempt)))
 
     def _tell_refund(self, refund: Refund, event: str, state: str) -> None:
         if not refund.order.is_v1:
             enveloped = self.settings.refund_envelope
-            self._tell(event, refund.order.id, refund.told(state), is_enveloped=enveloped)
+            told = self.dressed(refund.told(state))
+            self._tell(event, refund.order.id, told, is_enveloped=enveloped)
         elif refund.callback_url and state != "CONFIRMED":
             order = refund.order
             self._deliveries.send(
@@ -282,8 +323,19 @@ class Books:
 
     def _tell(self, event: str, about: str, payload: Json, *, is_enveloped: bool = True) -> None:
         self._deliveries.send(
-            events.webhook(self._event_id(), event, about, payload, is_enveloped=is_enveloped)
+            events.webhook(
+                self._event_id(),
+                event,
+                about,
+                payload,
+                is_signed=self.settings.webhook_kind == "hmac",
+                is_enveloped=is_enveloped,
+            )
         )
+
+    def dressed(self, entity: Json) -> Json:
+        """An order or a refund with the members that the settings want."""
+        return of_2026(entity) if self.settings.newer_members else entity
 
     def _call_back(self, order: Order, code: str) -> None:
         """With the code that is claimed, whatever the transaction's own is."""

@@ -27,6 +27,7 @@ PARTS = {
     "card": {"card", "debit_card"},
     "netbanking": {"netbanking"},
 }
+COLLECT = "upi_collect"
 UPI_APPS = ("PhonePe", "Google Pay", "Paytm", "BHIM")
 
 
@@ -55,8 +56,10 @@ class Checkout:
         if order is None or sentence:
             html = render_template("phonepe_refused.html", sentence=sentence, leave=leave)
         else:
+            methods = self._methods(order)
+            parts = [part for part, ways in PARTS.items() if methods & ways]
             html = render_template(
-                "phonepe_pay.html", order=order, parts=_parts_of(order), payer=payer, apps=UPI_APPS
+                "phonepe_pay.html", order=order, methods=methods, parts=parts, payer=payer, apps=UPI_APPS
             )
         return make_response(html, status)
 
@@ -70,7 +73,7 @@ class Checkout:
         if chosen.outcome == "cancel":
             self._books.end(order, CANCELLED)
             return self._told(order)
-        if chosen.method not in order.methods:
+        if chosen.method not in self._methods(order):
             raise bad_request(f"this order is not paid by {chosen.method}")
         attempt = self._attempt(order, chosen.method)
         if chosen.outcome == "success":
@@ -82,6 +85,12 @@ class Checkout:
     def outcome(self, token: str) -> Json:
         """What became of it: the page asks while the bank is silent."""
         return self._told(self._order(token))
+
+    def _methods(self, order: Order) -> frozenset[str]:
+        """By which the page lets pay: the order's, and UPI collect only where the settings still have it."""
+        if self._books.settings.upi_collect or order.methods == {COLLECT}:
+            return order.methods
+        return order.methods - {COLLECT}
 
     def _order(self, token: str) -> Order:
         order = self._books.order_of_token(token)
@@ -109,10 +118,6 @@ class Checkout:
         reference = order.number if order.state == "COMPLETED" else None
         form = return_form(order.v1_code, order.merchant_id, order.id, order.amount, reference)
         return {"url": order.redirect_url, "fields": form}
-
-
-def _parts_of(order: Order) -> list[str]:
-    return [part for part, methods in PARTS.items() if methods & order.methods]
 
 
 def _refusal(order: Order | None) -> tuple[int, str | None]:

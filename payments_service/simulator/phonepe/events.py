@@ -1,7 +1,7 @@
 """PhonePe's webhooks (V2), callbacks and return forms (V1), ready to send.
 
-Sources: docs v2 webhook; CallbackType of phonepe-pg-sdk-python 3.0.1; v1 server-to-server-callback-5 and
-ui-callback-1.
+Sources: docs v2 webhook, chargeback/webhook; CallbackType of phonepe-pg-sdk-python 3.0.1; v1
+server-to-server-callback-5 and ui-callback-1. The headers of a signed webhook are as integrators saw them.
 """
 
 import base64
@@ -11,9 +11,12 @@ from payments_service.simulator.base import Json
 from payments_service.simulator.deliveries import Message
 from payments_service.simulator.phonepe.credentials import (
     OLD_SALT_INDEX,
+    OLD_WEBHOOK_HMAC_SECRET,
     OLD_WEBHOOK_PASSWORD,
+    WEBHOOK_KEY_ID,
     WEBHOOK_PASSWORD,
     WEBHOOK_USER,
+    checksum,
     sha256,
     x_verify,
 )
@@ -37,7 +40,14 @@ SETTLEMENT_EVENTS = {
     "settlement.processed": "PROCESSED",
     "settlement.attempt.failed": "ATTEMPT_FAILED",
 }
-V2_EVENTS = (*ORDER_EVENTS, *ATTEMPT_EVENTS, *REFUND_EVENTS, *SETTLEMENT_EVENTS)
+DISPUTE_EVENTS = {
+    "payment.dispute.created": "UNDER_REVIEW",
+    "payment.dispute.action_required": "ACTION_REQUIRED",
+    "payment.dispute.under_review": "UNDER_REVIEW",
+    "payment.dispute.won": "WON",
+    "payment.dispute.lost": "LOST",
+}
+V2_EVENTS = (*ORDER_EVENTS, *ATTEMPT_EVENTS, *REFUND_EVENTS, *SETTLEMENT_EVENTS, *DISPUTE_EVENTS)
 V1_CALLBACKS = {
     "PAYMENT_SUCCESS": "COMPLETED",
     "PAYMENT_ERROR": "FAILED",
@@ -45,25 +55,43 @@ V1_CALLBACKS = {
     "TIMED_OUT": "FAILED",
 }
 """Only final states are called back."""
-WITHOUT_TYPE = ("settlement.", "paylink.")
+WITHOUT_TYPE = ("settlement.", "paylink.", "payment.dispute.")
 """Their samples have no `type`, and the SDK's enumeration has no word for them."""
 
 
-def webhook(event_id: str, event: str, order_id: str, payload: Json, *, is_enveloped: bool = True) -> Message:
-    """V2: nothing of the body is signed; the header is the same on every delivery."""
-    genuine = sha256(f"{WEBHOOK_USER}:{WEBHOOK_PASSWORD}")
-    old = sha256(f"{WEBHOOK_USER}:{OLD_WEBHOOK_PASSWORD}")
+def webhook(
+    event_id: str, event: str, order_id: str, payload: Json, *, is_signed: bool, is_enveloped: bool = True
+) -> Message:
+    """V2, of either kind: with a password, the same on every delivery, or signed over the body."""
     kind = {} if event.startswith(WITHOUT_TYPE) else {"type": event.upper().replace(".", "_")}
+    body = _compact({"event": event, **kind, "payload": payload} if is_enveloped else payload)
+    genuine, old = _checksums(body) if is_signed else _digests()
     return Message(
         gateway="phonepe",
         event_id=event_id,
         event=event,
         order_id=order_id,
-        body=_compact({"event": event, **kind, "payload": payload} if is_enveloped else payload),
-        headers=_headers("Authorization", genuine),
-        corrupt_headers=_headers("Authorization", genuine[::-1]),
-        old_secret_headers=_headers("Authorization", old),
+        body=body,
+        headers=_proof(genuine, is_signed=is_signed),
+        corrupt_headers=_proof(genuine[::-1], is_signed=is_signed),
+        old_secret_headers=_proof(old, is_signed=is_signed),
     )
+
+
+def _digests() -> tuple[str, str]:
+    genuine = sha256(f"{WEBHOOK_USER}:{WEBHOOK_PASSWORD}")
+    return genuine, sha256(f"{WEBHOOK_USER}:{OLD_WEBHOOK_PASSWORD}")
+
+
+def _checksums(body: bytes) -> tuple[str, str]:
+    return checksum(body), checksum(body, OLD_WEBHOOK_HMAC_SECRET)
+
+
+def _proof(value: str, *, is_signed: bool) -> dict[str, str]:
+    if not is_signed:
+        return _headers("Authorization", value)
+    key_id = {"X-PhonePe-Checksum-Key-Id": WEBHOOK_KEY_ID}
+    return {**_headers("X-PhonePe-Checksum-Signature", value), **key_id}
 
 
 def callback(event_id: str, status: Json, order_id: str, merchant_id: str, url: str) -> Message:

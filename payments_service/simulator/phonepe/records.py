@@ -122,7 +122,9 @@ class Order:
 
     @property
     def left_to_refund(self) -> int:
-        return self.paid - sum(refund.amount for refund in self.refunds if refund.state != "FAILED")
+        """Never more than the order's amount, also where the attempt moved more."""
+        refunded = sum(refund.amount for refund in self.refunds if refund.state != "FAILED")
+        return min(self.paid, self.amount) - refunded
 
     def payments(self) -> list[tuple[int, str]]:
         """What was paid: each amount, and by which rail."""
@@ -271,6 +273,25 @@ class Refund:
         answer = self.v1_status()
         data = {name: value for name, value in answer["data"].items() if name != "paymentInstrument"}
         return {**answer, "message": "Your request has been successfully completed.", "data": data}
+
+
+CURRENCIES = {"amount": "currency", "payableAmount": "payableCurrency", "feeAmount": "feeCurrency"}
+
+
+def of_2026(entity: Json) -> Json:
+    """With the members that came in 2026: currencies (null in a payment's parts), and the payer's link."""
+    newer: Json = {}
+    for name, value in entity.items():
+        if name in CURRENCIES:
+            newer[CURRENCIES[name]] = "INR"
+        newer[name] = value
+    if "splitInstruments" in newer:
+        newer["splitInstruments"] = [{**part, "currency": None} for part in newer["splitInstruments"]]
+    if "paymentDetails" in newer:
+        newer["paymentDetails"] = [of_2026(detail) for detail in newer["paymentDetails"]]
+    if newer.get("state") == "COMPLETED" and str(newer.get("paymentMode")).startswith("UPI_"):
+        newer["phonepeTPAPTxnDetailsLink"] = "https://phon.pe/simulator"
+    return newer
 
 
 def v1_answer(code: str, data: dict[str, Any], message: str | None = None) -> Json:

@@ -1,6 +1,6 @@
 """PhonePe's error bodies. Sources: docs v2 error-codes, authorization, tests of phonepe-pg-sdk-python 3.0.1;
-v1 pay-api-1. What V1 answers with which HTTP status is not documented; neither are the codes of unknown
-refunds and transactions in V2.
+v1 pay-api-1. What V1 answers with which HTTP status is not documented. The codes of unknown refunds, disputes
+and transactions in V2 differ from one official SDK or page to the next; these are of one of them each.
 """
 
 from payments_service.simulator.base import Json, WireError
@@ -58,7 +58,12 @@ def unknown_order() -> WireError:
 
 def unknown_refund() -> WireError:
     message = "No entry found for given merchant refund id"
-    return WireError(400, {"code": "INVALID_MERCHANT_REFUND_ID", "message": message})
+    return WireError(404, {"code": "REFUND_NOT_FOUND", "message": message})
+
+
+def unknown_dispute() -> WireError:
+    """The code is documented, its sentence is not."""
+    return WireError(404, {"code": "DISPUTE_NOT_FOUND", "message": "No such dispute"})
 
 
 def unknown_transaction() -> WireError:

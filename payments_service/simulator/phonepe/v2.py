@@ -1,6 +1,7 @@
 """PhonePe V2's wire format: what a merchant's server asks.
 
-Sources: docs v2 authorization, create-payment, order-status, refund, settlement; paths of the official SDKs.
+Sources: docs v2 authorization, create-payment, order-status, refund, settlement, chargeback/fetch-dispute;
+paths of the official SDKs.
 That both checkouts find each other's orders is not recorded.
 """
 
@@ -23,6 +24,7 @@ from payments_service.simulator.phonepe.refusals import (
     forbidden,
     id_reused,
     too_old,
+    unknown_dispute,
     unknown_order,
     unknown_refund,
     unknown_settlement,
@@ -39,7 +41,7 @@ TOKEN_FORM = {
     "grant_type": "client_credentials",
 }
 # the faults that a call knows, where they are not under its own name
-FAULTS = {"settlements": "fetch", "telemetry": None}
+FAULTS = {"settlements": "fetch", "disputes": "fetch", "telemetry": None}
 FLAGS = ("details", "errorContext", "settlementDetails")
 DAY_MS = 24 * 3600 * 1000
 REFUNDABLE_DAYS = 90
@@ -68,6 +70,7 @@ class V2:
             ),
             ("POST", "/payments/v2/refund", self.create_refund, "refund"),
             ("GET", "/payments/v2/refund/<refund_id>/status", self.refund, "fetch"),
+            ("GET", "/v1/disputes/<dispute_id>", self.dispute, "disputes"),
             ("GET", "/settlements/v1/range", self.settlements, "settlements"),
             ("GET", "/settlements/v1/<settlement_id>/status", self.settlement, "settlements"),
             ("POST", "/client/v1/backend/events/batch", self.telemetry, "telemetry"),
@@ -140,14 +143,15 @@ class V2:
         return self._books.add(new)
 
     def status(self, order_id: str) -> Json:
-        return self._status(self._order(order_id), all_attempts=_flag("details"))
+        return self._books.dressed(self._status(self._order(order_id), all_attempts=_flag("details")))
 
     def transaction(self, transaction_id: str) -> Json:
         order = self._books.order_of_transaction(transaction_id)
         if order is None or order.is_v1:
             raise unknown_transaction()
         attempts = [attempt.entity() for attempt in order.attempts if attempt.id == transaction_id]
-        return {**self._status(order, all_attempts=False), "paymentDetails": attempts}
+        answer = {**self._status(order, all_attempts=False), "paymentDetails": attempts}
+        return self._books.dressed(answer)
 
     def _status(self, order: Order, *, all_attempts: bool) -> Json:
         _check_query(*FLAGS)
@@ -180,7 +184,15 @@ class V2:
         refund = self._books.refunds.get(refund_id)
         if refund is None or refund.order.is_v1:
             raise unknown_refund()
-        return refund.entity()
+        return self._books.dressed(refund.entity())
+
+    # Disputes
+
+    def dispute(self, dispute_id: str) -> Json:
+        dispute = self._books.disputes.get(dispute_id)
+        if dispute is None:
+            raise unknown_dispute()
+        return dispute.entity()
 
     # Settlements
 
