@@ -3,7 +3,7 @@
 import logging
 import re
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote
 
 from flask import Blueprint, Response, current_app, g, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -21,6 +21,8 @@ from payments_service.money import json_number
 
 log = logging.getLogger(__name__)
 
+REPLACEMENT = "\ufffd"
+"""What decoding puts in the place of bytes that are no UTF-8."""
 MEMBER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 blueprint = Blueprint("payments", __name__, url_prefix="/api/payment")
@@ -29,11 +31,9 @@ blueprint = Blueprint("payments", __name__, url_prefix="/api/payment")
 @blueprint.before_request
 def refuse_an_address_that_is_no_text() -> None:
     """Bytes that are no UTF-8, such as half of a surrogate pair, name nothing that there is."""
-    path = request.environ["PATH_INFO"].encode("latin-1")
-    try:
-        (path + unquote_to_bytes(request.query_string)).decode()
-    except UnicodeDecodeError as error:
-        raise InvalidInput("The address is not valid UTF-8", code="invalid_address") from error
+    query = unquote(request.query_string.decode("latin-1"))
+    if REPLACEMENT in request.path + query:
+        raise InvalidInput("The address is not valid UTF-8", code="invalid_address")
 
 
 @blueprint.post("/create-order")
