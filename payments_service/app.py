@@ -11,8 +11,8 @@ from flask.typing import ResponseReturnValue
 from flask_compress import Compress
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from payments_service import cli, logs, pages
-from payments_service.api import Services, cors, errors, guards, payments, webhooks
+from payments_service import cli, cors, logs, pages
+from payments_service.api import Services, errors, guards, payments, webhooks
 from payments_service.api.json import DecimalJSONProvider
 from payments_service.flows.deliver import Channels
 from payments_service.ledger.db import Database

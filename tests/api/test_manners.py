@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from payments_service import create_app
-from payments_service.api import cors, guards
+from payments_service import cors, create_app
+from payments_service.api import guards
 from payments_service.logs import JsonFormatter, TextFormatter
 from payments_service.settings import Settings
 from tests.support.environment import environment, only
