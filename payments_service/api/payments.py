@@ -42,8 +42,9 @@ def create_order_() -> ResponseReturnValue:
     house = services()
     given = _json_body()
     header = request.headers.get(schemas.KEY_HEADER)
+    if g.api_key is None:
+        _log_ignored(given)
     body, key = schemas.create_order(given, header, house.limits, knows_all=g.api_key is not None)
-    _log_ignored(given)
     gateway = house.providers(body["gateway"])[0]
     new = NewPayment(
         amount=body["amount"],

@@ -36,6 +36,7 @@ PASTED = re.compile(
     r"\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"  # variation selectors
 )
 SURROGATE = re.compile(r"[\ud800-\udfff]")
+NOT_BUILT = "not_supported"
 NOT_TEXT = "Contains characters that are not text"
 
 
@@ -262,23 +263,31 @@ def create_order(
     """
     members = json_object(body)
     unknown = unknown_members(members)
-    misspelt = {name: [_nearest(name)] for name in islice(unknown, MAX_UNKNOWN)} if knows_all else {}
-    spoilt = {name: [NOT_TEXT] for name, value in unknown.items() if not _is_text([name, value])}
-    wrong = {**misspelt, **dict(islice(spoilt.items(), MAX_UNKNOWN))}
+    wrong = dict(islice(_odd(unknown, knows_all), MAX_UNKNOWN))
     loaded: dict[str, Any] = {}
     key = None
-    try:
-        loaded = CreateOrderSchema(limits).load(members)
-    except ValidationError as error:
-        wrong |= sorted(_flat(error.messages_dict), key=_place)
     try:
         key = idempotency_key(key_header)
     except InvalidInput as error:
         wrong[KEY_HEADER] = [error.message]
+    try:
+        loaded = CreateOrderSchema(limits).load(members)
+    except ValidationError as error:
+        wrong |= sorted(_flat(error.messages_dict), key=_place)
     if wrong:
-        code = "unknown_field" if misspelt else "not_supported" if "quote" in wrong else None
-        raise refusal(wrong, code)
+        is_misspelt = knows_all and bool(unknown)
+        raise refusal(
+            wrong, "unknown_field" if is_misspelt else NOT_BUILT if list(wrong) == ["quote"] else None
+        )
     return loaded, key
+
+
+def _odd(unknown: Mapping[str, Any], knows_all: bool) -> Iterator[tuple[str, list[str]]]:
+    for name, value in unknown.items():
+        if not _is_text([name, value]):
+            yield name, [NOT_TEXT]
+        elif knows_all:
+            yield name, [_nearest(name)]
 
 
 def refusal(wrong: Mapping[str, list[str]], code: str | None = None) -> InvalidInput:

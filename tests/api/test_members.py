@@ -170,6 +170,9 @@ def test_a_pages_unknown_members_are_ignored_and_logged_once_without_values(
     caplog.clear()
     assert ask(shop, GOOD).status_code == 200
     assert "ignored" not in caplog.text
+    assert ask(shop, {"custmer": CUSTOMER}).status_code == 400
+    [told] = [vars(record)["data"] for record in caplog.records if "ignored" in record.getMessage()]
+    assert told == {"members": ["custmer"], "count": 1}  # the developer reads why
 
 
 # ── all of them, in a short answer ──────────────────────────────────────────────────────────────────
@@ -190,19 +193,19 @@ ALL_WRONG = {
 
 def test_all_wrong_members_stand_in_one_answer_the_gateway_among_them(shop: Shop) -> None:
     answer = ask(shop, ALL_WRONG, **{"Idempotency-Key": "short"})
-    expected = ["amount", "gateway", "customer.name", "customer.email", "customer.phone", "description"]
-    expected += [
-        "currency",
-        "reference",
-        "userId",
-        "returnUrl",
-        "quote",
-        "metadata.b.value",
+    expected = [
         "Idempotency-Key",
+        "amount",
+        "gateway",
+        "customer.name",
+        "customer.email",
+        "customer.phone",
+        "description",
     ]
+    expected += ["currency", "reference", "userId", "returnUrl", "quote", "metadata.b.value"]
     assert list(details(answer)) == expected
     assert answer.json is not None
-    assert answer.json["error"] == "Minimum amount is ₹1"
+    assert answer.json["error"] == details(answer)["Idempotency-Key"][0]
     with_key = ask(
         shop, {**ALL_WRONG, "refrence": 1}, Authorization=bearer("shop"), **{"Idempotency-Key": "s"}
     )
