@@ -9,10 +9,9 @@ from uuid import uuid4
 from flask import Flask, Response, g, request
 from flask.typing import ResponseReturnValue
 from flask_compress import Compress
-from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from payments_service import cli, logs, pages
+from payments_service import cli, cors, logs, pages
 from payments_service.api import Services, errors, guards, payments, webhooks
 from payments_service.api.json import DecimalJSONProvider
 from payments_service.flows.deliver import Channels
@@ -84,19 +83,7 @@ def health() -> ResponseReturnValue:
 def _add_manners(app: Flask, settings: Settings) -> None:
     """Request ids, CORS, compression, log lines: what every answer has in common."""
     Compress(app)
-    CORS(
-        app,
-        resources={
-            r"/api/payment/.*": {"origins": [re.escape(url) + r"\Z" for url in settings.frontend_urls]}
-        },
-        supports_credentials=True,
-        methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
-        allow_headers=["Content-Type", "Authorization", "Idempotency-Key"],
-        expose_headers=["X-Request-Id", "Retry-After", "Idempotency-Replayed"],
-        max_age=600,
-        always_send=False,
-        vary_header=True,
-    )
+    cors.register(app, settings)
 
     @app.before_request
     def arrive() -> None:

@@ -7,6 +7,7 @@ from typing import cast
 from flask import current_app, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from payments_service.api import schemas
 from payments_service.errors import InvalidInput
 from payments_service.flows.create_order import Urls
 from payments_service.flows.deliver import Channels
@@ -38,9 +39,19 @@ class Services:
         """The providers of one gateway as the API calls it; InvalidInput names those that are on."""
         found = [gateway for gateway in self.gateways if gateway.name == gateway_name.strip().lower()]
         if not found:
-            message = f"Invalid gateway. Supported: {', '.join(self.gateway_names())}"
+            message = schemas.unknown_gateway(self.gateway_names())
             raise InvalidInput(message, details={"gateway": [message]})
         return found
+
+    @property
+    def limits(self) -> schemas.Limits:
+        """What create-order takes."""
+        least = {name: self.settings.min_amount for name in self.gateway_names()}
+        for gateway in reversed(self.gateways):
+            least[gateway.name] = max(self.settings.min_amount, gateway.minimum_amount)
+        return schemas.Limits(
+            least, self.settings.min_amount, self.settings.max_amount, self.settings.return_origins
+        )
 
     def known_gateway(self, gateway_name: str) -> tuple[str, Sequence[Gateway]]:
         """Its name and the providers that are on, if any: a payment is known also when its gateway is off."""

@@ -13,7 +13,8 @@ from payments_service.errors import PaymentsError, StoreUnavailable, Unauthorize
 
 log = logging.getLogger(__name__)
 
-STORE_RETRY_SECONDS = 5
+RETRY_SECONDS = 5
+"""After which a request may be tried again where its error does not know better."""
 
 
 def register(app: Flask) -> None:
@@ -31,8 +32,8 @@ def _ours(error: Exception) -> Response:
     log.info("Refused", extra={"data": {"status": error.http_status, "code": error.code}})
     response = _body(error.http_status, error.message, error.code, extra)
     retry_after = getattr(error, "retry_after_seconds", None)
-    if isinstance(error, StoreUnavailable):
-        retry_after = STORE_RETRY_SECONDS
+    if retry_after is None and (extra.get("retryable") or isinstance(error, StoreUnavailable)):
+        retry_after = RETRY_SECONDS
     if isinstance(error, Unauthorized):
         response.headers["WWW-Authenticate"] = "Bearer"
     if retry_after is not None:

@@ -1,6 +1,9 @@
 """The checkout API: what a browser may ask for."""
 
+import logging
+import re
 from typing import Any
+from urllib.parse import unquote
 
 from flask import Blueprint, Response, current_app, g, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -8,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from payments_service.api import guards, raw_body, request_id, schemas, services
 from payments_service.errors import InvalidInput
 from payments_service.flows.create_order import create_order
-from payments_service.flows.idempotency import Claim, Kept, claim, keep
+from payments_service.flows.idempotency import Claim, Kept, buyer, claim, keep
 from payments_service.flows.intent import LEASE, NewPayment
 from payments_service.flows.status import status
 from payments_service.flows.verify import verify
@@ -16,7 +19,21 @@ from payments_service.flows.views import PaymentView
 from payments_service.gateways.base import Gateway
 from payments_service.money import json_number
 
+log = logging.getLogger(__name__)
+
+REPLACEMENT = "\ufffd"
+"""What decoding puts in the place of bytes that are no UTF-8."""
+MEMBER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+
 blueprint = Blueprint("payments", __name__, url_prefix="/api/payment")
+
+
+@blueprint.before_request
+def refuse_an_address_that_is_no_text() -> None:
+    """Bytes that are no UTF-8, such as half of a surrogate pair, name nothing that there is."""
+    query = unquote(request.query_string.decode("latin-1"))
+    if REPLACEMENT in request.path + query:
+        raise InvalidInput("The address is not valid UTF-8", code="invalid_address")
 
 
 @blueprint.post("/create-order")
@@ -24,17 +41,11 @@ blueprint = Blueprint("payments", __name__, url_prefix="/api/payment")
 def create_order_() -> ResponseReturnValue:
     house = services()
     given = _json_body()
-    _refuse_unsupported(given)
-    key = schemas.idempotency_key(request.headers.get("Idempotency-Key"))
-    body = schemas.load(schemas.CreateOrderSchema(), given)
+    header = request.headers.get(schemas.KEY_HEADER)
+    if g.api_key is None:
+        _log_ignored(given)
+    body, key = schemas.create_order(given, header, house.limits, knows_all=g.api_key is not None)
     gateway = house.providers(body["gateway"])[0]
-    schemas.check_range(
-        body["amount"],
-        max(house.settings.min_amount, gateway.minimum_amount),
-        house.settings.max_amount,
-    )
-    return_url = body["returnUrl"] or house.settings.return_url
-    schemas.check_return_url(return_url, house.settings.return_origins)
     new = NewPayment(
         amount=body["amount"],
         customer_name=body["customer"]["name"],
@@ -44,11 +55,11 @@ def create_order_() -> ResponseReturnValue:
         user_id=body["userId"],
         reference=body["reference"],
         metadata=body["metadata"],
-        return_url=return_url,
+        return_url=body["returnUrl"] or house.settings.return_url,
         lifetime=house.settings.order_expiry,
         price_verified=g.api_key is not None,
     )
-    claim = _claim(key, schemas.fingerprint(body)) if key else None
+    claim = _claim(key, new, schemas.fingerprint(body)) if key else None
     if isinstance(claim, Kept):
         return Response(claim.body, mimetype="application/json", headers={"Idempotency-Replayed": "true"})
     opened = create_order(house.db, gateway, new, house.urls, request_id(), claim)
@@ -62,9 +73,8 @@ def create_order_() -> ResponseReturnValue:
 @guards.anybody
 def verify_payment() -> ResponseReturnValue:
     house = services()
-    body = _json_body()
-    if not isinstance(body, dict):
-        raise InvalidInput("The body must be a JSON object", code="invalid_json")
+    body = schemas.json_object(_json_body())
+    schemas.refuse_what_is_no_text(body)
     name = body.get("gateway")
     if not isinstance(name, str) or not name.strip():
         raise InvalidInput("Gateway is required", details={"gateway": ["Gateway is required"]})
@@ -95,19 +105,20 @@ def _json_body() -> object:
         raise InvalidInput("The body is not valid JSON", code="invalid_json") from error
 
 
-def _refuse_unsupported(body: object) -> None:
-    """Promises that are not built yet are refused aloud, never half kept."""
-    if isinstance(body, dict) and body.get("quote") is not None:
-        message = "Not supported yet: quote"
-        raise InvalidInput(message, code="not_supported", details={"quote": [message]})
+def _log_ignored(body: object) -> None:
+    """Which members of a page's body are not read. An odd name may hold a value, so it is only counted."""
+    unknown = schemas.unknown_members(schemas.json_object(body))
+    if unknown:
+        names = [name for name in unknown if MEMBER_NAME.fullmatch(name)][: schemas.MAX_UNKNOWN]
+        log.info("Unknown members ignored", extra={"data": {"members": names, "count": len(unknown)}})
 
 
-def _claim(key: str, fingerprint: str) -> Claim | Kept:
-    """The key belongs to this caller and to what it asked for."""
+def _claim(key: str, new: NewPayment, fingerprint: str) -> Claim | Kept:
+    """The key belongs to this caller, a browser's to its buyer, and to what was asked for."""
     return claim(
         services().db,
         endpoint="create-order",
-        owner=g.api_key.name if g.api_key else "",
+        owner=g.api_key.name if g.api_key else buyer(new.customer_phone, new.customer_email),
         key=key,
         fingerprint=fingerprint,
         lease=LEASE,
@@ -124,15 +135,20 @@ def _created(payment: PaymentView, gateway: Gateway) -> dict[str, Any]:
         **dict.fromkeys(gateway.payment_url_names, payment_url),
         **(payment.checkout or {}),
     }
-    return {"success": True, "gateway": payment.gateway, "id": str(payment.id), "order": order}
+    ours = {"gateway": payment.gateway, "mode": payment.mode, "id": str(payment.id)}
+    return {"success": True, **ours, "order": order}
 
 
 def _summary(payment: PaymentView) -> dict[str, Any]:
+    names = {
+        "id": str(payment.id),
+        **dict.fromkeys(services().order_id_names(payment.provider), payment.order_id),
+    }
     return {
         "success": True,
         "gateway": payment.gateway,
-        "id": str(payment.id),
-        **dict.fromkeys(services().order_id_names(payment.provider), payment.order_id),
+        "mode": payment.mode,
+        **(names if payment.asked_by_order else {}),
         "paymentId": payment.payment_id,
         "status": payment.gateway_status,
         "paymentStatus": payment.status.value,

@@ -3,32 +3,54 @@
 import json
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from difflib import get_close_matches
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates, validates_schema
 
 from payments_service.errors import InvalidInput
 from payments_service.gateways.base import VerifyField
 from payments_service.money import INR, Money
 
 MAX_RETURN_URL = 180
-PHONE = re.compile(r"[6-9][0-9]{9}")
-SEPARATORS = re.compile(r"[\s().-]+")
+KEY_HEADER = "Idempotency-Key"
+MAX_METADATA_PAIRS = 15
+MAX_DETAILS = 30
+"""Entries that one refusal names; a client that sends more wrong members learns of the first ones."""
+MAX_UNKNOWN = 10
+MAX_SHOWN_NAME = 64
+
+PHONE = re.compile(r"(?i:tel:)?(?:\+910?|0091|091|91|0)?([6-9][0-9]{9})")
+"""`+910` is what is left of `+91 (0)`."""
+PASTED_CATEGORIES = frozenset({"Cf", "Pd", "Ps", "Pe", "Zl", "Zp", "Zs"})
+"""Unicode categories that come along when a phone is pasted: invisible, dashes, brackets, spaces."""
+PASTED = re.compile(
+    r"[\s.\u00b7\u2022\u2024\u2027\u22c5\u30fb\uff0e"  # dots
+    r"\u02d7\u2043\u207b\u208b\u2212\u2500\u2796"  # dashes that Unicode calls something else
+    r"\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"  # variation selectors
+)
+SURROGATE = re.compile(r"[\ud800-\udfff]")
+NOT_BUILT = "not_supported"
+NOT_TEXT = "Contains characters that are not text"
 
 
 class Text(fields.String):
-    """A text; a number counts as its text. Refuses what no database and no page can hold."""
+    """A text; a finite number counts as its text. Refuses what no database and no page can hold."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         if isinstance(value, int | Decimal) and not isinstance(value, bool):
+            if isinstance(value, Decimal) and not value.is_finite():
+                raise self.make_error("invalid")
             value = str(value)
         text: str = super()._deserialize(value, attr, data, **kwargs).strip()
-        if "\x00" in text or any(unicodedata.category(c) == "Cs" for c in text):
-            raise ValidationError("Contains characters that are not text")
+        if "\x00" in text or SURROGATE.search(text):
+            raise ValidationError(NOT_TEXT)
         return text
 
 
@@ -74,16 +96,29 @@ class Amount(fields.Field[Money]):
 
 
 class Phone(Text):
-    """Ten digits that begin with 6–9; separators and a leading +91, 91 or 0 are dropped."""
+    """Ten digits that begin with 6–9; what pasting brings along and one prefix of India are dropped."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        text = SEPARATORS.sub("", super()._deserialize(value, attr, data, **kwargs))
+        if isinstance(value, Decimal) and value.is_finite() and abs(value) < 10**15 and value % 1 == 0:
+            value = int(value)  # some languages write every number as 9876543210.0
+        pasted = super()._deserialize(value, attr, data, **kwargs)
+        text = "".join(c for c in PASTED.sub("", pasted) if unicodedata.category(c) not in PASTED_CATEGORIES)
         if not text:
             raise ValidationError("Phone is required")
-        text = re.sub(r"^(\+91|91(?=[0-9]{10}$)|0(?=[0-9]{10}$))", "", text)
-        if not PHONE.fullmatch(text):
+        digits = PHONE.fullmatch(text)
+        if digits is None:
             raise ValidationError("Invalid phone number (must be 10 digits starting with 6-9)")
-        return text
+        return digits[1]
+
+
+class Metadata(fields.Dict):
+    """Pairs of texts, counted before any of them is looked at or named."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[Any, Any]:
+        if isinstance(value, Mapping) and len(value) > MAX_METADATA_PAIRS:
+            raise ValidationError(f"At most {MAX_METADATA_PAIRS} pairs")
+        pairs: dict[Any, Any] = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
+        return pairs
 
 
 def _required(what: str) -> dict[str, Any]:
@@ -119,11 +154,26 @@ class CustomerSchema(Schema):
     )
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What this service takes."""
+
+    minimums: Mapping[str, Money]
+    """The least amount of each gateway that is on, by its name."""
+    minimum: Money
+    maximum: Money
+    return_origins: frozenset[str]
+
+
 class CreateOrderSchema(Schema):
     """The body of create-order, for a service with these limits."""
 
     class Meta:
         unknown = EXCLUDE
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__()
+        self.limits = limits
 
     amount = Amount(required=True)
     gateway = Text(
@@ -141,42 +191,131 @@ class CreateOrderSchema(Schema):
     reference = Text(load_default=None, allow_none=True, validate=validate.Length(max=64))
     userId = Text(load_default=None, allow_none=True, validate=validate.Length(max=64))
     returnUrl = Text(load_default=None, allow_none=True, validate=validate.Length(max=MAX_RETURN_URL))
-    metadata = fields.Dict(
+    quote = fields.Raw(load_default=None, allow_none=True)
+    metadata = Metadata(
         keys=Text(validate=validate.Length(min=1, max=64)),
         values=Text(validate=validate.Length(max=500)),
         load_default=dict,
-        validate=validate.Length(max=15, error="At most 15 pairs"),
     )
 
+    @validates("gateway")
+    def _is_on(self, gateway: str, data_key: str) -> None:
+        if gateway and gateway.lower() not in self.limits.minimums:
+            raise ValidationError(unknown_gateway(self.limits.minimums))
 
-def check_range(amount: Money, minimum: Money, maximum: Money) -> None:
-    """Raise InvalidInput outside what this merchant, or this gateway, takes."""
-    if amount < minimum:
-        raise _invalid("amount", f"Minimum amount is {minimum}")
-    if maximum < amount:
-        raise _invalid("amount", f"Maximum amount is {maximum}")
+    @validates("returnUrl")
+    def _is_the_merchants(self, url: str | None, data_key: str) -> None:
+        if url and not is_on_origin(url, self.limits.return_origins):
+            raise ValidationError("returnUrl must be on an origin of FRONTEND_URL or BACKEND_URL")
+
+    @validates("quote")
+    def _is_not_built(self, quote: object, data_key: str) -> None:
+        """A promise that is not built yet is refused aloud, never half kept."""
+        if quote is not None:
+            raise ValidationError("Not supported yet: quote")
+
+    @validates_schema(skip_on_field_errors=False)
+    def _is_in_range(self, data: Mapping[str, Any], **_: Any) -> None:
+        """Outside what this merchant, or the gateway where it is known, takes."""
+        if (amount := data.get("amount")) is None:
+            return
+        minimum = self.limits.minimums.get(data.get("gateway", "").lower(), self.limits.minimum)
+        if amount < minimum:
+            raise ValidationError(f"Minimum amount is {minimum}", "amount")
+        if self.limits.maximum < amount:
+            raise ValidationError(f"Maximum amount is {self.limits.maximum}", "amount")
 
 
-def check_return_url(url: str, origins: frozenset[str]) -> None:
-    """Raise InvalidInput for any address but one on the merchant's own origins (no open redirect)."""
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name[:MAX_SHOWN_NAME].lower())
+
+
+MEMBERS = tuple(CreateOrderSchema._declared_fields)
+CUSTOMER_MEMBERS = tuple(CustomerSchema._declared_fields)
+SPELLINGS = {
+    **{prefix + name: f"customer.{name}" for name in CUSTOMER_MEMBERS for prefix in ("", "customer")},
+    **{_plain(name): name for name in MEMBERS},
+}
+"""Every known member, by the spellings that a misspelt one may be near to."""
+
+
+def unknown_gateway(names: Iterable[str]) -> str:
+    return f"Invalid gateway. Supported: {', '.join(names)}"
+
+
+def is_on_origin(url: str, origins: frozenset[str]) -> bool:
+    """Whether an address is on one of the merchant's own origins: there is no open redirect."""
     try:
         parts = urlsplit(url)
     except ValueError:
-        parts = urlsplit("")
+        return False
     is_plain = not re.search(r"[\s\\\x00-\x1f]", url) and "@" not in parts.netloc
-    if not is_plain or f"{parts.scheme}://{parts.netloc}".lower() not in origins:
-        raise _invalid("returnUrl", "returnUrl must be on an origin of FRONTEND_URL or BACKEND_URL")
+    return is_plain and f"{parts.scheme}://{parts.netloc}".lower() in origins
 
 
-def load(schema: Schema, body: object) -> Any:
-    """The checked body; InvalidInput with the first message as its sentence, all of them by field."""
+def create_order(
+    body: object, key_header: str | None, limits: Limits, *, knows_all: bool
+) -> tuple[dict[str, Any], str | None]:
+    """The checked body and Idempotency-Key; InvalidInput names all that is wrong with them.
+
+    Its sentence is the first message. `knows_all`: a member that we do not know is wrong as well, because
+    the caller's own server sent it; old pages send some.
+    """
+    members = json_object(body)
+    unknown = unknown_members(members)
+    wrong = dict(islice(_odd(unknown, knows_all), MAX_UNKNOWN))
+    loaded: dict[str, Any] = {}
+    key = None
+    try:
+        key = idempotency_key(key_header)
+    except InvalidInput as error:
+        wrong[KEY_HEADER] = [error.message]
+    try:
+        loaded = CreateOrderSchema(limits).load(members)
+    except ValidationError as error:
+        wrong |= sorted(_flat(error.messages_dict), key=_place)
+    if wrong:
+        is_misspelt = knows_all and bool(unknown)
+        raise refusal(
+            wrong, "unknown_field" if is_misspelt else NOT_BUILT if list(wrong) == ["quote"] else None
+        )
+    return loaded, key
+
+
+def _odd(unknown: Mapping[str, Any], knows_all: bool) -> Iterator[tuple[str, list[str]]]:
+    for name, value in unknown.items():
+        if not _is_text([name, value]):
+            yield name, [NOT_TEXT]
+        elif knows_all:
+            yield name, [_nearest(name)]
+
+
+def refusal(wrong: Mapping[str, list[str]], code: str | None = None) -> InvalidInput:
+    """All wrong members in one answer, as long as it stays short."""
+    details = {_shown(name): messages for name, messages in islice(wrong.items(), MAX_DETAILS)}
+    return InvalidInput(next(iter(details.values()))[0], code=code, details=details)
+
+
+def json_object(body: object) -> Mapping[str, Any]:
     if not isinstance(body, Mapping):
         raise InvalidInput("The body must be a JSON object", code="invalid_json")
-    try:
-        return schema.load(body)
-    except ValidationError as error:
-        details = dict(_flat(error.messages_dict))
-        raise InvalidInput(next(iter(details.values()))[0], details=details) from error
+    return body
+
+
+def unknown_members(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The members that create-order does not read, those of the customer too, by their path."""
+    found = {name: value for name, value in body.items() if name not in MEMBERS}
+    customer = body.get("customer")
+    if isinstance(customer, Mapping):
+        more = {name: value for name, value in customer.items() if name not in CUSTOMER_MEMBERS}
+        found |= {f"customer.{name}": value for name, value in more.items()}
+    return found
+
+
+def refuse_what_is_no_text(body: Mapping[str, Any]) -> None:
+    """Half of a surrogate pair, in whatever depth, is held by no database and sent by no gateway."""
+    if spoilt := {name: [NOT_TEXT] for name, value in body.items() if not _is_text([name, value])}:
+        raise refusal(spoilt)
 
 
 def verify_fields(declared: Sequence[VerifyField], body: Mapping[str, Any]) -> dict[str, str]:
@@ -206,7 +345,8 @@ def idempotency_key(header: str | None) -> str | None:
     key = header.strip()
     key = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
     if not re.fullmatch(r"[!-~]{16,255}", key):
-        raise _invalid("Idempotency-Key", "Idempotency-Key must have 16 to 255 visible characters")
+        message = f"{KEY_HEADER} must have 16 to 255 visible characters"
+        raise InvalidInput(message, details={KEY_HEADER: [message]})
     return key
 
 
@@ -225,12 +365,38 @@ def _decimal(value: object) -> Decimal | None:
     return Decimal(value)
 
 
-def _invalid(name: str, message: str) -> InvalidInput:
-    return InvalidInput(message, details={name: [message]})
+def _is_text(value: object) -> bool:
+    """Whether all names and texts within are text, however deep: without recursion, which depth could end."""
+    todo = [value]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, str) and SURROGATE.search(one):
+            return False
+        if isinstance(one, Mapping):
+            todo += [*one.keys(), *one.values()]
+        elif isinstance(one, list):
+            todo += one
+    return True
 
 
-def _flat(messages: Mapping[Any, Any], prefix: str = "") -> Any:
-    """`{"customer": {"name": ["…"]}}` as `customer.name`, in the order of the schema."""
+def _nearest(name: str) -> str:
+    [spelling] = get_close_matches(_plain(name), SPELLINGS, n=1, cutoff=0.0)
+    return f"Unknown field {_shown(name)}; the nearest known one is {SPELLINGS[spelling]}"
+
+
+def _shown(name: str) -> str:
+    """A name as an answer may repeat it: short, and text."""
+    short = name if len(name) <= MAX_SHOWN_NAME else f"{name[:MAX_SHOWN_NAME]}…"
+    return short.encode("utf-8", "backslashreplace").decode()
+
+
+def _place(named: tuple[str, list[str]]) -> int:
+    """Where a member stands in the schema, so that the first message is about the first one."""
+    return MEMBERS.index(named[0].partition(".")[0])
+
+
+def _flat(messages: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
+    """`{"customer": {"name": ["…"]}}` as `customer.name`."""
     for name, value in messages.items():
         path = f"{prefix}{name}"
         if isinstance(value, Mapping):

@@ -1,7 +1,7 @@
 """What a payer finds on our page, and what happens when the gateway sends them back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -50,8 +50,6 @@ STAGE_OF_STATUS = {
 class HostedPage:
     payment: PaymentView
     stage: Stage
-    payer_name: str | None = field(repr=False)
-    """Only while the payment is payable; e-mail and phone never, for whoever learns an order id may look."""
     time_left: timedelta
     paid_at: datetime | None
     """When we learned that it is paid; None while it is not."""
@@ -68,7 +66,6 @@ def hosted_page(db: Database, payment_id: UUID) -> HostedPage:
     return HostedPage(
         payment=known,
         stage=stage,
-        payer_name=payment.customer_name if stage is Stage.PAYABLE else None,
         time_left=max(timedelta(0), known.expires_at - now),
         paid_at=paid_at,
     )

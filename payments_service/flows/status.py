@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from uuid import UUID
 
 from cachetools import TTLCache
+from sqlalchemy.orm import Session
 
 from payments_service.errors import GatewayError, NotFound, StoreUnavailable, UnknownAtGateway
 from payments_service.flows import sync
@@ -40,7 +42,9 @@ def status(
         found = _find_through_gateway(db, providers, reference)
     if found is None:
         raise NotFound("Payment not found")
-    return ask_if_open(db, providers, found, Bell("status", request_id))
+    payment = ask_if_open(db, providers, found, Bell("status", request_id))
+    with db.read() as session:
+        return replace(payment, asked_by_order=names_order(session, payment, reference))
 
 
 def ask_if_open(db: Database, providers: Sequence[Gateway], payment: PaymentView, bell: Bell) -> PaymentView:
@@ -53,6 +57,13 @@ def ask_if_open(db: Database, providers: Sequence[Gateway], payment: PaymentView
     except (GatewayError, StoreUnavailable) as error:
         log.warning("Status not refreshed", extra={"data": {"id": payment.id, "error": error.code}})
     return by_id(db, payment.id)
+
+
+def names_order(session: Session, payment: PaymentView, reference: str) -> bool:
+    """Whether a reference is our id or an order id that we gave out; a gateway's own ids can be counted."""
+    if reference.lower() == str(payment.id) or reference == payment.order_id:
+        return True
+    return reference in {order.wire_id for order in payments.watched_orders(session, payment.id)}
 
 
 def by_id(db: Database, payment_id: UUID) -> PaymentView:

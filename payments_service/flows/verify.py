@@ -59,6 +59,8 @@ def verify(
             raise NotFound("Payment not found")
         order = payments.current_order(session, payment.id)
         known = view(session, payment)
+        if not status.names_order(session, known, fields["orderId"]):
+            raise NotFound("Payment not found")  # by a payment id, which can be counted, a stranger may ask
     _check_proof(gateway, OrderRef(order.wire_id, order.gateway_order_id), fields)
     if known.status is PaymentStatus.COMPLETED:
         return known

@@ -34,6 +34,9 @@ class PaymentView:
     updated_at: datetime
     checkout: dict[str, Any] | None
     """How to open the current order in a browser; None until it is known."""
+    asked_by_order: bool = True
+    """False for a caller who named only a payment id: some gateways count these up, so the caller may be
+    a stranger, and the answer names neither our id nor the order's."""
 
 
 def view(session: Session, payment: Payment) -> PaymentView:

@@ -121,7 +121,7 @@ class IdempotencyKey(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     endpoint: Mapped[str]
     owner: Mapped[str]
-    """Name of the API key, or "" for browsers: nobody reads the answer to somebody else's key."""
+    """Name of the API key, for browsers a digest of the buyer: the answer to a key is its owner's alone."""
     key: Mapped[str]
     fingerprint: Mapped[str]
     """SHA-256 of the body, so that a key is not used for another request."""

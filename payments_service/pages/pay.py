@@ -153,7 +153,6 @@ def _facts(found: HostedPage, checkout: CheckoutPage | None, say: Speech, return
             "currency": payment.amount.currency,
             "merchant": say.names["merchant"],
             "description": payment.description or "",
-            "name": found.payer_name,
             "secondsLeft": int(found.time_left.total_seconds()),
         },
     }

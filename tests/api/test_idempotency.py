@@ -1,6 +1,7 @@
 """Idempotency-Key at the door: which keys there are, what the same request is, and what is replayed."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from werkzeug.test import TestResponse
 from payments_service import create_app
 from payments_service.api import schemas
 from payments_service.ledger.tables import IdempotencyKey, Payment
+from payments_service.money import Money
 from payments_service.settings import Settings
 from tests.support.environment import environment
 from tests.support.fake_gateway import FakeGateway
@@ -20,6 +22,8 @@ from tests.support.fake_gateway import FakeGateway
 CUSTOMER = {"name": "Asha Rao", "email": "asha@example.com", "phone": "9876543210"}
 GOOD = {"amount": 499, "gateway": "fake", "customer": CUSTOMER}
 KEY = "key-of-the-page-1"
+RUPEE = Money(100)
+LIMITS = schemas.Limits({"fake": RUPEE}, RUPEE, Money(100_000), frozenset({"http://127.0.0.1:3000"}))
 
 
 class Shop:
@@ -88,7 +92,7 @@ def test_the_same_request_gets_the_same_answer_byte_for_byte(shop: Shop) -> None
     ids=lambda changes: next(iter(changes)),
 )
 def test_another_request_is_another_request(changes: dict[str, Any]) -> None:
-    load = schemas.CreateOrderSchema().load
+    load = schemas.CreateOrderSchema(LIMITS).load
     assert schemas.fingerprint(load({**GOOD, **changes})) != schemas.fingerprint(load(GOOD))
 
 
@@ -131,6 +135,29 @@ def test_keys_have_16_to_255_visible_characters(key: str, is_taken: bool) -> Non
     assert raised.value.extra["details"] == {
         "Idempotency-Key": ["Idempotency-Key must have 16 to 255 visible characters"]
     }
+
+
+def test_a_key_belongs_to_its_buyer_so_that_no_stranger_takes_it(shop: Shop) -> None:
+    """A stranger who guesses a shop's keys and sends them first would otherwise end its buyers' payments."""
+    stranger = shop.ask(customer={**CUSTOMER, "email": "eve@example.com"})
+    other_phone = shop.ask(customer={**CUSTOMER, "phone": "9876543211"})
+    mine = shop.ask()
+    assert {answer.status_code for answer in (stranger, other_phone, mine)} == {200}
+    assert len({answer.data for answer in (stranger, other_phone, mine)}) == 3
+    respelt = shop.ask(customer={**CUSTOMER, "phone": "+91 98765-43210"})
+    assert (respelt.data, respelt.headers["Idempotency-Replayed"]) == (mine.data, "true")
+    assert told(shop.ask(customer={**CUSTOMER, "name": "Eve"})) == (422, "idempotency_key_reused")
+    assert told(shop.ask(customer={**CUSTOMER, "email": "Asha@Example.com"})) == (
+        422,
+        "idempotency_key_reused",
+    )
+
+
+def test_the_table_of_keys_holds_nothing_of_the_buyer(shop: Shop) -> None:
+    shop.ask()
+    with shop.db.read() as session:
+        [row] = session.scalars(select(IdempotencyKey))
+    assert re.fullmatch(r"[0-9a-f]{64}", row.owner)
 
 
 def test_a_bad_key_is_named_and_nothing_is_begun(shop: Shop) -> None:

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from payments_service import create_app
+from payments_service import cors, create_app
 from payments_service.api import guards
 from payments_service.logs import JsonFormatter, TextFormatter
 from payments_service.settings import Settings
@@ -68,7 +68,58 @@ def test_the_shops_origins_may_call(client: FlaskClient, origin: str) -> None:
     answer = client.post(CREATE, json={}, headers={"Origin": origin})
     assert answer.headers["Access-Control-Allow-Origin"] == origin
     assert "Origin" in answer.headers["Vary"]
-    assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
+    exposed = set(answer.headers["Access-Control-Expose-Headers"].split(", "))
+    assert exposed == {"X-Request-Id", "Retry-After", "Idempotency-Replayed"}
+
+
+@pytest.mark.parametrize("headers", [{}, {"Origin": "https://evil.example"}])
+def test_no_cache_mixes_the_answers_to_two_origins(production: Flask, headers: dict[str, str]) -> None:
+    """One origin is configured; an answer without it says all the same that it would differ."""
+    ours = {"Origin": "https://shop.example.com"}
+    for given in (ours, headers):
+        answer = production.test_client().post(CREATE, json={}, headers=given)
+        assert [part.strip() for part in answer.headers["Vary"].split(",")].count("Origin") == 1
+        assert answer.headers.getlist("Vary") == [answer.headers["Vary"]]
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [TextFormatter().format(record) for record in caplog.records if record.levelname == "WARNING"]
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "http://localhost:3001", "https://127.0.0.1:3000", "null", "x" * 5000]
+)
+def test_a_refused_origin_is_told_once_with_the_setting_that_would_allow_it(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture, origin: str
+) -> None:
+    ask = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    client.options(CREATE, headers=ask)
+    for _ in range(3):
+        client.post(CREATE, json={}, headers={"Origin": origin})
+    [line] = warnings(caplog)
+    assert "FRONTEND_URL" in line
+    assert f'"origin": "{origin[:200]}"' in line
+    assert "http://127.0.0.1:3000" in line
+    assert len(line) < 600
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://127.0.0.1:3000", "http://127.0.0.1:5000", "http://localhost", None]
+)
+def test_origins_that_no_browser_refuses_are_not_told(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture, origin: str | None
+) -> None:
+    """The shop's, ours by its setting and by its host, and none."""
+    client.post(CREATE, json={}, headers={} if origin is None else {"Origin": origin})
+    client.post("/api/webhook/razorpay", data=b"{}", headers={"Origin": "https://evil.example"})
+    assert warnings(caplog) == []
+
+
+def test_origins_that_are_made_up_fill_no_log(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(cors.MAX_WARNINGS + 20):
+        client.post(CREATE, json={}, headers={"Origin": f"https://{number}.example"})
+    assert len(warnings(caplog)) == cors.MAX_WARNINGS
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1:3000.evil.example", "null"])

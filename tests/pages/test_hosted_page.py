@@ -11,11 +11,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from payments_service.flows.hosted_page import hosted_page
 from payments_service.ledger.db import Database
 from payments_service.pages import pay
 from payments_service.settings import Settings
-from tests.pages.conftest import EMAIL, NAME, PHONE, MakePayment
+from tests.pages.conftest import EMAIL, PHONE, MakePayment
 from tests.support.environment import environment, only
 
 PAST = timedelta(seconds=-1)
@@ -73,7 +72,6 @@ def test_the_script_learns_what_the_checkout_needs(client: FlaskClient, make_pay
             "currency": "INR",
             "merchant": "Asha's Courses",
             "description": "A course",
-            "name": NAME,
         },
     }
 
@@ -164,25 +162,12 @@ def test_an_error_of_ours_is_told_without_its_inside(
 # ── what is not told ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_whoever_learns_an_order_id_reads_no_address_and_no_number(
-    client: FlaskClient, make_payment: MakePayment
+@pytest.mark.parametrize("status", ["initiated", "pending", "authorized", "completed", "failed", "expired"])
+def test_a_stranger_who_learns_an_order_id_reads_nothing_of_the_payer(
+    client: FlaskClient, make_payment: MakePayment, status: str
 ) -> None:
-    html = read(client, make_payment().path)
-    assert facts(html)["order"]["name"] == NAME  # the gateway's form is filled in with it
-    assert EMAIL not in html
-    assert PHONE not in html
-
-
-@pytest.mark.parametrize("status", ["initiated", "authorized", "completed", "failed", "expired"])
-def test_the_payers_name_is_on_the_page_only_while_it_can_be_paid(
-    client: FlaskClient, db: Database, make_payment: MakePayment, status: str
-) -> None:
-    payment = make_payment(status)
-    html = read(client, payment.path)
+    html = read(client, make_payment(status).path)
     assert not [word for word in (EMAIL, PHONE, "Dilip", "Brien") if word in html]
-    found = hosted_page(db, payment.id)
-    assert found.payer_name is None
-    assert "Dilip" not in repr(hosted_page(db, make_payment().id))
 
 
 def test_personal_data_is_in_no_address(client: FlaskClient, make_payment: MakePayment) -> None:
@@ -212,9 +197,9 @@ def test_hostile_words_stay_words(
     house = app.extensions["payments_service"]
     settings = replace(house.settings, merchant_name=words)
     app.extensions["payments_service"] = replace(house, settings=settings)
-    html = read(client, make_payment(description=words, customer_name=words).path)
+    html = read(client, make_payment(description=words).path)
     order = facts(html)["order"]
-    assert (order["description"], order["name"], order["merchant"]) == (words, words, words)
+    assert (order["description"], order["merchant"]) == (words, words)
     assert html.count("<script") == 3  # two files and the facts
     assert html.count("<img") == 0
 

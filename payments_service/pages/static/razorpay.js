@@ -15,7 +15,6 @@
         currency: order.currency,
         name: order.merchant,
         description: order.description.replace(/^[^\p{L}\p{N}]+/u, ""), // must begin with a letter or digit
-        prefill: { name: order.name },
         timeout: order.secondsLeft,
         handler: function () {
           tell.paid();
