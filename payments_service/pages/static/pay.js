@@ -21,6 +21,7 @@
   var isLate = false;
   var isLeaving = false;
   var isAsking = false;
+  var declined = null; // the last refusal in words, once there was one
   var pause = FIRST_PAUSE;
   var questions = 0;
   var timer = null;
@@ -152,12 +153,17 @@
     paid: leave,
     closed: function () {
       isOpen = false;
-      offer("closed");
+      if (declined === null) {
+        offer("closed");
+      } else {
+        offer("declined", declined); // closing the window changes nothing about it
+      }
       button.focus({ preventScroll: true }); // it was in the window that is gone
       askAnew(); // perhaps it was paid all the same, or the time is up
     },
     failed: function (reason) {
-      offer("declined", reason);
+      declined = reason || "";
+      offer("declined", declined);
     },
   };
 
