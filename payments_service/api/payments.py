@@ -131,6 +131,7 @@ def _summary(payment: PaymentView) -> dict[str, Any]:
     return {
         "success": True,
         "gateway": payment.gateway,
+        "mode": payment.mode,
         "id": str(payment.id),
         **dict.fromkeys(services().order_id_names(payment.provider), payment.order_id),
         "paymentId": payment.payment_id,

@@ -28,7 +28,7 @@ class PaymentView:
     method: str | None
     description: str | None
     reference: str | None
-    """The merchant's order number, where the merchant's own server vouches for it; never a browser's label."""
+    """The merchant's order number where the merchant's server vouches for it; a browser's label is none."""
     review: str | None
     return_url: str
     expires_at: datetime

@@ -149,7 +149,7 @@ def checkout_page(gateway: Gateway, mode: str, checkout: Mapping[str, Any]) -> C
 
 
 def stand_in_origin(gateways: Sequence[Gateway]) -> str | None:
-    """Where the gateways are imitated: the first API address that is no gateway's own; None beside real ones."""
+    """Where gateways are imitated: the first API address that is no gateway's own; None beside real ones."""
     for gateway in gateways:
         row = ROWS.get(gateway.provider)
         if row and not _is_official(row, gateway.config.api_url):

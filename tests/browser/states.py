@@ -15,11 +15,6 @@ from tests.support.house import House
 CHECKOUT_SCRIPT = "**/v1/checkout.js"
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
 DESCRIPTION = "Course in photography: six evenings"
-REFUSAL = "Your bank declined the payment."
-DECLINES = """window.Razorpay = function (options) {
-  this.on = (event, hear) => { this.hear = hear; };
-  this.open = () => { options.modal.ondismiss(); this.hear({ error: { description: "%s" } }); };
-};"""
 
 
 @dataclass(frozen=True)
@@ -101,8 +96,14 @@ def closed(page: Page, house: House, language: str) -> None:
 
 
 def declined(page: Page, house: House, language: str) -> None:
-    answer_script(page, DECLINES % REFUSAL)
-    visit(page, order(house), language)
+    """The bank said no, and the payer closed the window after it."""
+    opened(page, house, language)
+    checkout = page.frame_locator(".razorpay-checkout-frame")
+    checkout.locator("#upi-id").fill("failure@razorpay")
+    checkout.locator("#pay-upi").click()
+    expect(page.locator("#stage")).to_have_attribute("data-mood", "declined")
+    checkout.locator("#close-checkout").click()
+    expect(page.locator(".razorpay-checkout-frame")).to_have_count(0)
 
 
 # ── the hosted page otherwise ───────────────────────────────────────────────────────────────────────

@@ -18,7 +18,7 @@ from payments_service.simulator.razorpay.links import PaymentLink
 from payments_service.simulator.razorpay.records import Notes, Order, Payer, Payment, PaymentError
 from payments_service.simulator.razorpay.refusals import already_paid, plain_refusal, refusal, unknown_id
 
-MANDATORY_OPTIONS = ("key", "amount", "currency", "name", "order_id")
+MANDATORY_OPTIONS = ("key", "amount", "currency", "order_id")
 COLOR = re.compile(r"#[0-9a-fA-F]{3}(?:[0-9a-fA-F]{3})?")
 DEFAULT_COLOR = "#2b59c3"
 AMOUNT_DIFFERS = (
