@@ -31,7 +31,12 @@
     var words = facts.words[name];
     stage.dataset.mood = name;
     write("heading", words[0]);
-    write("sentence", words[1].replace("{reason}", reason || "").trim());
+    write("sentence", words[1].split("{reason}").join(asSentence(reason || "")).trim());
+  }
+
+  // Gateways end theirs with a full stop, or do not.
+  function asSentence(text) {
+    return text.trim().replace(/[^.!?…।]$/, "$&.");
   }
 
   // A new element, so that nobody sees the old one move.
