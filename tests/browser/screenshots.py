@@ -1,6 +1,6 @@
 """Pictures of every state, for docs/images: `.venv/bin/python -m tests.browser.screenshots [name …]`.
 
-As a phone shows them when the machine has Roboto and Noto Sans Devanagari.
+As a phone shows them when the machine's font is Roboto, with Noto Sans Devanagari (`fc-match system-ui`).
 """
 
 import base64

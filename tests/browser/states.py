@@ -137,6 +137,7 @@ def completed(page: Page, house: House, language: str) -> None:
     created = order(house)
     house.simulate(f"orders/{created['order']['orderId']}/success")
     house.wait_for_status(created["id"], "completed")
+    change(house, created["id"], reference="A-1001", price_verified=True)
     visit(page, created, language)
 
 
