@@ -44,6 +44,36 @@ GONE = 410
 
 
 @dataclass(frozen=True)
+class Confirmation:
+    """What the payer's letter says, in one language."""
+
+    received: str
+    order: str
+    our_id: str
+    gateways_id: str
+    test: str
+
+
+CONFIRMATIONS = (
+    Confirmation(
+        received="{merchant} has received your payment of {amount}.",
+        order="Your order",
+        our_id="Our id of the payment",
+        gateways_id="The gateway's",
+        test="This was a test payment. No money has moved.",
+    ),
+    Confirmation(
+        received="{merchant} को आपका {amount} का भुगतान मिल गया है।",
+        order="आपका ऑर्डर",
+        our_id="भुगतान की हमारी आईडी",
+        gateways_id="गेटवे की आईडी",
+        test="यह एक टेस्ट भुगतान था। कोई पैसा नहीं कटा।",
+    ),
+)
+"""One letter holds both: which language its reader prefers is not known."""
+
+
+@dataclass(frozen=True)
 class Channels:
     """Who is told, and by which way: what the settings name."""
 
@@ -160,16 +190,23 @@ def _mail(db: Database, channels: Channels, row: Outbox) -> Answer:
 
 
 def _to_payer(channels: Channels, row: Outbox, payment: Payment) -> Letter:
-    lines = [
-        f"{channels.merchant_name} has received your payment of {payment.money}.",
-        "",
-        f"Our id of it: {payment.id}",
-        f"The gateway's: {payment.transaction_id or '-'}",
-    ]
-    if payment.mode == "test":
-        lines += ["", "This was a test. No money has moved."]
+    told = [_confirmation(words, channels.merchant_name, payment) for words in CONFIRMATIONS]
     subject = f"{channels.merchant_name}: payment of {payment.money} received"
-    return _letter(channels, row, payment.customer_email, subject, lines)
+    if payment.mode == "test":
+        subject = f"Test: {subject}"
+    return _letter(channels, row, payment.customer_email, subject, [*told[0], "", "", *told[1]])
+
+
+def _confirmation(words: Confirmation, merchant: str, payment: Payment) -> list[str]:
+    """The letter in one language. A reference that only a browser has named is no order of the merchant's."""
+    ids = {
+        words.order: payment.reference if payment.price_verified else None,
+        words.our_id: payment.id,
+        words.gateways_id: payment.transaction_id,
+    }
+    lines = [words.received.format(merchant=merchant, amount=payment.money), ""]
+    lines += [f"{label}: {value}" for label, value in ids.items() if value]
+    return [*lines, "", words.test] if payment.mode == "test" else lines
 
 
 def _to_operator(channels: Channels, row: Outbox) -> Letter:

@@ -27,6 +27,8 @@ class PaymentView:
     amount_refunded: Money
     method: str | None
     description: str | None
+    reference: str | None
+    """The merchant's order number where the merchant's server vouches for it; a browser's label is none."""
     review: str | None
     return_url: str
     expires_at: datetime
@@ -53,6 +55,7 @@ def view(session: Session, payment: Payment) -> PaymentView:
         amount_refunded=payments.amount_refunded(session, payment),
         method=payment.payment_method,
         description=payment.description,
+        reference=payment.reference if payment.price_verified else None,
         review=payment.review,
         return_url=payment.return_url,
         expires_at=payment.expires_at,

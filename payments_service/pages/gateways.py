@@ -5,7 +5,7 @@ loads and calls: razorpay/razorpay-magento etc/csp_whitelist.xml and issues 199,
 PhonePe docs website/standard-checkout/invoke-iframe.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -146,6 +146,15 @@ def checkout_page(gateway: Gateway, mode: str, checkout: Mapping[str, Any]) -> C
     order = {name: checkout[name] for name in row.order_fields}
     link = order.get(row.link_field, "")
     return CheckoutPage(row.label, script, row.opener, sources, order, link)
+
+
+def stand_in_origin(gateways: Sequence[Gateway]) -> str | None:
+    """Where gateways are imitated: the first API address that is no gateway's own; None beside real ones."""
+    for gateway in gateways:
+        row = ROWS.get(gateway.provider)
+        if row and not _is_official(row, gateway.config.api_url):
+            return _origin(gateway.config.api_url)
+    return None
 
 
 def _is_official(row: GatewayRow, api_url: str) -> bool:

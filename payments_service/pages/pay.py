@@ -122,6 +122,7 @@ def _receipt(found: HostedPage, say: Speech) -> list[tuple[str, str]]:
         ("method", say.method(payment.method) if payment.method and found.stage is Stage.COMPLETED else None),
         ("gateway", say.names["gateway"] if payment.order_id else None),
         ("refunded", str(payment.amount_refunded) if payment.amount_refunded.minor else None),
+        ("reference", payment.reference),
         ("payment", payment.payment_id),
         ("order", payment.order_id),
     ]

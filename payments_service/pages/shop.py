@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from payments_service.api import guards, services
 from payments_service.flows.trail import Step, trail
 from payments_service.money import Money, json_number
-from payments_service.pages.gateways import label_of
+from payments_service.pages.gateways import label_of, stand_in_origin
 from payments_service.pages.language import reader_language
 from payments_service.pages.security import add_headers
 from payments_service.pages.words import Speech
@@ -58,17 +58,20 @@ def shop() -> ResponseReturnValue:
         products=PRODUCTS,
         gateways=[(name, label_of(name), METHODS.get(name, "")) for name in house.gateway_names()],
         return_url=f"{house.settings.backend_url}/payment-status",
+        simulator=stand_in_origin(house.gateways),
     )
 
 
 @blueprint.get("/payment-status")
 @guards.development_only
 def payment_status() -> ResponseReturnValue:
-    merchant = services().settings.merchant_name
+    house = services()
+    merchant = house.settings.merchant_name
     say = Speech(reader_language(), {"merchant": merchant})
     receipt = {name: say(f"receipt.{name}") for name in ("method", "order", "payment", "refunded")}
     words = {"endings": say.pairs(*ENDINGS, prefix="shop."), "receipt": receipt, "check": say("check")}
-    return render_template("pages/status.html", say=say, merchant=merchant, facts=words)
+    simulator = stand_in_origin(house.gateways)
+    return render_template("pages/status.html", say=say, merchant=merchant, facts=words, simulator=simulator)
 
 
 @blueprint.get("/demo/trail/<uuid:payment_id>")

@@ -108,6 +108,7 @@ WORDS: Mapping[str, Text] = {
     "through": Text("You pay through {gateway}", "भुगतान {gateway} के ज़रिए होगा"),
     "title": Text("{heading}: {amount} to {merchant}", "{heading}: {merchant} को {amount}"),
     "language": Text("Language", "भाषा"),
+    "test": Text("Test payment, no real money", "टेस्ट भुगतान, असली पैसा नहीं"),
     "help.question": Text("Money deducted?", "पैसे कट गए?"),
     "help.answer": Text(
         "Please do not pay again at once. Either this payment still completes, mostly within minutes, or "
@@ -132,6 +133,7 @@ WORDS: Mapping[str, Text] = {
     "receipt.method": Text("Method", "तरीका"),
     "receipt.gateway": Text("Through", "माध्यम"),
     "receipt.order": Text("Order number", "ऑर्डर नंबर"),
+    "receipt.reference": Text("Your order", "आपका ऑर्डर"),
     "receipt.payment": Text("Payment number", "भुगतान नंबर"),
     "receipt.refunded": Text("Returned", "लौटाई गई राशि"),
     "method.upi": Text("UPI", "UPI"),

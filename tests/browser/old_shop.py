@@ -19,6 +19,8 @@ from playwright.sync_api import CDPSession, Page
 
 from tests.support.house import House
 
+Answers = dict[str, tuple[str, str]]
+"""Media type and text by address."""
 PAGES = Path(__file__).parent / "old_pages"
 SERVICE_IN_PAGES = "http://localhost:5000"
 SCRIPTS = {
@@ -68,16 +70,17 @@ def running_old_shop() -> Iterator[OldShop]:
         thread.join()
 
 
-def stand_in_for_gateways(page: Page, house: House) -> None:
-    """From now on the gateways' script addresses answer with the stand-ins."""
-    answer_in_place_of(page, {url: _stand_in(house, path) for url, path in SCRIPTS.items()})
+def stand_in_for_gateways(page: Page, house: House, more: Answers | None = None) -> None:
+    """From now on the gateways' script addresses answer with the stand-ins; and `more` as it says."""
+    answer_in_place_of(page, {url: _stand_in(house, path) for url, path in SCRIPTS.items()} | (more or {}))
 
 
-def answer_in_place_of(page: Page, answers: dict[str, tuple[str, str]]) -> None:
-    """These addresses, and no other, answer with a media type and a text of ours."""
+def answer_in_place_of(page: Page, answers: Answers) -> None:
+    """These addresses, and no other, answer with a media type and a text of ours, whatever their query."""
     devtools = page.context.new_cdp_session(page)
     devtools.on("Fetch.requestPaused", partial(_answer, devtools, answers))
-    devtools.send("Fetch.enable", {"patterns": [{"urlPattern": url} for url in answers]})
+    patterns = [{"urlPattern": url + rest} for url in answers for rest in ("", "\\?*")]
+    devtools.send("Fetch.enable", {"patterns": patterns})
 
 
 def _stand_in(house: House, path: str) -> tuple[str, str]:
@@ -88,8 +91,8 @@ def _stand_in(house: House, path: str) -> tuple[str, str]:
     return "text/javascript", script.text.replace("document.currentScript.src", f'"{url}"')
 
 
-def _answer(devtools: CDPSession, answers: dict[str, tuple[str, str]], event: dict[str, Any]) -> None:
-    media_type, text = answers[event["request"]["url"]]
+def _answer(devtools: CDPSession, answers: Answers, event: dict[str, Any]) -> None:
+    media_type, text = answers[event["request"]["url"].partition("?")[0]]
     answer = {
         "requestId": event["requestId"],
         "responseCode": 200,

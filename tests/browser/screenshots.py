@@ -1,6 +1,6 @@
 """Pictures of every state, for docs/images: `.venv/bin/python -m tests.browser.screenshots [name …]`.
 
-As a phone shows them when the machine has Roboto and Noto Sans Devanagari.
+As a phone shows them when the machine's font is Roboto, with Noto Sans Devanagari (`fc-match system-ui`).
 """
 
 import base64
@@ -18,6 +18,7 @@ from tests.support.house import ROOT, House, running_house
 IMAGES = ROOT / "docs" / "images"
 WEBP_QUALITY = 70
 LIGHT, DARK = "light", "dark"
+IN_THE_DARK = ("opened", "declined", "closed", "completed")
 
 
 def main(wanted: list[str]) -> None:
@@ -33,7 +34,7 @@ def main(wanted: list[str]) -> None:
                 plain = State("no-script", "Ready to pay", without_script)
                 take(browser, house, plain, "phone-en", java_script_enabled=False)
             if not wanted or "dark" in wanted:
-                for state in (s for s in HOSTED if s.name in ("closed", "completed")):
+                for state in (s for s in HOSTED if s.name in IN_THE_DARK):
                     take(browser, house, state, "phone-dark", color_scheme=DARK)
         browser.close()
 

@@ -15,11 +15,6 @@ from tests.support.house import House
 CHECKOUT_SCRIPT = "**/v1/checkout.js"
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
 DESCRIPTION = "Course in photography: six evenings"
-REFUSAL = "Your bank declined the payment."
-DECLINES = """window.Razorpay = function (options) {
-  this.on = (event, hear) => { this.hear = hear; };
-  this.open = () => { options.modal.ondismiss(); this.hear({ error: { description: "%s" } }); };
-};"""
 
 
 @dataclass(frozen=True)
@@ -100,9 +95,21 @@ def closed(page: Page, house: House, language: str) -> None:
     page.frame_locator(".razorpay-checkout-frame").locator("#close-checkout").click()
 
 
+def decline(page: Page) -> None:
+    """The payer chooses a bank in Razorpay's window, and the bank says no."""
+    checkout = page.frame_locator(".razorpay-checkout-frame")
+    checkout.locator("#tab-netbanking summary").click()
+    checkout.locator("#pay-netbanking").click()
+    checkout.locator("#bank-failure").click()
+    expect(page.locator("#stage")).to_have_attribute("data-mood", "declined")
+
+
 def declined(page: Page, house: House, language: str) -> None:
-    answer_script(page, DECLINES % REFUSAL)
-    visit(page, order(house), language)
+    """The bank said no, and the payer closed the window after it."""
+    opened(page, house, language)
+    decline(page)
+    page.frame_locator(".razorpay-checkout-frame").locator("#close-checkout").click()
+    expect(page.locator(".razorpay-checkout-frame")).to_have_count(0)
 
 
 # ── the hosted page otherwise ───────────────────────────────────────────────────────────────────────
@@ -130,6 +137,7 @@ def completed(page: Page, house: House, language: str) -> None:
     created = order(house)
     house.simulate(f"orders/{created['order']['orderId']}/success")
     house.wait_for_status(created["id"], "completed")
+    change(house, created["id"], reference="A-1001", price_verified=True)
     visit(page, created, language)
 
 

@@ -3,14 +3,20 @@
 axe-core is vendored in tests/fixtures/axe.
 """
 
+import base64
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, Request, expect
 
-from tests.browser.states import HOSTED, LANDING, SHOP, State, let_go
+from tests.browser.states import HOSTED, LANDING, SHOP, State, change, let_go, opened, order
 from tests.support.browser import DESKTOP
 from tests.support.house import House
 
@@ -60,6 +66,74 @@ def test_a_dark_screen_and_a_wide_one_are_as_legible(page: Page, any_house: Hous
     state.show(page, any_house, "en")
     expect(page.get_by_role("heading", level=1)).to_have_text(state.heading)
     assert axe_violations(page) == []
+
+
+LIGHT_ONLY = "<meta name='color-scheme' content='light'>"
+
+
+@pytest.mark.parametrize("scheme", ["", LIGHT_ONLY])
+def test_a_dark_page_stays_dark_behind_the_gateways_frame(page: Page, any_house: House, scheme: str) -> None:
+    """Gateways' pages are light: the browser paints a white ground behind them in a frame that is dark."""
+    frame = f"<!doctype html><html>{scheme}<body><button id='pay-upi'>Pay</button>"
+    page.route("**/razorpay/pay?*", lambda route: route.fulfill(content_type="text/html", body=frame))
+    page.emulate_media(color_scheme="dark")
+    opened(page, any_house, "en")
+    dimmed = [round(channel * 0.4) for channel in (0x17, 0x2A, 0x55)]  # our bill, under the checkout's shade
+    assert color_at(page, 195, 200) == pytest.approx(dimmed, abs=2)
+
+
+COLOR = """async image => {
+  const picture = new Image();
+  picture.src = "data:image/png;base64," + image;
+  await picture.decode();
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d");
+  canvas.drawImage(picture, 0, 0);
+  return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+}"""
+
+
+def color_at(page: Page, x: int, y: int) -> list[int]:
+    """What a person sees at one point, once nothing moves."""
+    seen = page.screenshot(clip={"x": x, "y": y, "width": 1, "height": 1}, animations="disabled")
+    blank = page.context.new_page()
+    color: list[int] = blank.evaluate(COLOR, base64.b64encode(seen).decode())
+    blank.close()
+    return color
+
+
+def test_a_page_that_arrives_in_pieces_is_not_seen_moving(page: Page, any_house: House) -> None:
+    """As on a slow line, or where a busy browser stops reading: what was painted would be pushed on."""
+    created = order(any_house)
+    change(any_house, created["id"], status="failed")
+    html = any_house.get(f"/pay/{created['id']}").text
+    page.add_init_script(COLLECT_SHIFTS)
+    with arriving_in_pieces(html.replace('"/pay/static', f'"{any_house.url}/pay/static')) as url:
+        page.goto(url)
+        expect(page.locator("#back")).to_be_visible()
+        assert page.evaluate("window.shifts") == []
+
+
+@contextmanager
+def arriving_in_pieces(html: str) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            for line in html.splitlines(keepends=True):
+                self.wfile.write(line.encode())
+                self.wfile.flush()
+                time.sleep(0.05)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
 
 
 def test_axe_would_find_something(page: Page, any_house: House) -> None:

@@ -4,12 +4,19 @@ The walk is the last table of the contract; `old_pages/` makes exactly its calls
 """
 
 import json
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 
-from tests.browser.old_shop import OldShop, answer_in_place_of
-from tests.support.house import House
+from tests.browser.old_shop import (
+    PAGES,
+    SERVICE_IN_PAGES,
+    OldShop,
+    answer_in_place_of,
+    stand_in_for_gateways,
+)
+from tests.support.house import House, running_house
 
 CORS_REFUSED = ["blocked by CORS policy", "net::ERR_FAILED"]
 DEVELOPMENT_ORIGINS = ("http://localhost:3000", "http://127.0.0.1:3000")
@@ -211,3 +218,64 @@ def test_cookies_may_be_sent_along(old_page: Page, any_house: House, old_shop: O
         f"{any_house.url}/api/payment/status/razorpay/{any_house.create_order()['id']}",
     )
     assert told == 200
+
+
+# ── the original site's own page ────────────────────────────────────────────────────────────────────
+
+ORIGINAL = "http://localhost:3000"
+
+
+@pytest.fixture(scope="module")
+def original_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A service whose payers come back to port 3000."""
+    folder = tmp_path_factory.mktemp("original")
+    with running_house(f"sqlite:///{folder / 'payments.db'}", folder, FRONTEND_URL=ORIGINAL) as house:
+        yield house
+
+
+@pytest.fixture
+def original_page(page: Page, original_house: House, expected_complaints: list[str]) -> Page:
+    """The page and the one that payers come back to, on port 3000 for this browser alone."""
+    pages = {"/": "original.html", "/payment-status": "payment-status.html"}
+    html = {path: (PAGES / name).read_text() for path, name in pages.items()}
+    page.context.grant_permissions(["local-network-access"], origin=ORIGINAL)
+    stand_in_for_gateways(
+        page,
+        original_house,
+        {
+            ORIGINAL + path: ("text/html", text.replace(SERVICE_IN_PAGES, original_house.url))
+            for path, text in html.items()
+        },
+    )
+    expected_complaints.append("name")  # the checkout may say that it was opened without a shop's name
+    page.goto(f"{ORIGINAL}/")
+    for field, value in {"name": "Asha Rao", "email": "asha@example.com", "phone": "+91 98765 43210"}.items():
+        page.locator(f"[name={field}]").fill(value)
+    return page
+
+
+PAY_AT_GATEWAY = {"razorpay": "#pay-upi", "phonepe": "#success", "cashfree": "#pay-upi"}
+
+
+@pytest.mark.parametrize("gateway", PAY_AT_GATEWAY)
+def test_the_original_sites_own_page_pays_by_every_gateway(
+    original_page: Page, original_house: House, gateway: str
+) -> None:
+    """It opens Razorpay without the option `name`, which Razorpay's documents call mandatory."""
+    original_page.locator("[name=gateway]").select_option(gateway)
+    original_page.locator("#pay").click()
+    form = razorpay(original_page) if gateway == "razorpay" else original_page
+    form.locator(PAY_AT_GATEWAY[gateway]).click()
+    expect(original_page.locator("#result")).to_contain_text("Paid ₹499")
+    assert original_page.url.startswith(f"{ORIGINAL}/payment-status?")
+    order_id = remembered(original_page, "orderId")
+    assert original_house.status(order_id, gateway)["paymentStatus"] == "completed"
+
+
+def test_the_original_sites_own_page_tells_what_is_wrong(
+    original_page: Page, original_house: House, expected_complaints: list[str]
+) -> None:
+    expected_complaints.append("400 (BAD REQUEST)")
+    original_page.locator("[name=phone]").fill("12345")
+    original_page.locator("#pay").click()
+    expect(original_page.locator("#result")).to_contain_text("Error: ")

@@ -324,6 +324,29 @@ def test_the_panel_tells_the_whole_story_in_order(page: Page, any_house: House) 
     expect(page.locator("#steps li")).to_have_count(0)
 
 
+def test_the_shop_and_the_simulator_lead_to_each_other(page: Page, any_house: House) -> None:
+    for path in ("/", "/payment-status"):
+        page.goto(any_house.url + path)
+        page.get_by_role("link", name="Open the gateway simulator").click()
+        expect(page.get_by_role("heading", name="Gateway simulator")).to_be_visible()
+        page.get_by_role("link", name="To the shop").click()
+        expect(page.get_by_role("heading", name="Asha's Courses")).to_be_visible()
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "Test payment"), ("hi", "टेस्ट भुगतान")])
+def test_the_status_page_says_test_once_it_knows(
+    page: Page, any_house: House, language: str, words: str
+) -> None:
+    created = order(any_house)
+    address = f"{any_house.url}/payment-status?lang={language}&gateway=razorpay&orderId="
+    for mode, is_told in (("test", True), ("live", False)):
+        change(any_house, created["id"], mode=mode, status="failed")
+        page.goto(address + created["order"]["orderId"])
+        expect(page.locator("#stage")).to_have_attribute("data-status", "failed")
+        expect(page.locator("#test")).to_contain_text(words)
+        expect(page.locator("#test")).to_be_visible(visible=is_told)
+
+
 def test_the_shop_can_watch_a_payment_in_another_tab(page: Page, any_house: House) -> None:
     page.goto(any_house.url)
     page.get_by_label("PhonePe").check()

@@ -312,11 +312,25 @@ def test_the_payer_gets_a_confirmation(telling: Telling, mode: str, is_test: boo
         assert deliver_due(telling.db, channels(smtp_url=box.url), Clock(), MANY) == 1
     [letter] = box.letters
     assert (letter["To"], letter["From"]) == ("dilip@example.com", "pay@shop.example.com")
-    assert letter["Subject"] == "Asha's Courses: payment of ₹1,24,999 received"
-    text = letter.get_content()
-    assert all(part in text for part in ("Asha's Courses", "₹1,24,999", str(payment_id), "pay_1"))
-    assert ("This was a test" in text) is is_test
+    subject = "Asha's Courses: payment of ₹1,24,999 received"
+    assert letter["Subject"] == (f"Test: {subject}" if is_test else subject)
+    english, hindi = letter.get_content().split("\n\n\n")
+    for text in (english, hindi):
+        assert all(part in text for part in ("Asha's Courses", "₹1,24,999", str(payment_id), "pay_1"))
+    assert ("This was a test payment" in english, "टेस्ट भुगतान" in hindi) == (is_test, is_test)
     assert letter["Message-ID"] == f"<{telling.row().event_id}.customer@shop.example.com>"
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_the_payers_letter_names_the_merchants_order_where_the_merchant_vouches_for_it(
+    telling: Telling, is_trusted: bool
+) -> None:
+    payment_id = telling.payment(reference="A-1001", price_verified=is_trusted)
+    telling.tell(outbox.CUSTOMER, payment_id=payment_id)
+    with mailbox() as box:
+        deliver_due(telling.db, channels(smtp_url=box.url), Clock(), MANY)
+    [letter] = box.letters
+    assert letter.get_content().count("A-1001") == (2 if is_trusted else 0)
 
 
 def test_the_payers_address_is_read_when_the_letter_is_sent(telling: Telling) -> None:

@@ -94,13 +94,39 @@ def test_methods_are_told_in_words_where_there_are_some(method: str, expected: s
     assert Speech("hi", {}).method(method) == expected
 
 
+def receipt(html: str) -> dict[str, str]:
+    return dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", html))
+
+
+@pytest.mark.parametrize(("language", "label"), [("en", "Your order"), ("hi", "आपका ऑर्डर")])
+@pytest.mark.parametrize("status", ["completed", "failed", "authorized"])
+def test_the_receipt_names_the_merchants_order_where_the_merchant_vouches_for_it(
+    client: FlaskClient, make_payment: MakePayment, status: str, language: str, label: str
+) -> None:
+    trusted = make_payment(status, reference="A-1001 <b>", price_verified=True)
+    assert receipt(client.get(f"{trusted.path}?lang={language}").text)[label] == "A-1001 &lt;b&gt;"
+    labelled = make_payment(status, reference="A-1001 <b>", price_verified=False)
+    assert "A-1001" not in client.get(f"{labelled.path}?lang={language}").text
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "Test payment, no real money"), ("hi", "टेस्ट भुगतान, असली पैसा नहीं")]
+)
+@pytest.mark.parametrize("status", ["initiated", "pending", "authorized", "completed", "failed", "expired"])
+def test_a_payment_by_test_credentials_says_so_in_every_state_and_a_live_one_never(
+    client: FlaskClient, make_payment: MakePayment, status: str, language: str, words: str
+) -> None:
+    for mode, count in (("test", 1), ("live", 0)):
+        html = client.get(f"{make_payment(status, mode=mode).path}?lang={language}").text
+        assert html.count(words) == html.count('id="test"') == count
+
+
 def test_the_receipt_says_what_a_payer_may_have_to_tell(
     client: FlaskClient, make_payment: MakePayment, db: Any
 ) -> None:
     payment = make_payment("completed", transaction_id="pay_1", payment_method="upi")
     html = client.get(payment.path).text
-    lines = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", html))
-    assert lines == {
+    assert receipt(html) == {
         "Method": "UPI",
         "Through": "Razorpay",
         "Payment number": "pay_1",

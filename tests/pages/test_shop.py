@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -67,6 +68,19 @@ def test_three_products_are_for_sale_and_come_back_to_the_status_page(client: Fl
     assert "₹1,24,999" in html
     assert 'data-return-url="http://127.0.0.1:5000/payment-status"' in html
     assert 'name="gateway" value="razorpay" checked' in html
+
+
+@pytest.mark.parametrize("path", PATHS[:2])
+def test_the_shop_leads_to_the_simulator_where_a_gateway_is_one(
+    app: Flask, client: FlaskClient, database_url: str, path: str
+) -> None:
+    assert '<a class="panel-link" href="http://127.0.0.1:9">' in client.get(path).text
+    house = app.extensions["payments_service"]
+    real = {"RAZORPAY_API_URL": "https://api.razorpay.com", **only("razorpay")}
+    settings = Settings.from_environment(environment(database_url=database_url, **real))
+    gateways = tuple(gateway(config) for gateway, config in settings.gateways)
+    app.extensions["payments_service"] = replace(house, gateways=gateways)
+    assert "panel-link" not in client.get(path).text
 
 
 def test_the_shop_buys_and_asks_through_the_public_api_alone() -> None:

@@ -21,6 +21,7 @@
   var isLate = false;
   var isLeaving = false;
   var isAsking = false;
+  var declined = null; // the last refusal in words, once there was one
   var pause = FIRST_PAUSE;
   var questions = 0;
   var timer = null;
@@ -30,7 +31,12 @@
     var words = facts.words[name];
     stage.dataset.mood = name;
     write("heading", words[0]);
-    write("sentence", words[1].replace("{reason}", reason || "").trim());
+    write("sentence", words[1].split("{reason}").join(asSentence(reason || "")).trim());
+  }
+
+  // Gateways end theirs with a full stop, or do not.
+  function asSentence(text) {
+    return text.trim().replace(/[^.!?…।]$/, "$&.");
   }
 
   // A new element, so that nobody sees the old one move.
@@ -152,12 +158,17 @@
     paid: leave,
     closed: function () {
       isOpen = false;
-      offer("closed");
+      if (declined === null) {
+        offer("closed");
+      } else {
+        offer("declined", declined); // closing the window changes nothing about it
+      }
       button.focus({ preventScroll: true }); // it was in the window that is gone
       askAnew(); // perhaps it was paid all the same, or the time is up
     },
     failed: function (reason) {
-      offer("declined", reason);
+      declined = reason || "";
+      offer("declined", declined);
     },
   };
 

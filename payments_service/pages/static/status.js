@@ -51,6 +51,7 @@
   }
 
   function show(payment) {
+    document.getElementById("bill").dataset.mode = payment.mode;
     document.getElementById("amount").textContent = rupees(payment.amount);
     document.getElementById("details").replaceChildren();
     if (payment.method) {

@@ -331,6 +331,8 @@
 
   function showSettings(answer) {
     set(byId("webhooks"), answer.webhooks);
+    byId("shop").href = new URL("/", answer.webhooks);
+    byId("shop").hidden = false;
     keyed(byId("settings"), Object.keys(answer.choices), (name) => name, (name) => settingsOf(name, answer.choices[name]), (fieldset, name) => {
       Object.entries(answer[name]).forEach(([setting, value]) => {
         const control = fieldset.querySelector("[name=" + JSON.stringify(setting) + "]");
