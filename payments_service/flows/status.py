@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from threading import Lock
 from uuid import UUID
 
@@ -11,9 +10,9 @@ from cachetools import TTLCache
 from sqlalchemy.orm import Session
 
 from payments_service.errors import GatewayError, NotFound, StoreUnavailable, UnknownAtGateway
-from payments_service.flows import sync
+from payments_service.flows import asking, sync
 from payments_service.flows.views import PaymentView, view
-from payments_service.gateways.base import Deadline, Gateway
+from payments_service.gateways.base import Deadline, Gateway, Urgency
 from payments_service.ledger import payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
@@ -22,8 +21,6 @@ from payments_service.states import OPEN
 log = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 6.0
-ASK_EVERY = timedelta(seconds=3)
-"""However many pages poll one payment, the gateway is asked this often at most."""
 
 _LOOKED_UP: TTLCache[tuple[str, str], UUID | None] = TTLCache(maxsize=10_000, ttl=300)
 """Whose a payment id of a gateway is, ours or nobody's, so that guessing and polling cost no calls."""
@@ -80,8 +77,7 @@ def _find(db: Database, gateway_name: str, reference: str) -> PaymentView | None
 def _may_ask(db: Database, payment_id: UUID) -> bool:
     """Whether it is for us to ask now. While the store takes no writes, nobody asks."""
     try:
-        with db.begin() as session:
-            return payments.claim_asking(session, payment_id, datetime.now(UTC), ASK_EVERY)
+        return asking.may_ask(db, payment_id)
     except StoreUnavailable:
         return False
 
@@ -108,7 +104,7 @@ def _find_through_gateway(db: Database, providers: Sequence[Gateway], payment_id
 
 def _look_up(db: Database, gateway: Gateway, payment_id: str) -> PaymentView | None:
     try:
-        order = gateway.find_by_payment_id(payment_id, Deadline(BUDGET_SECONDS))
+        order = gateway.find_by_payment_id(payment_id, Deadline(BUDGET_SECONDS, Urgency.LOOKUP))
     except UnknownAtGateway:
         return None
     return _find(db, gateway.name, order.gateway_order_id) if order and order.gateway_order_id else None

@@ -198,7 +198,13 @@ def _ask_for_dispute(
             raise_alert(session, "dispute_unconfirmed", event.dispute_id or "", about, bell.clock)
         raise
     with db.begin() as session:
-        record.dispute(session, payments.lock(session, payment_id), told, bell)
+        payment = payments.lock(session, payment_id)
+        attempt = payments.attempt(session, gateway.provider, told.transaction_id)
+        if attempt is None or attempt in payments.attempts(session, payment_id):
+            record.dispute(session, payment, told, bell)
+        else:  # the event that named the order proved nothing
+            about = {"id": payment_id, "disputeId": told.dispute_id}
+            log.error("Dispute of another payment", extra={"data": about})
 
 
 def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) -> None:

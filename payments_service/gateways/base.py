@@ -131,7 +131,10 @@ def polling(*seconds: tuple[int, int]) -> Polling:
 
 
 def _must_be_text(*values: object) -> None:
-    """What a gateway tells us is stored and logged: TypeError or ValueError for what no database takes."""
+    """What a gateway tells us is stored and logged: TypeError or ValueError for what no database takes.
+
+    None passes: which words may be missing is the business of those who read them.
+    """
     for value in values:
         if value is not None and not isinstance(value, str):
             raise TypeError(f"must be text, not {type(value).__name__}")

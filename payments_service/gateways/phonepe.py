@@ -3,8 +3,8 @@
 Documents (developer.phonepe.com, read 2026-11): v2 authorization, create-payment, order-status, refund,
 webhook, chargeback/fetch-dispute, uat-checklist, error-codes; the official SDKs for Python, Node, Java, PHP
 and .NET, whose tests name errors that the pages leave out. That a webhook may be signed (HMAC) is on those
-pages, how it is signed only in the code of integrators. `phonepe_reading` has what answers and events mean; V1
-(salt key) is `phonepe_v1`.
+pages, how it is signed only in the code of integrators. `phonepe_reading` has what answers and events mean;
+V1 (salt key) is `phonepe_v1`.
 """
 
 import re

@@ -48,6 +48,8 @@ def whole(value: Any) -> int:
         return int(value)
     if type(value) is not int:
         raise TypeError(f"not a whole number: {type(value).__name__}")
+    if abs(value) >= 10**18:
+        raise ValueError("a number that no ledger takes")
     return value
 
 
