@@ -173,15 +173,17 @@ def _ask(
 def _find_payment(
     db: Database, gateway: Gateway, row_id: UUID, event: WebhookEvent, deadline: Deadline
 ) -> UUID | None:
-    """The payment behind a payment id that is not known here: the gateway knows its order."""
+    """The payment behind a payment id that is not known here: the gateway knows its order. Asked once."""
     try:
         order = gateway.find_by_payment_id(event.transaction_id or "", deadline)
     except UnknownAtGateway:
-        return None
-    if order is None:
-        return None
+        order = None
     with db.begin() as session:
         row = session.get_one(PaymentWebhook, row_id)
+        row.next_try_at = None
+        if order is None:
+            return None
+        row.order_id = order.gateway_order_id or order.wire_id
         payment_id, _ = _take_effect(session, gateway, replace(event, order=order), row)
         return payment_id
 
@@ -203,7 +205,7 @@ def _ask_for_dispute(
         if attempt is None or attempt in payments.attempts(session, payment_id):
             record.dispute(session, payment, told, bell)
         else:  # the event that named the order proved nothing
-            about = {"id": payment_id, "disputeId": told.dispute_id}
+            about = {"id": str(payment_id), "disputeId": told.dispute_id}
             log.error("Dispute of another payment", extra={"data": about})
 
 

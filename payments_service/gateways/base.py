@@ -131,10 +131,15 @@ def polling(*seconds: tuple[int, int]) -> Polling:
 
 
 def _must_be_text(*values: object) -> None:
-    """What a gateway tells us is stored and logged: TypeError or ValueError for what no database takes.
+    """What a gateway tells us is stored and logged: TypeError or ValueError for what no database takes."""
+    for value in values:
+        if value is None:
+            raise TypeError("must be there")
+        _may_be_text(value)
 
-    None passes: which words may be missing is the business of those who read them.
-    """
+
+def _may_be_text(*values: object) -> None:
+    """The same, for what may be missing (None)."""
     for value in values:
         if value is not None and not isinstance(value, str):
             raise TypeError(f"must be text, not {type(value).__name__}")
@@ -179,7 +184,8 @@ class OrderRef:
     gateway_order_id: str | None = None
 
     def __post_init__(self) -> None:
-        _must_be_text(self.wire_id, self.gateway_order_id)
+        _must_be_text(self.wire_id)
+        _may_be_text(self.gateway_order_id)
 
 
 WIRE_PREFIX, REFUND_PREFIX = "psv_", "psr_"
@@ -249,7 +255,7 @@ class AttemptSnapshot:
 
     def __post_init__(self) -> None:
         _must_be_text(self.transaction_id, self.gateway_status, self.amount.currency)
-        _must_be_text(self.method, self.error_code, self.bank_reference)
+        _may_be_text(self.method, self.error_code, self.bank_reference)
         if not self.transaction_id:
             raise ValueError("an attempt needs its id")
 
@@ -270,8 +276,9 @@ class RefundSnapshot:
     """ARN, RRN or UTR, once the gateway knows it."""
 
     def __post_init__(self) -> None:
-        _must_be_text(self.gateway_refund_id, self.refund_id, self.transaction_id)
-        _must_be_text(self.gateway_status, self.amount.currency, self.bank_reference)
+        _must_be_text(self.gateway_refund_id, self.transaction_id)
+        _must_be_text(self.gateway_status, self.amount.currency)
+        _may_be_text(self.refund_id, self.bank_reference)
         if not (self.gateway_refund_id and self.transaction_id):
             raise ValueError("a refund needs its id and that of its payment")
 
@@ -320,7 +327,7 @@ class DisputeSnapshot:
 
     def __post_init__(self) -> None:
         _must_be_text(self.dispute_id, self.transaction_id, self.gateway_status, self.amount.currency)
-        _must_be_text(self.phase, self.reason)
+        _may_be_text(self.phase, self.reason)
         if not self.dispute_id:
             raise ValueError("a dispute needs its id")
 
@@ -362,7 +369,8 @@ class WebhookEvent:
     dispute_id: str | None = None
 
     def __post_init__(self) -> None:
-        _must_be_text(self.event_id, self.type, self.transaction_id, self.dispute_id)
+        _must_be_text(self.event_id, self.type)
+        _may_be_text(self.transaction_id, self.dispute_id)
 
     @property
     def asks_for_dispute(self) -> bool:
