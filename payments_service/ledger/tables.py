@@ -175,6 +175,7 @@ class PaymentAttempt(Base):
     error_code: Mapped[str | None]
     capture_by: Mapped[datetime | None]
     """When money that is held goes back unless it is captured."""
+    bank_reference: Mapped[str | None] = mapped_column(index=True)
     created_at: Mapped[datetime] = mapped_column(default=_now)
     updated_at: Mapped[datetime] = mapped_column(default=_now, onupdate=_now)
 
@@ -259,6 +260,7 @@ class Refund(Base):
     currency: Mapped[str]
     status: Mapped[str] = mapped_column(index=True)
     gateway_status: Mapped[str | None]
+    bank_reference: Mapped[str | None] = mapped_column(index=True)
     created_at: Mapped[datetime] = mapped_column(default=_now)
     updated_at: Mapped[datetime] = mapped_column(default=_now, onupdate=_now)
 

@@ -55,7 +55,8 @@ def machine(tmp_path: Path) -> Machine:
 
 def installs(machine: Machine) -> str:
     """An apt-get that brings a browser with `install`."""
-    return f'case "$1" in install) : > {machine.programs}/chromium; /bin/chmod 755 {machine.programs}/chromium;; esac'
+    browser = machine.programs / "chromium"
+    return f'case "$1" in install) : > {browser}; /bin/chmod 755 {browser};; esac'
 
 
 @pytest.mark.parametrize("name", ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"])
