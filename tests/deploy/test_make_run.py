@@ -49,7 +49,7 @@ class Copy:
                 stderr=output,
             )
         try:
-            House.until(log.read_text, lambda text: "Ready. Open" in text or process.poll() is not None, 60)
+            House.until(log.read_text, lambda text: "Ready. Open" in text or process.poll() is not None, 90)
             assert "Ready. Open" in log.read_text(), log.read_text()
             yield f"http://127.0.0.1:{self.port}"
             process.send_signal(signal.SIGINT)
@@ -167,8 +167,9 @@ def test_help_and_api_key_need_no_settings(copy: Copy, arguments: tuple[str, ...
 
 def test_secrets_of_this_terminal_are_not_written_down(copy: Copy) -> None:
     script = (
-        "import os, sys; sys.path.insert(0, 'deploy'); from dotenv import load_dotenv; import development as d;"
-        "given = dict(os.environ); load_dotenv('.env.example'); d.FOLDER.mkdir(); d.leave_settings(given)"
+        "import os, sys; sys.path.insert(0, 'deploy'); import development; from dotenv import load_dotenv;"
+        "given = dict(os.environ); load_dotenv('.env.example');"
+        "development.FOLDER.mkdir(); development.leave_settings(given)"
     )
     given = {
         "MERCHANT_WEBHOOK_SECRET": "whsec_private",
