@@ -9,7 +9,7 @@ run: $(VENV)/.runtime ## Run everything on this machine: service on PORT (5000),
 	@$(BIN)/python deploy/development.py
 
 test: $(VENV)/.tools ## Run all tests, with their own PostgreSQL and a real Chromium
-	@sh deploy/need-chromium.sh
+	@sh deploy/need-chromium.sh $(VENV)
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.tools ## Check style and types

@@ -27,6 +27,8 @@ class Step:
     after: str | None
     """For a webhook: what became of it."""
     evidence: dict[str, Any]
+    actor: str = ""
+    """By which id it rang: an event's, a request's; for a webhook empty."""
 
 
 def trail(db: Database, payment_id: UUID) -> list[Step]:
@@ -49,6 +51,7 @@ def _of_move(move: PaymentEvent) -> Step:
         before=move.from_status,
         after=move.to_status,
         evidence=move.evidence,
+        actor=move.actor,
     )
 
 

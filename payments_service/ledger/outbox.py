@@ -94,13 +94,19 @@ def write_back(session: Session, claimed: Outbox, **values: Any) -> bool:
     return changed_rows(session, still_ours) == 1
 
 
+def undelivered(session: Session) -> list[Outbox]:
+    """What waits, by its next try, and after it what was given up."""
+    query = select(Outbox).where(Outbox.state != DELIVERED)
+    return list(session.scalars(query.order_by(Outbox.state.desc(), Outbox.next_try_at, Outbox.id)))
+
+
 def send_again(
     session: Session,
     destination: str,
     now: datetime,
     *,
     event_id: str | None = None,
-    only_dead: bool = False,
+    states: Sequence[str] = (),
     since: datetime | None = None,
 ) -> list[Outbox]:
     """Make rows pending now, whatever became of them, with a schedule from its start; oldest first.
@@ -122,8 +128,8 @@ def send_again(
     )
     if event_id is not None:
         chosen = chosen.where(Outbox.event_id == event_id)
-    if only_dead:
-        chosen = chosen.where(Outbox.state == DEAD)
+    if states:
+        chosen = chosen.where(Outbox.state.in_(states))
     if since is not None:
         chosen = chosen.where(Outbox.created_at >= since)
     return sorted(session.scalars(chosen), key=lambda row: (row.created_at, row.id))

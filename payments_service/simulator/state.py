@@ -1,36 +1,31 @@
-"""Keeps what the simulator knows in a file, for who wants it there again after a restart.
+"""Keeps what the simulator knows in a file, for a merchant who wants it there again after a restart.
 
-The file is a pickle of nothing but our own records and plain values; any other one is refused.
+The file is JSON (plain.py says how it is to be read): data alone, nothing in it is ever run.
 """
 
-import io
+import json
+import logging
 import os
-import pickle
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
 from payments_service.simulator.base import Gateway
 from payments_service.simulator.deliveries import Deliveries
 from payments_service.simulator.faults import Faults
+from payments_service.simulator.plain import OURS, rows_of, value_of
 from payments_service.simulator.world import World
 
-HEADER = b"state of the payments_service simulator, format 2\n"
+log = logging.getLogger(__name__)
+
+FORMAT = "payments_service simulator, state 3"
+BEGINNING = f'{{"format": "{FORMAT}", "rows": '.encode()
+# Formats 1 and 2 were pickles, which may run code when they are loaded.
+OLD_BEGINNING = b"state of the payments_service simulator, format "
 # Saving takes longer the more there is to save; it may take one part in so many of the time.
 RESTS_PER_SAVE = 10
-OURS = "payments_service.simulator."
-# getattr: how a method of ours, set as an alarm, is found again
-BUILT_IN = ("getattr", "object", "int", "float", "str", "bytes", "bytearray", "range")
-CONTAINERS = ("list", "tuple", "dict", "set", "frozenset")
-PLAIN = frozenset(
-    [
-        *(("builtins", name) for name in BUILT_IN + CONTAINERS),
-        *(("collections", name) for name in ("defaultdict", "OrderedDict", "Counter", "deque")),
-        *(("datetime", name) for name in ("datetime", "date", "timedelta", "timezone")),
-        *(("functools", "partial"), ("random", "Random"), ("decimal", "Decimal"), ("uuid", "UUID")),
-    ]
-)
 
 
 class StateFileError(Exception):
@@ -50,8 +45,8 @@ class StateFile:
     ) -> None:
         self._path = path
         self._world = world
-        self._parts: dict[str, Any] = {"world": world, "faults": faults, "deliveries": deliveries}
-        self._parts |= {f"books of {name}": gateway.books for name, gateway in gateways.items()}
+        self._shared: dict[str, Any] = {"world": world, "faults": faults, "deliveries": deliveries}
+        self._gateways = gateways
         self._saved_changes = -1
         self._rests_until = 0.0
 
@@ -63,13 +58,15 @@ class StateFile:
             return
         except OSError as error:
             raise StateFileError(f"{self._path} cannot be read: {error.strerror}") from error
-        if not written.startswith(HEADER):
+        if written.startswith(OLD_BEGINNING):
+            self._set_aside()
+            return
+        if not written.startswith(BEGINNING):
             raise StateFileError(f"{self._path} is not a state file of this version of the simulator")
         try:
-            states = _Reader(written[len(HEADER) :], self._parts).load()
             with self._world.lock:
-                for name, state in states.items():
-                    vars(self._parts[name]).update(state)
+                parts = self._parts()
+                self._put_back(parts, value_of(json.loads(written)["rows"], parts))
         except Exception as error:
             raise StateFileError(f"{self._path} is damaged, or of another version: {error}") from error
 
@@ -78,11 +75,11 @@ class StateFile:
         started = time.monotonic()
         with self._world.lock:
             changes = self._world.changes
-            written = _written({name: _state(part) for name, part in self._parts.items()}, self._parts)
+            rows = self._rows()
         beside = self._path.with_name(self._path.name + ".new")
         try:
             with beside.open("wb") as file:
-                file.write(written)
+                file.write(BEGINNING + json.dumps(rows).encode() + b"}\n")
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(beside, self._path)
@@ -96,38 +93,47 @@ class StateFile:
         if self._world.changes != self._saved_changes and time.monotonic() >= self._rests_until:
             self.save()
 
+    def _parts(self) -> dict[str, Any]:
+        """The living objects by name; looked up every time, since a reset of the books makes new ones."""
+        parts = dict(self._shared)
+        for name, gateway in self._gateways.items():
+            parts[name] = gateway.books
+        for name, books in list(parts.items()):
+            parts |= _shelves(name, books, parts)
+        return parts
+
+    def _rows(self) -> list[Any]:
+        parts = self._parts()
+        try:
+            return rows_of({name: _state(part) for name, part in parts.items()}, parts)
+        except TypeError as error:
+            raise StateFileError(f"{self._path} cannot be written: {error}") from error
+
+    def _put_back(self, parts: Mapping[str, Any], states: Mapping[str, Mapping[str, Any]]) -> None:
+        for name, state in states.items():
+            if unknown := state.keys() - _state(parts[name]).keys():
+                raise ValueError(f"{name} has no {min(unknown)}")
+        for name, state in states.items():
+            vars(parts[name]).update(state)
+
+    def _set_aside(self) -> None:
+        aside = self._path.with_name(self._path.name + ".old")
+        try:
+            os.replace(self._path, aside)
+        except OSError as error:
+            raise StateFileError(f"{self._path} cannot be set aside: {error.strerror}") from error
+        log.warning("%s is of an old version: set aside as %s, starting empty", self._path, aside.name)
+
 
 def _state(part: Any) -> dict[str, Any]:
     state: dict[str, Any] = part.state() if hasattr(part, "state") else vars(part)
     return state
 
 
-def part_named(name: str) -> Any:
-    """Stands in the file for a moving part; the reader puts the living one in its place."""
-    raise pickle.UnpicklingError(f"{name} is not a value")
-
-
-def _written(states: dict[str, Any], parts: Mapping[str, Any]) -> bytes:
-    names = {id(part): name for name, part in parts.items()}
-    buffer = io.BytesIO(HEADER)
-    buffer.seek(0, io.SEEK_END)
-    pickler = pickle.Pickler(buffer)
-    # By type, and not by persistent_id, which would be asked about every single object.
-    pickler.dispatch_table = dict.fromkeys(
-        (type(part) for part in parts.values()), lambda part: (part_named, (names[id(part)],))
-    )
-    pickler.dump(states)
-    return buffer.getvalue()
-
-
-class _Reader(pickle.Unpickler):
-    def __init__(self, written: bytes, parts: Mapping[str, Any]) -> None:
-        super().__init__(io.BytesIO(written))
-        self._parts = parts
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == (__name__, part_named.__name__):
-            return self._parts.__getitem__
-        if module.startswith(OURS) or (module, name) in PLAIN:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it names {module}.{name}")
+def _shelves(name: str, books: Any, known: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What books are divided into (refunds, settlements …): objects of ours that are no records."""
+    parts = {id(part) for part in known.values()}
+    for attribute, value in _state(books).items():
+        is_ours = type(value).__module__.startswith(OURS)
+        if is_ours and not is_dataclass(value) and id(value) not in parts:
+            yield f"{name}.{attribute}", value

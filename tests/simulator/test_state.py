@@ -1,6 +1,7 @@
 """--state FILE: what the simulator knows outlives the process, however it ends."""
 
 import errno
+import json
 import os
 import pickle
 import signal
@@ -142,18 +143,76 @@ def test_a_file_that_is_not_ours_is_refused_in_one_sentence_and_left_alone(file,
     assert file.read_bytes() == content
 
 
-@pytest.mark.parametrize("rest", [b"", b"\x80", pickle.dumps({"casino": {}})])
-def test_a_damaged_file_is_refused_in_one_sentence_and_left_alone(file, rest):
+def rows_in(file: Path) -> list[list[object]]:
+    rows: list[list[object]] = json.loads(file.read_bytes())["rows"]
+    return rows
+
+
+def write_rows(file: Path, rows: object) -> bytes:
+    beginning = file.read_bytes().partition(b"[")[0]
+    file.write_bytes(beginning + json.dumps(rows).encode() + b"}")
+    return file.read_bytes()
+
+
+DAMAGED = {
+    "no rows": [],
+    "no list": {"rows": 1},
+    "a part of another program": [["dict", "casino", [1]], ["dict"]],
+    "an attribute that no part has": [["dict", "world", [1]], ["dict", "lock", None]],
+    "a row that is not there": [["dict", "world", [7]]],
+    "a row of itself": [["dict", "world", [1]], ["tuple", [1]]],
+    "a kind that is not there": [["dict", "world", [1]], ["Path", "/etc/passwd"]],
+    "half a pair": [["dict", "world"]],
+    "a field that no such record has": [
+        ["dict", "faults", [1]],
+        ["dict", "_faults", [2]],
+        ["faults.Fault", {"gateway": "razorpay", "price": 1}],
+    ],
+    "a record without its fields": [
+        ["dict", "faults", [1]],
+        ["dict", "_faults", [2]],
+        ["faults.Fault", {"gateway": "razorpay"}],
+    ],
+}
+
+
+@pytest.mark.parametrize("rows", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_file_is_refused_in_one_sentence_and_left_alone(file, rows):
     create_simulator(state=file)
-    header, newline, content = file.read_bytes().partition(b"\n")
-    assert content
-    file.write_bytes(header + newline + rest)
+    written = write_rows(file, rows)
     said = refused("--state", str(file))
     assert said.startswith(
         f"The simulator cannot use its state file: {file} is damaged, or of another version"
     )
     assert said.count("\n") == 1
-    assert file.read_bytes() == header + newline + rest
+    assert file.read_bytes() == written
+
+
+MAKE = ["partial", [4], [5]]
+CODE = {
+    "a function by its dotted name": ["os.mkdir", {"path": "made"}],
+    "a function of the package": ["state.os.mkdir", {"path": "made"}],
+    "a class of the simulator that is no record": ["state.StateFile", {"_path": "made"}],
+    "a class of the service": ["payments_service.ledger.db.Database", {}],
+    "a built-in": ["eval", "1"],
+    "an import": ["part", "os"],
+    "a function of a part": ["method", [7], "__init__"],
+    "a function of a function": ["method", [8], "__call__"],
+    "a method of a value": ["method", [9], "write_bytes"],
+    "a value of a part": ["method", [7], "lock"],
+}
+
+
+@pytest.mark.parametrize("code", CODE.values(), ids=CODE)
+def test_code_in_a_file_is_not_run(file, tmp_path, monkeypatch, code):
+    """As an alarm that has rung long ago: what it calls would be called at once."""
+    monkeypatch.chdir(tmp_path)
+    create_simulator(state=file)
+    alarms = [["dict", "world", [1]], ["dict", "_alarms", [2]], ["list", [3]], ["tuple", 0.0, 1, [10]]]
+    values = [code, ["tuple", "made"], ["dict"], ["part", "world"], ["method", [7], "at"], ["bytes", "made"]]
+    write_rows(file, [*alarms, *values, MAKE])
+    assert "is damaged, or of another version" in refused("--state", str(file))
+    assert {path.name for path in tmp_path.iterdir()} == {file.name}
 
 
 class Intruder:
@@ -164,11 +223,17 @@ class Intruder:
         return os.mkdir, (str(self.folder),)
 
 
-def test_code_in_a_file_is_not_run(file, tmp_path):
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_of_an_old_version_is_set_aside_with_a_line_and_not_loaded(file, tmp_path, caplog, version):
+    """Those were pickles: loading one can run what it names."""
+    old = b"state of the payments_service simulator, format %d\n" % version
+    old += pickle.dumps({"world": Intruder(tmp_path / "made")})
+    file.write_bytes(old)
     create_simulator(state=file)
-    header = file.read_bytes().partition(b"\n")[0]
-    file.write_bytes(header + b"\n" + pickle.dumps({"world": Intruder(tmp_path / "made")}))
-    assert "it names posix.mkdir" in refused("--state", str(file))
+    aside = file.with_name(file.name + ".old")
+    assert aside.read_bytes() == old
+    assert f"{file} is of an old version: set aside as {aside.name}, starting empty" in caplog.text
+    assert rows_in(file)
     assert not (tmp_path / "made").exists()
 
 

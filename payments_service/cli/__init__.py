@@ -6,28 +6,40 @@ import json
 import secrets
 import signal
 import threading
-from datetime import UTC, datetime
-from typing import cast
+from datetime import datetime
 from uuid import UUID
 
 import click
-from flask import Flask, current_app
+from flask import Flask
 
 from payments_service import worker
-from payments_service.api import Services
+from payments_service.cli.ask import reconcile
+from payments_service.cli.house import SETTINGS_ERROR, Moment
+from payments_service.cli.house import house as _house
+from payments_service.cli.show import show
+from payments_service.cli.telling import outbox, resend
 from payments_service.clock import Clock, utc_now
 from payments_service.errors import Conflict, NotFound
 from payments_service.flows import reviews
-from payments_service.ledger import inbox, outbox, payments
+from payments_service.ledger import inbox
 from payments_service.ledger.db import Database
-from payments_service.settings import API_KEY
+from payments_service.settings import API_KEY, SettingsError
 
 
 def register(app: Flask) -> None:
     app.cli.add_command(db)
-    app.cli.add_command(resend)
-    for command in (api_key, worker_, reconcile, replay_webhooks, reviews_, clear_review):
+    for command in (show, outbox, resend, reconcile, replay_webhooks, reviews_, clear_review):
         app.cli.add_command(command)
+    for command in (api_key, worker_):
+        app.cli.add_command(command)
+
+
+def app_without_settings(error: SettingsError) -> Flask:
+    """So that --help and api-key work anywhere; every other command says what is wrong and ends with 3."""
+    app = Flask("payments_service", static_folder=None)
+    app.extensions[SETTINGS_ERROR] = error
+    register(app)
+    return app
 
 
 @click.group()
@@ -41,45 +53,6 @@ def upgrade() -> None:
     from payments_service.ledger import migrations  # with Alembic, a quarter of every start
 
     click.echo(f"Database is at {migrations.upgrade(_database())}")
-
-
-class Moment(click.ParamType[datetime]):
-    name = "moment"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        try:
-            moment = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail("must look like 2026-01-31 or 2026-01-31T18:00+05:30; UTC unless it says more")
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-@click.command()
-@click.argument("event_id", required=False)
-@click.option("--dead", is_flag=True, help="Those that were given up.")
-@click.option("--since", type=Moment(), help="Those made since then, delivered or not.")
-@click.option(
-    "--to",
-    "destination",
-    type=click.Choice([outbox.MERCHANT, outbox.CUSTOMER, outbox.OPERATOR]),
-    default=outbox.MERCHANT,
-    show_default=True,
-    help="Whom to tell again. Programs drop a repeated id; people read a letter twice.",
-)
-def resend(event_id: str | None, dead: bool, since: datetime | None, destination: str) -> None:
-    """Send events again, now, under the same ids: one by its id, or all that the options choose."""
-    if (event_id is None) == (not dead and since is None):
-        raise click.UsageError("Say either EVENT_ID, or --dead, --since or both.")
-    with _database().begin() as session:
-        rows = outbox.send_again(
-            session, destination, utc_now(), event_id=event_id, only_dead=dead, since=since
-        )
-        lines = [f"{row.event_id}  {row.type}  of {row.created_at.isoformat()}" for row in rows]
-    for line in lines:
-        click.echo(line)
-    click.echo(f"{len(lines)} to {destination}, to be sent as soon as the worker looks.")
-    if event_id is not None and not lines:
-        raise click.ClickException(f"No event {event_id} to {destination}.")
 
 
 @click.command("api-key")
@@ -115,18 +88,6 @@ def worker_(once: bool, time_scale: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     worker.run(sweeps, stop)
-
-
-@click.command()
-@click.argument("payment_id", type=click.UUID, required=False)
-@click.option("--since", type=Moment(), help="Those made since then, also when they have ended.")
-def reconcile(payment_id: UUID | None, since: datetime | None) -> None:
-    """Ask the gateways now: about one payment, those since a moment, or all that are watched."""
-    house = _house()
-    with house.db.begin() as session:
-        count = payments.ask_now(session, utc_now(), since, payment_id)
-    worker.run_once(list(worker.sweeps(house.db, house.gateways, house.channels, house.urls, Clock())))
-    click.echo(f"{count} payments asked about.")
 
 
 @click.command("replay-webhooks")
@@ -167,10 +128,6 @@ def clear_review(review_id: UUID, reason: str | None, accept: bool | None, opera
         click.echo(reviews.clear(_database(), review_id, operator, reason=reason, accept=accept))
     except (Conflict, NotFound) as error:
         raise click.ClickException(error.message) from error
-
-
-def _house() -> Services:
-    return cast(Services, current_app.extensions["payments_service"])
 
 
 def _database() -> Database:

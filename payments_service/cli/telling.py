@@ -1,0 +1,61 @@
+"""`outbox`, `resend`: what was or will be told, and telling it again."""
+
+from collections import Counter
+from datetime import datetime
+
+import click
+
+from payments_service.cli.house import Moment, house
+from payments_service.cli.screen import ist, table
+from payments_service.clock import utc_now
+from payments_service.ledger import outbox as ledger
+
+
+@click.command("outbox")
+def outbox() -> None:
+    """List events that wait to be told, and those that were given up."""
+    with house().db.read() as session:
+        rows = ledger.undelivered(session)
+    if rows:
+        heads = ("event id", "type", "payment", "to", "state", "tries", "next try (IST)", "error")
+        lines = [
+            (
+                *(row.event_id, row.type, row.payment_id, row.destination, row.state, row.attempts),
+                *(ist(row.next_try_at) if row.state == ledger.PENDING else None, row.error),
+            )
+            for row in rows
+        ]
+        for line in table([heads, *lines]):
+            click.echo(line)
+    count = Counter(row.state for row in rows)
+    click.echo(f"{count[ledger.PENDING]} waiting, {count[ledger.DEAD]} dead.")
+
+
+@click.command()
+@click.argument("event_id", required=False)
+@click.option("--pending", is_flag=True, help="Those that wait for their next try.")
+@click.option("--dead", is_flag=True, help="Those that were given up.")
+@click.option("--since", type=Moment(), help="Those made since then; alone, delivered or not.")
+@click.option(
+    "--to",
+    "destination",
+    type=click.Choice([ledger.MERCHANT, ledger.CUSTOMER, ledger.OPERATOR]),
+    default=ledger.MERCHANT,
+    show_default=True,
+    help="Whom to tell again. Programs drop a repeated id; people read a letter twice.",
+)
+def resend(event_id: str | None, pending: bool, dead: bool, since: datetime | None, destination: str) -> None:
+    """Send events again, now, under the same ids: one by its id, or all that the options choose."""
+    states = [state for state, is_on in ((ledger.PENDING, pending), (ledger.DEAD, dead)) if is_on]
+    if (event_id is None) == (not states and since is None):
+        raise click.UsageError("Say either EVENT_ID, or some of --pending, --dead, --since.")
+    with house().db.begin() as session:
+        rows = ledger.send_again(
+            session, destination, utc_now(), event_id=event_id, states=states, since=since
+        )
+        lines = [f"{row.event_id}  {row.type}  of {row.created_at.isoformat()}" for row in rows]
+    for line in lines:
+        click.echo(line)
+    click.echo(f"{len(lines)} to {destination}, to be sent as soon as the worker looks.")
+    if event_id is not None and not lines:
+        raise click.ClickException(f"No event {event_id} to {destination}.")
