@@ -11,12 +11,14 @@ from payments_service.cli.house import house
 from payments_service.cli.log_lines import LogLine, about
 from payments_service.cli.screen import clean, ist, section, table
 from payments_service.flows import show as flow
+from payments_service.flows.flag import ADVICE
 from payments_service.flows.show import Dossier
 from payments_service.flows.trail import Step
 from payments_service.ledger.db import Database
 from payments_service.ledger.tables import Payment
 from payments_service.logs import masked_email
 from payments_service.money import Money
+from payments_service.states import ReviewReason
 
 
 def lines_of(db: Database, any_id: str, log: TextIO | None) -> Iterator[str]:
@@ -46,8 +48,9 @@ def _list(any_id: str, found: list[Payment]) -> Iterator[str]:
 def _screen(known: Dossier, log: TextIO | None) -> Iterator[str]:
     payment = known.payment
     yield f"Payment {payment.id}: {payment.status}, {payment.money}. Times are IST (UTC+05:30)."
-    if payment.review:
-        yield f"A person must look at it: {clean(payment.review)}"
+    for review in known.reviews:
+        if review.closed_at is None:
+            yield f"A person must look at it: {review.reason}. {ADVICE[ReviewReason(review.reason)]}"
     yield from table(_facts(payment))
     yield from section(
         "Orders",
@@ -74,6 +77,17 @@ def _screen(known: Dossier, log: TextIO | None) -> Iterator[str]:
                 *(Money(r.amount, r.currency), r.bank_reference, ist(r.created_at)),
             )
             for r in known.refunds
+        ],
+    )
+    yield from section(
+        "Reviews",
+        ("opened", "reason", "evidence", "closed", "how"),
+        [
+            (
+                *(ist(r.opened_at), r.reason, json.dumps(r.evidence, ensure_ascii=False)),
+                *(ist(r.closed_at) if r.closed_at else None, r.resolution),
+            )
+            for r in known.reviews
         ],
     )
     yield from section(

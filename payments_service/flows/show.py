@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from payments_service.flows.trail import Step, trail
-from payments_service.ledger import lookup, payments
+from payments_service.ledger import lookup, payments, reviews
 from payments_service.ledger.db import Database
 from payments_service.ledger.tables import (
     Outbox,
     Payment,
     PaymentAttempt,
     PaymentOrder,
+    PaymentReview,
     PaymentWebhook,
     Refund,
 )
@@ -25,6 +26,7 @@ class Dossier:
     orders: list[PaymentOrder]
     attempts: list[PaymentAttempt]
     refunds: list[Refund]
+    reviews: list[PaymentReview]
     webhooks: list[PaymentWebhook]
     told: list[Outbox]
     history: list[Step]
@@ -58,6 +60,7 @@ def dossier(db: Database, payment_id: UUID) -> Dossier:
             orders=lookup.orders(session, payment_id),
             attempts=payments.attempts(session, payment_id),
             refunds=lookup.refunds(session, payment_id),
+            reviews=reviews.of_payment(session, payment_id),
             webhooks=lookup.webhooks(session, payment_id),
             told=lookup.told(session, payment_id),
             history=history,

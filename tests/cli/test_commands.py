@@ -9,11 +9,14 @@ from sqlalchemy import update
 
 from payments_service import cli
 from payments_service.errors import Unavailable
+from payments_service.flows.flag import flag
 from payments_service.flows.webhook import receive
-from payments_service.ledger import outbox
+from payments_service.ledger import outbox, payments
 from payments_service.ledger.db import Database
+from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import Outbox, Payment, PaymentWebhook
 from payments_service.settings import SettingsError
+from payments_service.states import ReviewReason
 from tests.cli.running import Shop
 from tests.flows.delivering import Telling
 from tests.support.fake_gateway import GENUINE
@@ -169,8 +172,28 @@ def test_reviews_lists_what_a_person_must_see(shop: Shop) -> None:
     assert "amount_mismatch" in shop.says("reviews")
 
 
+def test_a_review_is_ended_by_its_payment_and_reason_and_a_word_is_needed(shop: Shop) -> None:
+    bought = shop.buy()
+    with shop.db.begin() as session:
+        payment = payments.lock(session, bought.id)
+        for reason in (ReviewReason.AMOUNT_MISMATCH, ReviewReason.SECOND_SUCCESS):
+            flag(session, payment, reason, Bell("webhook", "event-1"), {"paymentIds": ["pay_1"]})
+    assert shop.says("reviews").count(str(bought.id)) == 2
+    assert "--accept or --dismiss" in shop.says("clear-review", str(bought.id), exit_code=2)
+    assert "say which" in shop.says("clear-review", str(bought.id), "--dismiss", exit_code=1)
+    said = shop.says("clear-review", str(bought.id), "second_success", "--accept", exit_code=1)
+    assert "holds no money" in said
+    shop.says("clear-review", str(bought.id), "second_success", "--dismiss", "--by", "Meera")
+    shop.pays()
+    shop.says("reconcile", str(bought.id))
+    said = shop.says("clear-review", str(bought.id), "--accept")
+    assert "amount_mismatch accepted" in said
+    assert "Meera" in shop.says("show", str(bought.id))
+    assert shop.says("reviews") == ""
+
+
 def test_clear_review_of_what_is_not_open_ends_with_1(shop: Shop) -> None:
-    said = shop.says("clear-review", NOBODYS, "--by", "Meera", exit_code=1)
+    said = shop.says("clear-review", NOBODYS, "--dismiss", "--by", "Meera", exit_code=1)
     assert f"Nothing is open for review under {NOBODYS}" in said
 
 
@@ -209,7 +232,7 @@ def test_api_key_prints_a_key_and_the_entry_of_its_hash(shop: Shop) -> None:
         ("resend", "--dead"),
         ("replay-webhooks",),
         ("reviews",),
-        ("clear-review", NOBODYS, "--by", "Meera"),
+        ("clear-review", NOBODYS, "--dismiss"),
         ("worker", "--once"),
         ("db", "upgrade"),
     ],

@@ -8,8 +8,11 @@ import pytest
 from sqlalchemy import select, update
 
 from payments_service.flows import refund, webhook
+from payments_service.flows.flag import flag
+from payments_service.ledger import payments
 from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import Outbox, Payment, PaymentAttempt, PaymentOrder, Refund
+from payments_service.states import ReviewReason
 from tests.cli.running import REQUEST, Shop
 from tests.flows.conftest import PRICE
 from tests.support.fake_gateway import GENUINE
@@ -105,8 +108,10 @@ def test_what_there_is_none_of_is_said(shop: Shop) -> None:
 def test_a_payment_under_review_says_so_at_the_top(shop: Shop) -> None:
     bought = shop.buy()
     with shop.db.begin() as session:
-        session.execute(update(Payment).values(review="second_success"))
-    assert shop.says("show", str(bought.id)).splitlines()[1] == "A person must look at it: second_success"
+        payment = payments.lock(session, bought.id)
+        flag(session, payment, ReviewReason.SECOND_SUCCESS, Bell("webhook", "e"), {"paymentIds": ["pay_1"]})
+    line = shop.says("show", str(bought.id)).splitlines()[1]
+    assert line.startswith("A person must look at it: second_success. The customer paid twice.")
 
 
 def test_a_reference_of_several_payments_lists_them_all(shop: Shop) -> None:

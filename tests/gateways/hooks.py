@@ -18,6 +18,7 @@ from payments_service.gateways.base import (
     NewRefund,
     OrderRef,
     RefundRef,
+    Urgency,
     WebhookEvent,
 )
 from payments_service.money import Money
@@ -139,7 +140,7 @@ class GatewayHooks:
 
     def call(self, verb: str, gateway: Gateway, amount: Money = AMOUNT, seconds: float = 5) -> Any:
         """A verb with our own ids only, where those must be enough."""
-        deadline, order = Deadline(seconds), OrderRef(WIRE_ID)
+        deadline, order = Deadline(seconds, Urgency.VERIFY), OrderRef(WIRE_ID)
         match verb:
             case "create_order":
                 return gateway.create_order(self.new_order(amount), deadline)

@@ -193,6 +193,8 @@ class FakeGateway(Gateway):
 
     def find_by_payment_id(self, payment_id: str, deadline: Deadline) -> OrderRef | None:
         self.calls.append("find_by_payment_id")
+        if self.fetch_error:
+            raise self.fetch_error
         return self.owner_of_payment_id
 
     # ── what a test says happened at the gateway ────────────────────────────────────────────────
