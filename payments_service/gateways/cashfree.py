@@ -46,7 +46,7 @@ from payments_service.gateways.base import (
     variable,
 )
 from payments_service.gateways.http import ErrorFacts, GatewaySession, decimal_json, reading_answer
-from payments_service.gateways.reading import UNREADABLE, text_or_none
+from payments_service.gateways.reading import UNREADABLE
 from payments_service.gateways.signatures import any_same, hmac_sha256_base64, sha256_hex
 from payments_service.money import Money, json_number
 from payments_service.states import AttemptStatus, PaymentStatus
@@ -169,7 +169,7 @@ class CashfreeGateway(Gateway):
             has_money = is_paid or any(one.status is AttemptStatus.SUCCEEDED for one in attempts)
             refunds = self._list(f"{path}/refunds", deadline) if has_money else []
             return PaymentSnapshot(
-                order=OrderRef(order.wire_id, text_or_none(entity.get("cf_order_id"))),
+                order=OrderRef(order.wire_id, order.wire_id),
                 status=status,
                 gateway_status=gateway_status,
                 amount=amount,

@@ -100,12 +100,16 @@ def named(entity: Mapping[str, Any], wire_id: str) -> Mapping[str, Any]:
 
 
 def checkout(entity: Mapping[str, Any]) -> Checkout:
-    cf_order_id = id_text(entity["cf_order_id"])
+    """Cashfree knows the order by our own id; its number for it, which can be counted, is for its support."""
+    cf_order_id = text_or_none(entity.get("cf_order_id"))
     return Checkout(
-        gateway_order_id=cf_order_id,
+        gateway_order_id=entity["order_id"],
         gateway_status=order_word(entity),
         amount=order_amount(entity),
-        fields={"paymentSessionId": id_text(entity["payment_session_id"]), "cfOrderId": cf_order_id},
+        fields={
+            "paymentSessionId": id_text(entity["payment_session_id"]),
+            **({"cfOrderId": cf_order_id} if cf_order_id else {}),
+        },
     )
 
 

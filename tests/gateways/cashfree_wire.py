@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from payments_service.gateways.base import OrderRef
 from payments_service.gateways.cashfree import CashfreeConfig
-from tests.gateways.hooks import REFUND_ID, GatewayHooks, World
+from tests.gateways.hooks import REFUND_ID, WIRE_ID, GatewayHooks, World
 from tests.gateways.wire import Reply, Request
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "cashfree"
@@ -34,7 +34,7 @@ def signature(secret: str, timestamp: str, raw: bytes) -> str:
 
 class CashfreeHooks(GatewayHooks):
     transaction_id = PAYMENT
-    gateway_order_id = ORDER
+    gateway_order_id = WIRE_ID
     api_secrets: ClassVar[tuple[str, ...]] = (SECRET, SESSION)
     webhook_secrets: ClassVar[tuple[str, str]] = (SECRET, OLD_SECRET)
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -18,9 +18,9 @@ from payments_service.gateways.base import (
     NewRefund,
     OrderRef,
     RefundRef,
-    Urgency,
     WebhookEvent,
 )
+from payments_service.gateways.bounds import ReadBudget
 from payments_service.money import Money
 from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 from tests.gateways.wire import Answer, Reply, Request, Trouble, Wire, wire
@@ -30,6 +30,8 @@ OTHER_WIRE_ID = "psv_nmlkjihgfedcba9876543210"
 REFUND_ID = "psr_0123456789abcdef"
 CUSTOMER = Customer("c0ffee", "Aśa Rāo-Secretname", "hidden.buyer@example.com", "9123456780")
 AMOUNT = Money(10015)
+PLENTY = 100_000.0
+"""Reads a second: a contract asks thousands of times, and how much may be asked is another test's matter."""
 SLOW = (Trouble.HANG, Trouble.SLOW_HEAD, Trouble.SLOW_BODY)
 
 
@@ -124,7 +126,10 @@ class GatewayHooks:
     # ── helpers ─────────────────────────────────────────────────────────────────────────────────────
 
     def gateway(self, url: str = "http://localhost:9") -> Gateway:
-        return self.gateway_type(self.config(url))
+        made: Any = self.gateway_type(self.config(url))
+        session = getattr(made, "session", None) or made.client.session
+        session.reads = ReadBudget(made.provider, PLENTY)
+        return cast(Gateway, made)
 
     def healthy(self, world: World | None = None) -> Callable[[Request], Reply]:
         return lambda request: self.serve(request, world or self.paid)
@@ -140,7 +145,7 @@ class GatewayHooks:
 
     def call(self, verb: str, gateway: Gateway, amount: Money = AMOUNT, seconds: float = 5) -> Any:
         """A verb with our own ids only, where those must be enough."""
-        deadline, order = Deadline(seconds, Urgency.VERIFY), OrderRef(WIRE_ID)
+        deadline, order = Deadline(seconds), OrderRef(WIRE_ID)
         match verb:
             case "create_order":
                 return gateway.create_order(self.new_order(amount), deadline)

@@ -198,7 +198,7 @@ active = Reply.of(cashfree_wire.order(PAID.but(order_word="ACTIVE")))
 def test_an_order_that_has_our_id_already_is_taken_over(talk: Talk, conflict: Reply) -> None:
     gateway, line = talk({"POST /orders": conflict, ORDER_PATH: active})
     checkout = contract.call("create_order", gateway)
-    assert (checkout.gateway_order_id, checkout.amount) == (ORDER, PAID.amount)
+    assert (checkout.gateway_order_id, checkout.amount) == (WIRE_ID, PAID.amount)
     assert checkout.fields["paymentSessionId"] == SESSION
     assert len(contract.sent_writes(line)) == 1
 
@@ -314,7 +314,7 @@ def test_official_orders_are_read(talk: Talk, name: str) -> None:
     snapshot = gateway.fetch_payment(OrderRef(WIRE_ID), Deadline(5))
     assert snapshot.status is Contract.order_words[entity["order_status"]]
     assert snapshot.amount == Money.from_major(str(entity["order_amount"]))
-    assert snapshot.order.gateway_order_id == entity["cf_order_id"]
+    assert snapshot.order.gateway_order_id == WIRE_ID
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in (FIXTURES / "api").glob("payments.*.json")))

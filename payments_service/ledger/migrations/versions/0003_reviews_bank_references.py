@@ -34,7 +34,19 @@ def upgrade() -> None:
     op.add_column("refunds", sa.Column("bank_reference", sa.Text(), nullable=True))
     op.create_index(op.f("ix_refunds_bank_reference"), "refunds", ["bank_reference"])
     op.add_column("payment_webhooks", sa.Column("transaction_id", sa.Text(), nullable=True))
+    _name_orders_as_their_gateway_knows_them()
     _keep_what_was_flagged()
+
+
+def _name_orders_as_their_gateway_knows_them() -> None:
+    """Where the gateway knows an order by our own id, its number beside it is no name any more."""
+    orders = sa.table(
+        "payment_orders",
+        *(sa.column(name, sa.Text()) for name in ("wire_id", "gateway_order_id", "checkout")),
+    )
+    is_numbered = sa.cast(orders.c.checkout, sa.Text()).like('%"cfOrderId"%')
+    named = sa.update(orders).where(orders.c.gateway_order_id.is_not(None), is_numbered)
+    op.get_bind().execute(named.values(gateway_order_id=orders.c.wire_id))
 
 
 def _keep_what_was_flagged() -> None:
