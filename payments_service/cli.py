@@ -15,7 +15,7 @@ from flask import Flask, current_app
 from payments_service import worker
 from payments_service.api import Services
 from payments_service.clock import Clock, utc_now
-from payments_service.errors import NotFound
+from payments_service.errors import NotFound, StoreUnavailable
 from payments_service.flows import reviews
 from payments_service.ledger import inbox, outbox, payments
 from payments_service.ledger.db import Database
@@ -39,7 +39,10 @@ def upgrade() -> None:
     """Bring the tables to this version; does nothing when they are there."""
     from payments_service.ledger import migrations  # with Alembic, a quarter of every start
 
-    click.echo(f"Database is at {migrations.upgrade(_database())}")
+    try:
+        click.echo(f"Database is at {migrations.upgrade(_database())}")
+    except StoreUnavailable as error:
+        raise click.ClickException(error.message) from error
 
 
 class Moment(click.ParamType[datetime]):

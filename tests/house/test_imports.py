@@ -13,14 +13,14 @@ STANDARD = frozenset(sys.stdlib_module_names)
 ALLOWED: dict[str, set[str]] = {
     # room: what of our own house, and which libraries
     "app": {"api", "pages", "cli", "broker", "flows", "ledger", "settings", "logs", "flask", "werkzeug"}
-    | {"flask_compress", "flask_cors"},
+    | {"errors", "flask_compress", "flask_cors", "click"},
     "money": set(),
     "states": set(),
     "errors": set(),
     "clock": set(),
     "logs": set(),
     "gateways": CORE | {"gateways", "requests", "urllib3", "certifi", "pybreaker", "razorpay"},
-    "ledger": CORE | {"ledger", "sqlalchemy", "alembic", "uuid6"},
+    "ledger": CORE | {"ledger", "sqlalchemy", "alembic", "psycopg", "uuid6"},
     "flows": CORE
     | {"flows", "ledger", "gateways.base", "notify", "logs", "sqlalchemy", "uuid6", "cachetools"},
     "notify": CORE | {"standardwebhooks", "certifi"},
@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "broker": {"celery", "kombu"},
     "tasks": {"api", "broker", "clock", "worker", "celery", "__init__"},
     "worker": {"clock", "errors", "flows", "gateways.base", "ledger.db"},
-    "settings": {"gateways", "gateways.base", "money", "marshmallow", "sqlalchemy"},
+    "settings": {"gateways", "gateways.base", "ledger.address", "money", "marshmallow", "sqlalchemy"},
     "simulator": {"simulator", "flask", "werkzeug", "_typeshed"},
 }
 
