@@ -24,6 +24,8 @@ from payments_service.settings import Settings, SettingsError
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
+RETRY_SECONDS = 5
+"""When something that is away is worth another try, unless the answer itself knows better."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -133,6 +135,8 @@ def _add_manners(app: Flask, settings: Settings) -> None:
     @app.after_request
     def leave(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.get("request_id", "")
+        if response.status_code == 503:
+            response.headers.setdefault("Retry-After", str(RETRY_SECONDS))
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         if request.path.startswith("/api/"):
             response.headers.setdefault("Cache-Control", "no-store")

@@ -9,11 +9,9 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from payments_service.api import services
-from payments_service.errors import PaymentsError, StoreUnavailable, Unauthorized
+from payments_service.errors import PaymentsError, Unauthorized
 
 log = logging.getLogger(__name__)
-
-STORE_RETRY_SECONDS = 5
 
 
 def register(app: Flask) -> None:
@@ -31,8 +29,6 @@ def _ours(error: Exception) -> Response:
     log.info("Refused", extra={"data": {"status": error.http_status, "code": error.code}})
     response = _body(error.http_status, error.message, error.code, extra)
     retry_after = getattr(error, "retry_after_seconds", None)
-    if isinstance(error, StoreUnavailable):
-        retry_after = STORE_RETRY_SECONDS
     if isinstance(error, Unauthorized):
         response.headers["WWW-Authenticate"] = "Bearer"
     if retry_after is not None:
