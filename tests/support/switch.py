@@ -12,14 +12,16 @@ from pathlib import Path
 
 from tests.support.ports import free_port, wait_for_port
 
+ROOT = Path(__file__).parents[2]
+
 
 class Switch:
     def __init__(self, folder: Path, target: int) -> None:
         self.port = free_port()
         self.target_file = folder / f"target-{self.port}"
         self.lead_to(target)
-        command = [sys.executable, __file__, str(self.port), str(self.target_file)]
-        self.process = subprocess.Popen(command)
+        command = [sys.executable, "-m", "tests.support.switch", str(self.port), str(self.target_file)]
+        self.process = subprocess.Popen(command, cwd=ROOT)
         wait_for_port(self.port, self.process)
 
     def lead_to(self, port: int) -> None:
@@ -77,5 +79,4 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[2]))
     _serve(int(sys.argv[1]), Path(sys.argv[2]))
