@@ -17,7 +17,7 @@ lint: $(VENV)/.tools ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: $(VENV)/.tools ## Real infrastructure, which needs system packages or more time: failover, a hung database, PgBouncer
+check: $(VENV)/.tools ## Try failover, a hung database and PgBouncer with real processes (installs PgBouncer)
 	@sh deploy/need-packages.sh pgbouncer
 	$(BIN)/pytest -m check --timeout 600
 

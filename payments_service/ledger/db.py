@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
     URL,
+    Connection,
     CursorResult,
     DateTime,
     Delete,
@@ -26,7 +27,7 @@ from sqlalchemy import (
     make_url,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 
 Row = TypeVar("Row")
 
+AWAY = "The payment store is not available, please try again"
 MISSING_IN_POSTGRES = ("42P01", "42703", "3F000")
 MISSING_IN_SQLITE = re.compile("no such (table|column)|table .* has no column")
 
@@ -106,7 +108,7 @@ class Database:
     def _transaction(self, engine: Engine) -> Iterator[Session]:
         try:
             self._look_at_tables()
-            with self._begun(engine) as session:
+            with self._begun(engine) as session, _trouble_is_not_swallowed(session.connection()):
                 yield session
                 session.commit()
             for sweep in session.info["wakes"]:
@@ -120,7 +122,7 @@ class Database:
             if isinstance(error, DBAPIError) and not _is_trouble_of_the_store(error):
                 raise
             log.error("Database unavailable", extra={"data": {"error": _kind(error)}})  # noqa: TRY400
-            raise StoreUnavailable("The payment store is not available, please try again") from error
+            raise StoreUnavailable(AWAY) from error
 
     def _look_at_tables(self) -> None:
         """Raise NotMigrated unless this version can use the tables; asked until it can, and never again."""
@@ -161,6 +163,17 @@ class Database:
             "reviews_late_success": self.reviews_late_success,
             "wakes": set(),
         }
+
+
+@contextmanager
+def _trouble_is_not_swallowed(connection: Connection) -> Iterator[None]:
+    """Code that keeps an error as a row's failure cannot know that the row is lost with its connection."""
+    try:
+        yield
+    except PendingRollbackError as error:
+        if not connection.invalidated:
+            raise
+        raise StoreUnavailable(AWAY) from error
 
 
 def insert_once(session: Session, table: type[Any], unique: list[str] | None, **values: Any) -> bool:

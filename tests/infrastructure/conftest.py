@@ -1,4 +1,4 @@
-"""A house whose database is reached through something that a test can disturb, and callers that never stop."""
+"""Callers of a house that never stop while its database is disturbed, and what they were answered."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

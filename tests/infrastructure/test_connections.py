@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from payments_service.errors import StoreUnavailable
 from payments_service.ledger import migrations, postgres
@@ -25,6 +26,14 @@ numbers = count(1)
 def write(db: Database) -> None:
     with db.begin() as session:
         session.add(Alert(code="test", subject=str(next(numbers)), detail={}))
+
+
+def write_in_spite_of_trouble(db: Database) -> None:
+    with db.begin() as session:
+        session.execute(text("SET LOCAL transaction_read_only = on"))
+        with suppress(DBAPIError), session.begin_nested():
+            session.add(Alert(code="test", subject="lost", detail={}))
+        session.add(Alert(code="test", subject="its failure", detail={}))
 
 
 def is_well(db: Database) -> bool:
@@ -97,6 +106,13 @@ def test_a_server_that_only_reads_any_more_is_left_at_once(db: Database) -> None
         postgres.driver_of(connection).execute("SET default_transaction_read_only = on")
     with pytest.raises(StoreUnavailable):
         write(db)
+    write(db)
+
+
+@on_postgresql
+def test_trouble_that_was_taken_for_a_rows_own_is_still_the_stores(db: Database) -> None:
+    with pytest.raises(StoreUnavailable):
+        write_in_spite_of_trouble(db)
     write(db)
 
 
