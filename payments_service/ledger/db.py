@@ -34,7 +34,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from payments_service.errors import NotMigrated, StoreUnavailable
 from payments_service.ledger import revision
 from payments_service.ledger.address import normalized_url, without_pooler
-from payments_service.ledger.postgres import postgres_engine
+from payments_service.ledger.postgres import POOLER_UNTOLD, postgres_engine
 from payments_service.ledger.sqlite import sqlite_engine
 
 log = logging.getLogger(__name__)
@@ -226,4 +226,5 @@ def _kind(error: Exception) -> str:
     """What kind of trouble it is, in the database's own code; its words may hold the statement's values."""
     cause = getattr(error, "orig", None)
     code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
-    return f"{type(error).__name__} {code}" if code else type(error).__name__
+    advice = "; behind a pooler in transaction mode set DATABASE_POOLER=true" if code in POOLER_UNTOLD else ""
+    return " ".join(filter(None, (type(error).__name__, code))) + advice

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from payments_service.errors import StoreUnavailable
 from payments_service.ledger import migrations, postgres
@@ -137,10 +138,14 @@ def test_a_service_follows_its_endpoint_from_a_demoted_node_to_the_new_primary(t
         db = Database(through)
         migrations.upgrade(db)
         write(db)
+        either = "&".join(f"host=127.0.0.1:{node.port}" for node in (second, first))
+        knows_both = Database(f"postgresql://payments@/postgres?{either}")
+        write(knows_both)
         first.stop()
         second.promote()
         with pytest.raises(StoreUnavailable):
             write(db)
+        write(knows_both)
         first.follow(second)
         first.start()
         for act in (write, read):  # a standby would answer the second, with what is old
@@ -149,10 +154,30 @@ def test_a_service_follows_its_endpoint_from_a_demoted_node_to_the_new_primary(t
         switch.lead_to(second.port)
         write(db)
         with db.read() as session:
-            assert session.execute(text("SELECT count(*) FROM alerts")).scalar_one() == 2
+            assert session.execute(text("SELECT count(*) FROM alerts")).scalar_one() == 4
         db.engine.dispose()
+        knows_both.engine.dispose()
 
 
 def read(db: Database) -> None:
     with db.read() as session:
         session.execute(text("SELECT count(*) FROM alerts"))
+
+
+def lose_what_is_prepared(session: Session) -> None:
+    for _ in range(9):  # so often that the driver has it prepared
+        session.execute(text("SELECT 42"))
+    postgres.driver_of(session.connection()).pgconn.exec_(b"DEALLOCATE ALL")  # the driver does not hear of it
+    session.execute(text("SELECT 42"))
+
+
+@on_postgresql
+def test_a_pooler_that_the_settings_do_not_name_is_told_by_what_it_mixes_up(
+    db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In transaction mode the next transaction meets another server, which does not know the statement."""
+    with pytest.raises(StoreUnavailable), db.begin() as session:
+        lose_what_is_prepared(session)
+    [record] = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert "DATABASE_POOLER=true" in record.__dict__["data"]["error"]
+    write(db)
