@@ -24,7 +24,7 @@ READ_ONLY = "25006"
 CONNECTION_IS_OVER = ("57P", "08", "25P03")
 """Beginnings of SQLSTATEs: the server is going down or was replaced, the line is broken."""
 POOLER_UNTOLD = ("26000", "42P05")
-"""A prepared statement is missing, or another's stands in its place: a pooler nobody told us of."""
+"""A prepared statement is missing or another's: a pooler stands between that the settings do not name."""
 
 
 class BoundedConnection(psycopg.Connection[Any]):
