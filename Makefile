@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: run test lint format conformance chaos help
+.PHONY: run test check lint format conformance chaos help
 
 run: $(VENV)/.runtime ## Run everything on this machine: service on PORT (5000), simulator on SIMULATOR_PORT (8090)
 	@$(BIN)/python deploy/development.py
@@ -16,6 +16,10 @@ lint: $(VENV)/.tools ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+check: $(VENV)/.tools ## Try failover, a hung database and PgBouncer with real processes (installs PgBouncer)
+	@sh deploy/need-packages.sh pgbouncer
+	$(BIN)/pytest -m check --timeout 600
 
 conformance: $(VENV)/.tools ## Try the simulator with the gateways' official SDKs
 	$(BIN)/python tests/conformance

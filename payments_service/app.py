@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import click
 from flask import Flask, Response, g, request
 from flask.typing import ResponseReturnValue
 from flask_compress import Compress
@@ -14,13 +15,16 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from payments_service import cli, cors, logs, pages
 from payments_service.api import Services, errors, guards, payments, webhooks
 from payments_service.api.json import DecimalJSONProvider
+from payments_service.errors import StoreUnavailable, WrongEncoding
 from payments_service.flows.deliver import Channels
 from payments_service.ledger.db import Database
-from payments_service.settings import Settings
+from payments_service.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
+RETRY_SECONDS = 5
+"""When something that is away is worth another try, unless the answer itself knows better."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -53,6 +57,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     if settings.trusted_proxy_hops:
         hops = settings.trusted_proxy_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    _doubt(app.extensions["payments_service"].db)
     _add_manners(app, settings)
     errors.register(app)
     app.register_blueprint(payments.blueprint)
@@ -69,6 +74,24 @@ def _waker(settings: Settings) -> Callable[[str], None] | None:
     from payments_service.broker import Waker
 
     return Waker(settings.celery_broker_url)
+
+
+def _doubt(db: Database) -> None:
+    """Look at the database once, so the log says what is wrong; raises SettingsError if it will never do.
+
+    One that is away or not migrated may come, and requests ask again. Commands look when they need it.
+    """
+    if click.get_current_context(silent=True):
+        return
+    try:
+        with db.read():
+            pass
+    except WrongEncoding as error:
+        raise SettingsError({"DATABASE_URL": [error.message]}) from error
+    except StoreUnavailable:
+        pass
+    finally:
+        db.engine.dispose()  # a connection is nothing to share with a process that is forked from this one
 
 
 @guards.anybody
@@ -99,6 +122,8 @@ def _add_manners(app: Flask, settings: Settings) -> None:
     @app.after_request
     def leave(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.get("request_id", "")
+        if response.status_code == 503:
+            response.headers.setdefault("Retry-After", str(RETRY_SECONDS))
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         if request.path.startswith("/api/"):
             response.headers.setdefault("Cache-Control", "no-store")

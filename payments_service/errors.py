@@ -47,10 +47,20 @@ class Conflict(PaymentsError):
 
 
 class StoreUnavailable(PaymentsError):
-    """The database did not take it. Nothing was promised; send again."""
+    """The database did not take it, as far as is known. Nothing was promised; repeat with the same key."""
 
     code = "store_unavailable"
     http_status = 503
+
+
+class NotMigrated(StoreUnavailable):
+    """The database has not the tables of this version; `str(error)` says what to do."""
+
+    code = "not_migrated"
+
+
+class WrongEncoding(NotMigrated):
+    """The database cannot keep every name. It is no use waiting: another database must be made."""
 
 
 class MissingCredentials(PaymentsError):

@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError
 
 from payments_service.gateways import GATEWAYS
 from payments_service.gateways.base import Gateway, Variable, WrongVariable, variables_of
+from payments_service.ledger.address import POOLER, unknown_parameters
 from payments_service.money import Money
 
 DEVELOPMENT, PRODUCTION = "development", "production"
@@ -49,6 +50,7 @@ NOTHING_MORE = (("", "", ""), ("/", "", ""))
 MAX_URL = 180
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 """No path, no default port, no pattern: an origin is compared, not matched."""
+PARAMETER = re.compile(r"[a-zA-Z_]{1,40}")
 DEVELOPMENT_SECRET = "development-only-secret"  # noqa: S105 (refused in production)
 Errors = dict[str, list[str]]
 
@@ -154,6 +156,19 @@ def _is_database(text: str) -> None:
         raise ValidationError("must be a sqlite:/// or a postgresql:// URL")
     if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
         raise ValidationError("must name a file, like sqlite:///payments.db")
+    if unknown := unknown_parameters(url):
+        raise ValidationError(f"has parameters that the driver does not know: {_shown(unknown)}")
+    if url.query.get(POOLER, "true") not in ("true", "false"):
+        raise ValidationError(f"must say {POOLER}=true, or leave it out")
+
+
+def _shown(parameters: list[str]) -> str:
+    """What is no name may be the rest of a password that has a question mark in it."""
+    names = [
+        name if re.fullmatch("[a-zA-Z_]{1,40}", name) else "(one that is no name)" for name in parameters
+    ]
+    advice = "; write ? & @ in a password as %3F %26 %40" if names != parameters else ""
+    return ", ".join(names) + advice
 
 
 def _is_broker(text: str) -> None:
@@ -216,6 +231,7 @@ class _Environment(Schema):
     RETURN_URL = fields.String(validate=[_is_web_address, validate.Length(max=MAX_URL)])
     MERCHANT_NAME = fields.String(validate=validate.Length(max=100))
     DATABASE_URL = fields.String(validate=_is_database)
+    DATABASE_POOLER = fields.String(load_default="false", validate=validate.OneOf(["true", "false"]))
     SECRET_KEY = fields.String(validate=validate.Length(min=16))
     TRUSTED_PROXY_HOPS = fields.Integer(load_default=0, validate=validate.Range(0, 10))
     LOG_LEVEL = fields.String(
@@ -357,7 +373,7 @@ def _settings(values: dict[str, Any], gateways: tuple[tuple[type[Gateway], Any],
         backend_url=backend_url,
         return_url=values.get("RETURN_URL") or f"{frontend_urls[0]}/payment-status",
         merchant_name=values.get("MERCHANT_NAME", "Demo shop"),
-        database_url=values.get("DATABASE_URL", "sqlite:///payments.db"),
+        database_url=_database_url(values),
         secret_key=values.get("SECRET_KEY", DEVELOPMENT_SECRET),
         trusted_proxy_hops=values["TRUSTED_PROXY_HOPS"],
         log_level=values["LOG_LEVEL"],
@@ -375,6 +391,15 @@ def _settings(values: dict[str, Any], gateways: tuple[tuple[type[Gateway], Any],
         api_keys=tuple(_api_keys(values["API_KEYS"])),
         gateways=gateways,
     )
+
+
+def _database_url(values: Mapping[str, Any]) -> str:
+    """The URL carries what DATABASE_POOLER says, so that there is one place to look."""
+    text: str = values.get("DATABASE_URL", "sqlite:///payments.db")
+    url = make_url(text)
+    if values["DATABASE_POOLER"] == "false" or url.drivername == "sqlite":
+        return text
+    return url.update_query_dict({POOLER: "true"}).render_as_string(hide_password=False)
 
 
 def _api_keys(text: str) -> Iterator[ApiKey]:

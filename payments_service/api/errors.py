@@ -9,7 +9,7 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from payments_service.api import services
-from payments_service.errors import PaymentsError, StoreUnavailable, Unauthorized
+from payments_service.errors import PaymentsError, Unauthorized
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def _ours(error: Exception) -> Response:
     log.info("Refused", extra={"data": {"status": error.http_status, "code": error.code}})
     response = _body(error.http_status, error.message, error.code, extra)
     retry_after = getattr(error, "retry_after_seconds", None)
-    if retry_after is None and (extra.get("retryable") or isinstance(error, StoreUnavailable)):
+    if retry_after is None and extra.get("retryable"):
         retry_after = RETRY_SECONDS
     if isinstance(error, Unauthorized):
         response.headers["WWW-Authenticate"] = "Bearer"

@@ -19,7 +19,7 @@ from payments_service.cli.house import house as _house
 from payments_service.cli.show import show
 from payments_service.cli.telling import outbox, resend
 from payments_service.clock import Clock, utc_now
-from payments_service.errors import Conflict, NotFound
+from payments_service.errors import Conflict, NotFound, StoreUnavailable
 from payments_service.flows import reviews
 from payments_service.ledger import inbox
 from payments_service.ledger.db import Database
@@ -52,7 +52,10 @@ def upgrade() -> None:
     """Bring the tables to this version; does nothing when they are there."""
     from payments_service.ledger import migrations  # with Alembic, a quarter of every start
 
-    click.echo(f"Database is at {migrations.upgrade(_database())}")
+    try:
+        click.echo(f"Database is at {migrations.upgrade(_database())}")
+    except StoreUnavailable as error:
+        raise click.ClickException(error.message) from error
 
 
 @click.command("api-key")

@@ -1,16 +1,19 @@
 """The database: one engine, and `begin()`, which commits on exit and rolls back on error.
 
-PostgreSQL locks rows with FOR UPDATE. SQLite has one writer at a time: `begin()` takes that place at
-once (BEGIN IMMEDIATE), so that nobody reads first and finds the lock taken when it wants to write.
+PostgreSQL locks rows with FOR UPDATE; SQLite has one writer at a time. How each is reached: postgres.py and
+sqlite.py, beside this.
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
+    URL,
+    Connection,
     CursorResult,
     DateTime,
     Delete,
@@ -20,25 +23,27 @@ from sqlalchemy import (
     Select,
     TypeDecorator,
     Update,
-    create_engine,
-    event,
     literal_column,
     make_url,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from payments_service.errors import StoreUnavailable
+from payments_service.errors import NotMigrated, StoreUnavailable
+from payments_service.ledger import revision
+from payments_service.ledger.address import normalized_url, without_pooler
+from payments_service.ledger.postgres import POOLER_UNTOLD, postgres_engine
+from payments_service.ledger.sqlite import sqlite_engine
 
 log = logging.getLogger(__name__)
 
 Row = TypeVar("Row")
 
-BUSY_SECONDS = 10
-POOL_WAIT_SECONDS = 5
-STATEMENT_SECONDS = 15
+AWAY = "The payment store is not available, please try again"
+MISSING_IN_POSTGRES = ("42P01", "42703", "3F000")
+MISSING_IN_SQLITE = re.compile("no such (table|column)|table .* has no column")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -77,14 +82,18 @@ class Database:
         self.wake = wake
         """Told after a commit which sweep it has left work for."""
         self.url = normalized_url(url)
-        self.is_sqlite = self.url.startswith("sqlite")
-        self.engine = _sqlite_engine(self.url) if self.is_sqlite else _postgres_engine(self.url, pool_size)
+        address = make_url(self.url)
+        self.is_sqlite = address.drivername.startswith("sqlite")
+        self.engine = sqlite_engine(address) if self.is_sqlite else _postgres(address, pool_size)
+        self._tables_are_known = False
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
         """A transaction that may write: commits on exit, rolls back on any error.
 
-        Raises StoreUnavailable when the database is away, full or locked for too long.
+        Raises StoreUnavailable when the database is away, full or locked for too long, and NotMigrated when
+        its tables are not there. Trouble at COMMIT is an unknown outcome: what was given up may have
+        happened, so callers repeat under the same key or id.
         """
         with self._transaction(self.engine) as session:
             yield session
@@ -98,20 +107,54 @@ class Database:
     @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Session]:
         try:
-            with (
-                Session(engine, expire_on_commit=False, info=self._info()) as session,
-                session.begin(),
-            ):
+            self._look_at_tables()
+            with self._begun(engine) as session, _trouble_is_not_swallowed(session.connection()):
                 yield session
+                session.commit()
             for sweep in session.info["wakes"]:
                 if self.wake:
                     self.wake(sweep)
         except (DBAPIError, PoolTimeout) as error:
+            if isinstance(error, DBAPIError) and _is_about_tables(error):
+                self._tables_are_known = False
+                log.error("Database not migrated", extra={"data": {"error": _kind(error)}})  # noqa: TRY400
+                raise NotMigrated(f"The database lacks what this version needs; {revision.HOW}") from error
             if isinstance(error, DBAPIError) and not _is_trouble_of_the_store(error):
                 raise
-            # The driver's words may hold the statement's values: only its class is told.
-            log.error("Database unavailable", extra={"data": {"error": type(error).__name__}})  # noqa: TRY400
-            raise StoreUnavailable("The payment store is not available, please try again") from error
+            log.error("Database unavailable", extra={"data": {"error": _kind(error)}})  # noqa: TRY400
+            raise StoreUnavailable(AWAY) from error
+
+    def _look_at_tables(self) -> None:
+        """Raise NotMigrated unless this version can use the tables; asked until it can, and never again."""
+        if self._tables_are_known:
+            return
+        with self.engine.connect().execution_options(payments_read_only=True) as connection:
+            found = revision.current(connection)
+        if missing := revision.what_is_missing(found):
+            log.error("Database not migrated", extra={"data": {"error": missing}})
+            raise NotMigrated(missing)
+        if found not in revision.REVISIONS:
+            newer = {"database": found, "known": revision.HEAD}
+            log.warning("The database is of a newer version than this process", extra={"data": newer})
+        self._tables_are_known = True
+
+    def _begun(self, engine: Engine) -> Session:
+        """A session whose transaction has begun; a pooled connection that has died is replaced once."""
+        try:
+            return self._session(engine)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            return self._session(engine)
+
+    def _session(self, engine: Engine) -> Session:
+        session = Session(engine, expire_on_commit=False, info=self._info())
+        try:
+            session.connection()
+        except BaseException:
+            session.close()
+            raise
+        return session
 
     def _info(self) -> dict[str, Any]:
         """What the flows of a transaction may ask it for."""
@@ -120,6 +163,17 @@ class Database:
             "reviews_late_success": self.reviews_late_success,
             "wakes": set(),
         }
+
+
+@contextmanager
+def _trouble_is_not_swallowed(connection: Connection) -> Iterator[None]:
+    """Code that keeps an error as a row's failure cannot know that the row is lost with its connection."""
+    try:
+        yield
+    except PendingRollbackError as error:
+        if not connection.invalidated:
+            raise
+        raise StoreUnavailable(AWAY) from error
 
 
 def insert_once(session: Session, table: type[Any], unique: list[str] | None, **values: Any) -> bool:
@@ -153,53 +207,24 @@ def claim(
     return taken
 
 
-def normalized_url(url: str) -> str:
-    """`postgres://` as platforms hand it out, and plain `postgresql://`, both for psycopg 3."""
-    parsed = make_url(url)
-    if parsed.drivername in ("postgres", "postgresql"):
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    return parsed.render_as_string(hide_password=False)
+def _postgres(address: URL, pool_size: int) -> Engine:
+    address, behind_pooler = without_pooler(address)
+    return postgres_engine(address, pool_size, behind_pooler=behind_pooler)
 
 
 def _is_trouble_of_the_store(error: DBAPIError) -> bool:
     return error.connection_invalidated or type(error).__name__ in ("OperationalError", "InterfaceError")
 
 
-def _postgres_engine(url: str, pool_size: int) -> Engine:
-    return create_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=pool_size,
-        pool_timeout=POOL_WAIT_SECONDS,
-        pool_pre_ping=True,
-        hide_parameters=True,
-        connect_args={
-            "connect_timeout": POOL_WAIT_SECONDS,
-            "options": f"-c lock_timeout={BUSY_SECONDS}s -c statement_timeout={STATEMENT_SECONDS}s"
-            f" -c idle_in_transaction_session_timeout={2 * STATEMENT_SECONDS}s",
-            # A server that vanished without a word is noticed in seconds, not in a quarter of an hour.
-            "tcp_user_timeout": STATEMENT_SECONDS * 1000,
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 2,
-        },
-    )
+def _is_about_tables(error: DBAPIError) -> bool:
+    """A table or column is missing: a backup of an older version was restored, say."""
+    state = getattr(error.orig, "sqlstate", None)
+    return state in MISSING_IN_POSTGRES or bool(MISSING_IN_SQLITE.match(str(error.orig)))
 
 
-def _sqlite_engine(url: str) -> Engine:
-    engine = create_engine(
-        url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS}, pool_timeout=POOL_WAIT_SECONDS
-    )
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver begins too late; we say BEGIN ourselves
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Any) -> None:
-        read_only = connection.get_execution_options().get("payments_read_only")
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
-
-    return engine
+def _kind(error: Exception) -> str:
+    """What kind of trouble it is, in the database's own code; its words may hold the statement's values."""
+    cause = getattr(error, "orig", None)
+    code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
+    advice = "; behind a pooler in transaction mode set DATABASE_POOLER=true" if code in POOLER_UNTOLD else ""
+    return " ".join(filter(None, (type(error).__name__, code))) + advice

@@ -20,7 +20,8 @@ from payments_service.clock import Clock
 from payments_service.flows import deliver
 from payments_service.flows.deliver import JITTER, LEASE, TRIES, WAITS, deliver_due
 from payments_service.ledger import outbox
-from payments_service.ledger.db import BUSY_SECONDS, Database
+from payments_service.ledger.db import Database
+from payments_service.ledger.sqlite import BUSY_SECONDS
 from payments_service.ledger.tables import Outbox, Payment
 from tests.flows.delivering import AFTER_THE_LEASE, SECRET, HandClock, Telling, channels
 from tests.gateways.wire import Reply, Request, Trouble, wire
@@ -33,7 +34,8 @@ SENDER = """
 import sys
 from payments_service.clock import Clock
 from payments_service.flows.deliver import deliver_due
-from payments_service.ledger.db import BUSY_SECONDS, Database
+from payments_service.ledger.db import Database
+from payments_service.ledger.sqlite import BUSY_SECONDS
 from tests.flows.delivering import channels
 db = Database(sys.argv[1])
 print("ready", flush=True)

@@ -12,8 +12,8 @@ STANDARD = frozenset(sys.stdlib_module_names)
 
 ALLOWED: dict[str, set[str]] = {
     # room: what of our own house, and which libraries
-    "app": {"api", "pages", "cli", "broker", "cors", "flows", "ledger", "settings", "logs", "flask"}
-    | {"flask_compress", "werkzeug"},
+    "app": {"api", "pages", "cli", "broker", "cors", "errors", "flows", "ledger", "settings", "logs", "flask"}
+    | {"flask_compress", "click", "werkzeug"},
     "cors": {"settings", "flask", "flask_cors", "cachetools"},
     "money": set(),
     "states": set(),
@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "clock": set(),
     "logs": set(),
     "gateways": CORE | {"gateways", "requests", "urllib3", "certifi", "cachetools", "pybreaker", "razorpay"},
-    "ledger": CORE | {"ledger", "sqlalchemy", "alembic", "uuid6"},
+    "ledger": CORE | {"ledger", "sqlalchemy", "alembic", "psycopg", "uuid6"},
     "flows": CORE
     | {"flows", "ledger", "gateways.base", "notify", "logs", "sqlalchemy", "uuid6", "cachetools"},
     "notify": CORE | {"standardwebhooks", "certifi"},
@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "broker": {"celery", "kombu"},
     "tasks": {"api", "broker", "clock", "worker", "celery", "__init__"},
     "worker": {"clock", "errors", "flows", "gateways.base", "ledger.db"},
-    "settings": {"gateways", "gateways.base", "money", "marshmallow", "sqlalchemy"},
+    "settings": {"gateways", "gateways.base", "ledger.address", "money", "marshmallow", "sqlalchemy"},
     "simulator": {"simulator", "flask", "werkzeug", "_typeshed"},
 }
 

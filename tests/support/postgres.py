@@ -9,15 +9,67 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.support.ports import free_port
 
 START_SECONDS = 30
 
 
+class Node:
+    """One server on loopback, in a folder of its own."""
+
+    def __init__(self, folder: Path, binaries: Path, user: str | None, *, name: str = "data") -> None:
+        self.folder, self.binaries, self.user = folder, binaries, user
+        self.data, self.port = folder / name, free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg://payments@127.0.0.1:{self.port}/postgres"
+
+    def run(self, program: str, *arguments: object) -> None:
+        command = [str(self.binaries / program), *map(str, arguments)]
+        subprocess.run(command, check=True, stderr=subprocess.PIPE, **self._as_user())
+
+    def start(self) -> None:
+        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        command = [str(self.binaries / "postgres"), "-D", str(self.data), *options.split()]
+        command += ["-c", "max_connections=200"]
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, **self._as_user())
+        _wait(self.url, self.process)
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.send_signal(signal.SIGINT)  # fast: it does not wait for who is still connected
+            self.process.wait(START_SECONDS)
+            self.process = None
+
+    def copied(self, name: str) -> "Node":
+        """Another node with the same data; this one must be stopped."""
+        other = Node(self.folder, self.binaries, self.user, name=name)
+        shutil.copytree(self.data, other.data)
+        if self.user:
+            for path in (other.data, *other.data.rglob("*")):
+                shutil.chown(path, self.user)
+        return other
+
+    def follow(self, primary: "Node") -> None:
+        """Be its standby from the next start on."""
+        (self.data / "standby.signal").touch()
+        with (self.data / "postgresql.auto.conf").open("a") as settings:
+            settings.write(f"primary_conninfo = 'host=127.0.0.1 port={primary.port} user=payments'\n")
+
+    def promote(self) -> None:
+        self.run("pg_ctl", "promote", "-D", self.data, "-w")
+
+    def _as_user(self) -> dict[str, Any]:
+        return {"user": self.user, "cwd": self.folder, "stdout": subprocess.DEVNULL}
+
+
 @contextmanager
-def running_postgres() -> Iterator[str]:
-    """The URL of a fresh server on loopback; it is gone afterwards.
+def new_node() -> Iterator[Node]:
+    """A server that is set up and not started; it is gone afterwards.
 
     PostgreSQL refuses to run as root, so root runs it as `nobody`, in a folder outside /root.
     """
@@ -26,23 +78,34 @@ def running_postgres() -> Iterator[str]:
         binaries = _binaries(Path(folder), copy=user is not None)
         if user:
             shutil.chown(folder, user)
-        data, port = Path(folder) / "data", free_port()
-        as_user = {"user": user, "cwd": folder, "stdout": subprocess.DEVNULL}
-        initdb = [binaries / "initdb", "-D", data, "-U", "payments", "-A", "trust", "--no-sync", "-E", "UTF8"]
-        subprocess.run([str(part) for part in initdb], check=True, stderr=subprocess.PIPE, **as_user)
-        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
-        server = subprocess.Popen(
-            [str(binaries / "postgres"), "-D", str(data), *options.split()],
-            stderr=subprocess.DEVNULL,
-            **as_user,
-        )
+        node = Node(Path(folder), binaries, user)
+        node.run("initdb", "-D", node.data, "-U", "payments", "-A", "trust", "--no-sync", "-E", "UTF8")
         try:
-            url = f"postgresql+psycopg://payments@127.0.0.1:{port}/postgres"
-            _wait(url, server)
-            yield url
+            yield node
         finally:
-            server.send_signal(signal.SIGINT)  # fast: it does not wait for who is still connected
-            server.wait(START_SECONDS)
+            node.stop()
+
+
+@contextmanager
+def running_postgres() -> Iterator[str]:
+    """The URL of a fresh server on loopback."""
+    with new_node() as node:
+        node.start()
+        yield node.url
+
+
+@contextmanager
+def running_pair() -> Iterator[tuple[Node, Node]]:
+    """A primary, and a standby to which it streams."""
+    with new_node() as primary:
+        standby = primary.copied("standby")
+        standby.follow(primary)
+        primary.start()
+        try:
+            standby.start()
+            yield primary, standby
+        finally:
+            standby.stop()
 
 
 def _binaries(folder: Path, *, copy: bool) -> Path:

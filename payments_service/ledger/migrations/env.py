@@ -2,12 +2,11 @@
 
 from alembic import context
 
-from payments_service.ledger.migrations import VERSION_TABLE, is_ours
+from payments_service.ledger.migrations import is_ours
+from payments_service.ledger.revision import VERSION_TABLE
 from payments_service.ledger.tables import Base
 
 connection = context.config.attributes["connection"]
-if connection.dialect.name == "postgresql":
-    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # a large table takes its time
 context.configure(
     connection=connection,
     target_metadata=Base.metadata,

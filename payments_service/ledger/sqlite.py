@@ -1,0 +1,56 @@
+"""SQLite: one writer at a time, who takes that place at once (BEGIN IMMEDIATE).
+
+A writer that read first would find the place taken when it wants to write.
+"""
+
+import sqlite3
+import time
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+
+BUSY_SECONDS = 10
+POOL_WAIT_SECONDS = 5
+WAL_BYTES = 64 * 1024 * 1024
+PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    # INSERT OR REPLACE deletes rows; only so do the triggers that guard the history hear of it.
+    "recursive_triggers=ON",
+    "wal_autocheckpoint=1000",
+    f"journal_size_limit={WAL_BYTES}",
+)
+
+
+def sqlite_engine(url: URL) -> Engine:
+    engine = create_engine(
+        url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS}, pool_timeout=POOL_WAIT_SECONDS
+    )
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # the driver begins too late; we say BEGIN ourselves
+    for pragma in PRAGMAS:
+        _execute_when_free(connection, f"PRAGMA {pragma}")
+
+
+def _execute_when_free(connection: sqlite3.Connection, statement: str) -> None:
+    """The change to WAL, once in a file's life, is refused at once while another process makes it."""
+    ends = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute(statement)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _begin(connection: Connection) -> None:
+    read_only = connection.get_execution_options().get("payments_read_only")
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
