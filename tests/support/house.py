@@ -166,7 +166,8 @@ def running_house(database_url: str, folder: Path, **variables: str) -> Iterator
             house.start_simulator()
             house.start_service()
             yield house
-            assert house.wrong_events() == []
+            wrong = house.wrong_events()
+            assert not wrong, "\n".join(wrong)
     finally:
         house.stop()
 
