@@ -16,6 +16,7 @@ from payments_service import create_app
 from payments_service.ledger import migrations
 from payments_service.ledger.db import Database
 from payments_service.settings import Settings
+from tests.support import event_schema
 from tests.support.environment import environment
 from tests.support.house import House, running_house
 from tests.support.postgres import running_postgres
@@ -24,6 +25,16 @@ KINDS = ("sqlite", "postgresql")
 # Those suites run in environments of their own: `make conformance`.
 collect_ignore = ["conformance"]
 _used: Counter[str] = Counter()
+_wrong_events: list[str] = []
+event_schema.watch(_wrong_events.append)
+
+
+@pytest.fixture(autouse=True)
+def _events_are_as_documented() -> Iterator[None]:
+    """Every event that a test lets this process write is one of docs/events.schema.json."""
+    yield
+    wrong, _wrong_events[:] = list(_wrong_events), []
+    assert wrong == []
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from payments_service.flows.deliver import Channels
 from payments_service.ledger import outbox
 from payments_service.ledger.db import Database
 from payments_service.ledger.tables import Alert, Outbox, Payment
+from tests.support.event_samples import sample_data
 
 SECRET = f"whsec_{base64.b64encode(bytes(range(32))).decode()}"
 AFTER_THE_LEASE = timedelta(minutes=3)
@@ -55,7 +56,7 @@ class Telling:
                     fact=f"{event}:{uuid7()}",
                     event_type=event,
                     payment_id=payment_id,
-                    data={"id": str(payment_id), "amountPaise": 49900, "sequence": number},
+                    data=sample_data(event, id=str(payment_id or uuid7()), sequence=number + 1),
                     now=now or datetime.now(UTC),
                 )
 

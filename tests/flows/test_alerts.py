@@ -3,7 +3,6 @@
 import json
 import threading
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -12,6 +11,7 @@ from payments_service.clock import Clock
 from payments_service.flows.alerts import raise_alert
 from payments_service.ledger.db import Database
 from payments_service.ledger.tables import Alert, Outbox
+from tests.support.event_samples import UNDELIVERED
 
 THREADS = 8
 
@@ -22,9 +22,9 @@ def told_db(db: Database) -> Database:
     return db
 
 
-def raise_it(db: Database, subject: str = "merchant", **detail: Any) -> bool:
+def raise_it(db: Database, subject: str = "merchant") -> bool:
     with db.begin() as session:
-        return raise_alert(session, "event_undelivered", subject, detail, Clock())
+        return raise_alert(session, "event_undelivered", subject, UNDELIVERED, Clock())
 
 
 def outbox_rows(db: Database) -> list[Outbox]:
@@ -33,13 +33,13 @@ def outbox_rows(db: Database) -> list[Outbox]:
 
 
 def test_an_alert_is_told_to_merchant_and_operator_under_one_id(told_db: Database) -> None:
-    assert raise_it(told_db, attempts=3)
+    assert raise_it(told_db)
     rows = outbox_rows(told_db)
     assert sorted(row.destination for row in rows) == ["merchant", "operator"]
     assert len({row.event_id for row in rows}) == 1
     body = json.loads(rows[0].body)
     assert body["type"] == "ops.alert"
-    assert (body["data"]["code"], body["data"]["detail"]) == ("event_undelivered", {"attempts": 3})
+    assert (body["data"]["code"], body["data"]["detail"]) == ("event_undelivered", UNDELIVERED)
 
 
 def test_the_same_trouble_is_told_once_while_it_is_open(told_db: Database) -> None:

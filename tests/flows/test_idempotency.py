@@ -238,7 +238,13 @@ def test_a_payment_that_a_person_looks_at_is_handed_out_to_nobody(caller: Caller
     [kept] = [row for row in caller.stored_keys() if row.key == "another-key-00000"]
     idempotency.keep(caller.db, Claim(kept.id, 1, opened.id), b"the answer")
     with caller.db.begin() as session:
-        flag(session, payments.lock(session, opened.id), ReviewReason.AMOUNT_MISMATCH, BELL, {})
+        flag(
+            session,
+            payments.lock(session, opened.id),
+            ReviewReason.SECOND_SUCCESS,
+            BELL,
+            {"paymentIds": ["pay_1"]},
+        )
     other.is_told("payment_review", key="another-key-00000")
 
 

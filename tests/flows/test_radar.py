@@ -9,6 +9,7 @@ from payments_service.ledger.db import Database
 from payments_service.ledger.tables import Outbox
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.flows.delivering import HandClock
+from tests.support.event_samples import UNDELIVERED
 from tests.support.fake_gateway import GENUINE, FakeGateway
 
 
@@ -76,9 +77,9 @@ def test_money_that_is_held_for_long_is_an_alarm(db: Database, gateway: FakeGate
 def test_an_alert_that_was_cleared_may_be_raised_again(db: Database) -> None:
     hand = HandClock()
     with db.begin() as session:
-        assert raise_alert(session, "disk", "here", {}, hand.clock)
+        assert raise_alert(session, "event_undelivered", "merchant", UNDELIVERED, hand.clock)
     [review] = reviews.open_reviews(db)
     assert reviews.clear(db, review.id, "asha", clock=hand.clock) == "Alert cleared"
     assert alerts(db) == []
     with db.begin() as session:
-        assert raise_alert(session, "disk", "here", {}, hand.clock)
+        assert raise_alert(session, "event_undelivered", "merchant", UNDELIVERED, hand.clock)

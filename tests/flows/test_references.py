@@ -178,7 +178,13 @@ def test_while_money_is_held_or_a_person_looks_nobody_pays_again(
         tell(db, gateway, first, "completed")
     else:
         with db.begin() as session:
-            flag(session, payments.lock(session, first.id), ReviewReason.AMOUNT_MISMATCH, BELL, {})
+            flag(
+                session,
+                payments.lock(session, first.id),
+                ReviewReason.SECOND_SUCCESS,
+                BELL,
+                {"paymentIds": ["pay_1"]},
+            )
     assert refused(lambda: order_for(db, gateway)) == "reference_open"
     assert refused(lambda: order_for(db, OtherGateway())) == "reference_open"
 

@@ -9,14 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from werkzeug.serving import make_server
 
 from payments_service.flows.announce import EVENTS, REFUND_EVENTS, REVIEW
 from payments_service.flows.deliver import WAITS
 from payments_service.notify import Verdict, post
+from payments_service.states import ReviewReason
 from tests.flows.delivering import SECRET
+from tests.support.event_schema import SCHEMA, TYPES, problems
 
 PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
+
+HELD = SCHEMA["$defs"]["payment.authorized"]["properties"]["data"]
+ONLY_AUTHORIZED = {**HELD, "properties": {name: HELD["properties"][name] for name in HELD["required"]}}
 
 
 def block(language: str) -> str:
@@ -51,10 +57,85 @@ def test_the_sample_takes_each_event_in_once_and_refuses_what_is_forged(shop: di
     assert shop["db"].execute("SELECT id, body FROM events").fetchall() == [("evt_1", body), ("evt_2", body)]
 
 
-def test_every_type_is_named() -> None:
-    table = set(re.findall(r"`([a-z]+\.[a-z]+)`", PAGE.split("## Take one in")[0]))
-    assert {*EVENTS.values(), *REFUND_EVENTS.values(), REVIEW, "ops.alert"} <= table
-    assert set(json.loads(block("json"))) == {"type", "timestamp", "data"}
+def table(heading: str, column: str) -> dict[str, str]:
+    """A table below the heading: what its first column names, with the rest of the row."""
+    [section] = re.findall(rf"^###? {re.escape(heading)}\n(.*?)(?=^##|\Z)", PAGE, re.M | re.S)
+    [rows] = re.findall(rf"^\| `?{column}`? \|.*\n\|[-|]+\n((?:\|.*\n)+)", section, re.M)
+    named = (re.match(r"\| ((?:`[^`]+`)(?:, `[^`]+`)*) \| (.*) \|$", row) for row in rows.splitlines())
+    return {name: row[2] for row in named if row for name in code(row[1])}
+
+
+def code(text: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", text)
+
+
+def test_every_type_is_explained_and_pinned() -> None:
+    explained = table("The types", "type")
+    written = {
+        *EVENTS.values(),
+        *REFUND_EVENTS.values(),
+        REVIEW,
+        "dispute.opened",
+        "dispute.closed",
+        "ops.alert",
+    }
+    assert set(explained) == set(TYPES) == written
+    assert problems(json.loads(block("json"))) == []
+
+
+@pytest.mark.parametrize(
+    ("heading", "pinned"),
+    [
+        ("The payment", SCHEMA["$defs"]["payment"]),
+        ("`captureBy`", ONLY_AUTHORIZED),
+        ("`refund`", SCHEMA["$defs"]["refund"]),
+        ("`dispute`", SCHEMA["$defs"]["dispute"]),
+        ("`review`", SCHEMA["$defs"]["review"]),
+        ("`ops.alert`", SCHEMA["$defs"]["alert"]),
+    ],
+)
+def test_every_member_is_explained_with_whether_it_may_be_null(heading: str, pinned: dict[str, Any]) -> None:
+    explained = table(heading, "Member")
+    assert list(explained) == list(pinned["properties"]) == pinned["required"]
+    for name, rule in pinned["properties"].items():
+        may_be_null = Draft202012Validator({**rule, "$defs": SCHEMA["$defs"]}).is_valid(None)
+        assert ("or null |" in explained[name]) is may_be_null, name
+
+
+@pytest.mark.parametrize(
+    ("heading", "pinned", "word", "members", "known"),
+    [
+        (
+            "`review`",
+            SCHEMA["$defs"]["review"],
+            "reason",
+            "evidence",
+            {reason.value for reason in ReviewReason},
+        ),
+        ("`ops.alert`", SCHEMA["$defs"]["alert"], "code", "detail", None),
+    ],
+)
+def test_every_reason_and_code_is_explained_with_what_comes_with_it(
+    heading: str, pinned: dict[str, Any], word: str, members: str, known: set[str] | None
+) -> None:
+    explained = {name: code(row.rpartition("|")[2]) for name, row in table(heading, word).items()}
+    assert set(explained) == set(pinned["properties"][word]["enum"])
+    assert known in (None, set(explained))
+    for case in pinned["allOf"]:
+        rule = case["if"]["properties"][word]
+        evidence = case["then"]["properties"][members]
+        for name in rule.get("enum", [rule.get("const")]):
+            assert explained.pop(name) == list(evidence["properties"]) == evidence["required"]
+    assert explained == {}
+
+
+def test_every_alert_that_the_service_raises_is_explained() -> None:
+    package = Path(__file__).parents[2] / "payments_service"
+    raised = re.findall(
+        r"raise_alert\(\s*session,\s*\"([a-z_]+)\"",
+        "".join(path.read_text() for path in package.rglob("*.py")),
+    )
+    assert set(raised) == set(table("`ops.alert`", "code"))
 
 
 def test_the_schedule_is_the_one_that_is_kept() -> None:

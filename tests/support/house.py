@@ -16,6 +16,7 @@ import requests
 
 from payments_service.ledger import migrations
 from payments_service.ledger.db import Database
+from tests.support import event_schema
 from tests.support.environment import environment
 from tests.support.ports import free_port, wait_for_port, wait_for_silence
 
@@ -124,6 +125,10 @@ class House:
     def log(self) -> str:
         return self.log_file.read_text()
 
+    def wrong_events(self) -> list[str]:
+        """What service and worker wrote for the merchant that is not as docs/events.schema.json has it."""
+        return [line for line in self.log().splitlines() if event_schema.MARK in line]
+
     @contextmanager
     def database(self) -> Iterator[Database]:
         database = Database(self.database_url)
@@ -161,6 +166,8 @@ def running_house(database_url: str, folder: Path, **variables: str) -> Iterator
             house.start_simulator()
             house.start_service()
             yield house
+            wrong = house.wrong_events()
+            assert not wrong, "\n".join(wrong)
     finally:
         house.stop()
 
