@@ -176,8 +176,10 @@ def test_a_review_is_ended_by_its_payment_and_reason_and_a_word_is_needed(shop: 
     bought = shop.buy()
     with shop.db.begin() as session:
         payment = payments.lock(session, bought.id)
-        for reason in (ReviewReason.AMOUNT_MISMATCH, ReviewReason.SECOND_SUCCESS):
-            flag(session, payment, reason, Bell("webhook", "event-1"), {"paymentIds": ["pay_1"]})
+        sums = {"orderedPaise": 49900, "payments": [], "gatewayPaise": 100, "gatewayCurrency": "INR"}
+        twice = {"paymentIds": ["pay_1", "pay_2"]}
+        flag(session, payment, ReviewReason.AMOUNT_MISMATCH, Bell("webhook", "event-1"), sums)
+        flag(session, payment, ReviewReason.SECOND_SUCCESS, Bell("webhook", "event-1"), twice)
     assert shop.says("reviews").count(str(bought.id)) == 2
     assert "--accept or --dismiss" in shop.says("clear-review", str(bought.id), exit_code=2)
     assert "say which" in shop.says("clear-review", str(bought.id), "--dismiss", exit_code=1)

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import MetaData, select
+from sqlalchemy import MetaData, select, update
 from sqlalchemy.exc import DBAPIError
 
 from payments_service import create_app
-from payments_service.ledger import migrations, revision
+from payments_service.flows import reviews as review_flow
+from payments_service.ledger import migrations, reviews, revision
 from payments_service.ledger.db import Database
 from payments_service.settings import Settings
 from tests.flows.conftest import buy
@@ -54,6 +55,36 @@ def test_an_old_database_keeps_every_row_and_column_that_there_still_is(old: Dat
         for key, row in rows.items():
             kept = {column: after[name][key].get(column, value) for column, value in row.items()}
             assert kept == row
+
+
+def test_what_was_flagged_is_a_review_that_can_be_ended(old: Database) -> None:
+    flagged = {key for key, row in rows_of(old)["payments"].items() if row["review"]}
+    assert flagged
+    migrations.upgrade(old)
+    with old.read() as session:
+        opened = [(review, payment) for review, payment in reviews.all_open(session)]
+    assert [(review.reason, review.payment_id) for review, _ in opened] == [
+        (payment.review, payment.id) for _, payment in opened
+    ]
+    assert len(opened) == len(flagged)
+    for _, payment in opened:
+        assert "dismissed" in review_flow.clear(old, payment.id, "Meera")
+    assert not any(row["review"] for row in rows_of(old)["payments"].values())
+
+
+def test_an_order_is_named_as_its_gateway_knows_it(old: Database) -> None:
+    key, order = next(
+        (k, row) for k, row in rows_of(old)["payment_orders"].items() if row["gateway_order_id"]
+    )
+    with old.engine.begin() as connection:
+        table = MetaData()
+        table.reflect(connection, only=["payment_orders"])
+        orders = table.tables["payment_orders"]
+        numbered = update(orders).where(orders.c.id == key).values(checkout={"cfOrderId": "2149460581"})
+        connection.execute(numbered)
+    migrations.upgrade(old)
+    after = rows_of(old)["payment_orders"]
+    assert after[key]["gateway_order_id"] == order["wire_id"]
 
 
 def test_an_upgraded_database_has_the_tables_of_the_code(old: Database) -> None:
