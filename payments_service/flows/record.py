@@ -73,9 +73,6 @@ def attempts(
     """Write down the attempts; those that belong to another payment are returned, and not written."""
     others = []
     for attempt in snapshot.attempts:
-        if attempt.status is None:
-            about = {"id": payment.id, "paymentId": attempt.transaction_id, "status": attempt.gateway_status}
-            log.error("Unknown status from gateway", extra={"data": about})
         if (other := _record_attempt(session, payment, order, attempt, bell)) is not None:
             others.append(other)
     session.flush()
@@ -110,6 +107,9 @@ def _record_attempt(
         owner = session.get_one(PaymentOrder, row.order_id).payment_id
         return Elsewhere(attempt.transaction_id, status, owner) if owner != payment.id else None
     before = None if is_new else row.status
+    if attempt.status is None and (is_new or row.gateway_status != attempt.gateway_status):
+        about = {"id": payment.id, "paymentId": attempt.transaction_id, "status": attempt.gateway_status}
+        log.error("Unknown status from gateway", extra={"data": about})
     row.bank_reference = attempt.bank_reference or row.bank_reference
     if before is not None and ATTEMPT_RANK[status] <= ATTEMPT_RANK[AttemptStatus(before)]:
         return None
@@ -176,7 +176,7 @@ def refunds(session: Session, payment: Payment, told_refunds: Sequence[RefundSna
 def write_refund(session: Session, payment: Payment, row: Refund, told: RefundSnapshot, bell: Bell) -> None:
     """Bring a refund forward to what the gateway says of it; what contradicts our books goes to a person."""
     status = told.status or RefundStatus.PENDING
-    if told.status is None:
+    if told.status is None and row.gateway_status != told.gateway_status:
         about = {"refundId": told.gateway_refund_id, "status": told.gateway_status}
         log.error("Unknown status from gateway", extra={"data": about})
     if told.gateway_chose and row.refund_id:

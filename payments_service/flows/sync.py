@@ -135,8 +135,10 @@ def apply(
     others = record.attempts(session, payment, order, snapshot, bell)
     record.refunds(session, payment, snapshot.refunds or (), bell)
     standing = record.standing(session, payment)
-    if snapshot.status is None:
+    if snapshot.status is None and payment.gateway_status != snapshot.gateway_status:
         log.error("Unknown status from gateway", extra={"data": _ids(payment, snapshot)})
+        if payment.status != PaymentStatus.COMPLETED:
+            payment.gateway_status = snapshot.gateway_status  # told once, until the word changes
     if amounts_differ(payment, snapshot):
         return _question_amounts(session, payment, snapshot, standing, bell)
     if _is_paid_elsewhere(session, payment, others, standing, bell):

@@ -346,3 +346,27 @@ def test_other_products_are_quiet(
     town.hear({**trial("razorpay-unknown-families")["webhook"], "event": kind}, opened)
     assert [row.outcome for row in ledger.inbox()] == ["ignored"]
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@of("cashfree")
+def test_an_order_paid_in_another_currency_goes_to_a_person(town: Town, ledger: Ledger) -> None:
+    opened = town.buy()
+    paid = trial("cashfree-refunds-404")["answers"]
+    town.answers = {**paid, "order": {**paid["order"], "order_currency": "USD"}}
+    town.ask(opened)
+    assert (ledger.payment(opened.id).status, town.reasons()) == ("pending", ["amount_mismatch"])
+    [review] = reviews.open_reviews(town.db)
+    assert review.detail["gatewayCurrency"] == "USD"
+
+
+def test_a_word_that_is_not_known_is_told_once(
+    town: Town, ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened = town.buy()
+    paid = trial("razorpay-order-created-at-null")["answers"]
+    odd = {**paid["payments"]["items"][0], "status": "dreaming"}
+    town.answers = {"order": {**paid["order"], "status": "floating"}, "payments": {"items": [odd]}}
+    town.follow(timedelta(minutes=10))
+    told_of = [record for record in caplog.records if record.message == "Unknown status from gateway"]
+    assert len(told_of) == 2
+    assert ledger.payment(opened.id).status == "pending"
