@@ -126,8 +126,11 @@ class TestRazorpay(RefundJourneys):
         self.drop_webhooks(house)
         payment_id, order = self.buy(house)
         self.happens(house, order, "success")
-        found = house.status(look.payment_id_at_the_gateway(house, order["orderId"]))
-        assert (found["id"], found["paymentStatus"]) == (payment_id, "completed")
+        theirs = look.payment_id_at_the_gateway(house, order["orderId"])
+        found = house.status(theirs)
+        assert (found["paymentId"], found["paymentStatus"]) == (theirs, "completed")
+        assert not {"id", "orderId"} & found.keys()  # payment ids can be guessed at some gateways
+        assert look.trail(house, payment_id)[-1] == "completed"
         assert house.get("/api/payment/status/razorpay/pay_nobodyknows001").status_code == 404
 
     def test_a_dispute_is_kept(self, house: House) -> None:
