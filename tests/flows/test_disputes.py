@@ -140,10 +140,10 @@ def test_a_payment_id_that_is_not_known_here_is_asked_for(
     db.destinations = (outbox.MERCHANT,)
     bought = buy(db, gateway)
     body = gateway.event(**known(bought), dispute="open", names_no_order=True)
-    gateway.fetch_error = Unavailable("away")
+    gateway.lookup_error = Unavailable("away")
     webhook.receive(db, gateway, GENUINE, body)
     assert (told(db), ledger.inbox()[-1].outcome) == ([], "foreign")
-    gateway.fetch_error = None
+    gateway.lookup_error = None
     gateway.owner_of_payment_id = OrderRef("", bought.order_id)
     hand = HandClock()
     hand.advance(timedelta(minutes=1))

@@ -71,6 +71,7 @@ class FakeGateway(Gateway):
         self.tells_refund: Callable[[RefundSnapshot], RefundSnapshot] = lambda refund: refund
         """How it tells a refund, for a test that lets it tell another one."""
         self.owner_of_payment_id: OrderRef | None = None
+        self.lookup_error: GatewayError | None = None
         self.dispute: DisputeSnapshot | None = None
 
     @property
@@ -193,8 +194,8 @@ class FakeGateway(Gateway):
 
     def find_by_payment_id(self, payment_id: str, deadline: Deadline) -> OrderRef | None:
         self.calls.append("find_by_payment_id")
-        if self.fetch_error:
-            raise self.fetch_error
+        if self.lookup_error:
+            raise self.lookup_error
         return self.owner_of_payment_id
 
     # ── what a test says happened at the gateway ────────────────────────────────────────────────
