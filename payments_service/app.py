@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import click
 from flask import Flask, Response, g, request
 from flask.typing import ResponseReturnValue
 from flask_compress import Compress
@@ -17,6 +18,7 @@ from payments_service.api.json import DecimalJSONProvider
 from payments_service.flows.deliver import Channels
 from payments_service.ledger.db import Database
 from payments_service.settings import Settings
+from payments_service.settings.told import tell
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +62,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.add_url_rule("/health", view_func=health)
     pages.register(app)
     cli.register(app)
+    if click.get_current_context(silent=True) is None:  # a command's own lines are its answer
+        tell(settings, app.extensions["payments_service"].gateways)
     return app
 
 

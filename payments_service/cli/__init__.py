@@ -24,6 +24,7 @@ from payments_service.flows import reviews
 from payments_service.ledger import inbox
 from payments_service.ledger.db import Database
 from payments_service.settings import API_KEY, SettingsError
+from payments_service.settings.told import tell
 
 
 def register(app: Flask) -> None:
@@ -78,6 +79,7 @@ def worker_(once: bool, time_scale: int) -> None:
     if time_scale != 1 and not _house().settings.is_development:
         raise click.UsageError("--time-scale is for development and tests.")
     house = _house()
+    tell(house.settings, house.gateways)
     sweeps = list(
         worker.sweeps(house.db, house.gateways, house.channels, house.urls, Clock(scale=time_scale))
     )

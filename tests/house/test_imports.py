@@ -13,7 +13,7 @@ STANDARD = frozenset(sys.stdlib_module_names)
 ALLOWED: dict[str, set[str]] = {
     # room: what of our own house, and which libraries
     "app": {"api", "pages", "cli", "broker", "cors", "flows", "ledger", "settings", "logs", "flask"}
-    | {"flask_compress", "werkzeug"},
+    | {"flask_compress", "werkzeug", "click"},
     "cors": {"settings", "flask", "flask_cors", "cachetools"},
     "money": set(),
     "states": set(),
@@ -32,9 +32,9 @@ ALLOWED: dict[str, set[str]] = {
     "cli": CORE
     | {"cli", "api", "flows", "ledger", "gateways", "logs", "settings", "worker", "flask", "click"},
     "broker": {"celery", "kombu"},
-    "tasks": {"api", "broker", "clock", "worker", "celery", "__init__"},
+    "tasks": {"api", "broker", "clock", "settings", "worker", "celery", "__init__"},
     "worker": {"clock", "errors", "flows", "gateways.base", "ledger.db"},
-    "settings": {"gateways", "gateways.base", "money", "marshmallow", "sqlalchemy"},
+    "settings": {"settings", "gateways", "gateways.base", "money", "marshmallow", "sqlalchemy"},
     "simulator": {"simulator", "flask", "werkzeug", "_typeshed"},
 }
 
