@@ -79,13 +79,13 @@ def worker_(once: bool, time_scale: int) -> None:
     if time_scale != 1 and not _house().settings.is_development:
         raise click.UsageError("--time-scale is for development and tests.")
     house = _house()
-    tell(house.settings, house.gateways)
     sweeps = list(
         worker.sweeps(house.db, house.gateways, house.channels, house.urls, Clock(scale=time_scale))
     )
     if once:
         click.echo(f"{worker.run_once(sweeps)} done")
         return
+    tell(house.settings, house.gateways)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -4,7 +4,9 @@ from collections.abc import Collection, Iterable, Iterator
 from difflib import get_close_matches
 from itertools import zip_longest
 
-OUR_PREFIXES = ("RAZORPAY_", "PHONEPE_", "CASHFREE_", "MERCHANT_")
+from payments_service.gateways import GATEWAYS
+
+OUR_PREFIXES = ("MERCHANT_", *sorted({f"{gateway.name.upper()}_" for gateway in GATEWAYS}))
 LONG_ENOUGH = 8
 """Shorter names of ours are one edit away from variables of other programs (PORT and SORT)."""
 
