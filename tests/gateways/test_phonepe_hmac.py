@@ -130,7 +130,11 @@ def test_a_signature_of_any_text_is_wrong_and_no_error(wrong: str) -> None:
 
 # ── settings ────────────────────────────────────────────────────────────────────────────────────────────
 
-V2 = {"PHONEPE_CLIENT_ID": "c", "PHONEPE_CLIENT_SECRET": "client-secret-of-ours", "PHONEPE_CLIENT_VERSION": "1"}
+V2 = {
+    "PHONEPE_CLIENT_ID": "c",
+    "PHONEPE_CLIENT_SECRET": "client-secret-of-ours",
+    "PHONEPE_CLIENT_VERSION": "1",
+}
 BASIC = {"PHONEPE_WEBHOOK_USER": USER, "PHONEPE_WEBHOOK_PASS": PASSWORD}
 
 

@@ -8,7 +8,12 @@ from payments_service.settings import Settings, SettingsError
 
 SALT, OTHER_SALT = "salt-key-of-16-chars", "other-salt-of-16-chars"
 SHARED = {"PHONEPE_WEBHOOK_USER": "hook_user", "PHONEPE_WEBHOOK_PASS": "Passw0rd1"}
-V2 = {"PHONEPE_CLIENT_ID": "c", "PHONEPE_CLIENT_SECRET": "client-secret-of-ours", "PHONEPE_CLIENT_VERSION": "1", **SHARED}
+V2 = {
+    "PHONEPE_CLIENT_ID": "c",
+    "PHONEPE_CLIENT_SECRET": "client-secret-of-ours",
+    "PHONEPE_CLIENT_VERSION": "1",
+    **SHARED,
+}
 V1 = {"PHONEPE_MERCHANT_ID": "M", "PHONEPE_SALT_KEY": SALT, "PHONEPE_SALT_INDEX": "1"}
 
 
@@ -43,13 +48,19 @@ def test_what_is_missing_is_named() -> None:
 @pytest.mark.parametrize(
     ("variables", "name"),
     [
-        ({**V2, "PHONEPE_WEBHOOK_USER": "a,b", "PHONEPE_WEBHOOK_PASS": "password1,password2,password3"}, "PHONEPE_WEBHOOK_USER"),
+        (
+            {**V2, "PHONEPE_WEBHOOK_USER": "a,b", "PHONEPE_WEBHOOK_PASS": "password1,password2,password3"},
+            "PHONEPE_WEBHOOK_USER",
+        ),
         ({**V2, "PHONEPE_WEBHOOK_USER": "a,b"}, "PHONEPE_WEBHOOK_USER"),
         ({**V2, "PHONEPE_WEBHOOK_USER": ""}, "PHONEPE_WEBHOOK_USER"),
         ({**V2, "PHONEPE_WEBHOOK_PASS": ""}, "PHONEPE_WEBHOOK_HMAC_SECRET"),
         ({**V2, "PHONEPE_WEBHOOK_HMAC_SECRET": "CF1:short"}, "PHONEPE_WEBHOOK_HMAC_SECRET"),
         ({**V1, "PHONEPE_SALT_KEY": f"{SALT},{OTHER_SALT}"}, "PHONEPE_SALT_INDEX"),
-        ({**V1, "PHONEPE_SALT_KEY": f"{SALT},{OTHER_SALT}", "PHONEPE_SALT_INDEX": "1,1"}, "PHONEPE_SALT_INDEX"),
+        (
+            {**V1, "PHONEPE_SALT_KEY": f"{SALT},{OTHER_SALT}", "PHONEPE_SALT_INDEX": "1,1"},
+            "PHONEPE_SALT_INDEX",
+        ),
         ({**V1, "PHONEPE_V1_REQUIRE_BASIC": "true"}, "PHONEPE_V1_REQUIRE_BASIC"),
         ({**V1, "PHONEPE_V1_REQUIRE_BASIC": "yes"}, "PHONEPE_V1_REQUIRE_BASIC"),
         ({**V2, "PHONEPE_ENV": "live"}, "PHONEPE_ENV"),
