@@ -1,6 +1,9 @@
 """What a start tells: gateways with their mode, the database, who is told, what is off."""
 
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,10 @@ from payments_service.gateways.base import Gateway
 from payments_service.settings import Settings
 from payments_service.settings.told import tell
 from tests.settings.environments import LIVE, load
+from tests.support.environment import environment
+from tests.support.ports import free_port
 
+ROOT = Path(__file__).parents[2]
 TOLD = {
     "MERCHANT_WEBHOOK_URL": "https://shop.example.com/hooks/hidden",
     "MERCHANT_WEBHOOK_SECRET": "whsec_" + "A" * 32,
@@ -89,3 +95,24 @@ def test_a_start_tells_it_once_and_requests_do_not(
     sentences = [line.split()[2] for line in capsys.readouterr().err.splitlines()]
     assert sentences == ["Gateways", "Database", "Told", "Off", "Request", "Request"]
     app.extensions["payments_service"].db.engine.dispose()
+
+
+@pytest.mark.parametrize("command", ["gunicorn --bind 127.0.0.1:0 wsgi:app", "flask --app wsgi worker"])
+def test_web_and_worker_tell_it_as_they_start(command: str, tmp_path: Path) -> None:
+    variables = environment(database_url=f"sqlite:///{tmp_path / 'x.db'}", simulator_port=free_port())
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command.split()],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **variables},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    with process:
+        told = []
+        for line in process.stderr:
+            told += [word for word in ("Gateways", "Database", "Told", "Off") if f"[INFO] {word} {{" in line]
+            if told[-1:] == ["Off"]:
+                break
+        process.terminate()
+    assert told == ["Gateways", "Database", "Told", "Off"]
