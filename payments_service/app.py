@@ -19,6 +19,7 @@ from payments_service.errors import StoreUnavailable, WrongEncoding
 from payments_service.flows.deliver import Channels
 from payments_service.ledger.db import Database
 from payments_service.settings import Settings, SettingsError
+from payments_service.settings.told import tell
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.add_url_rule("/health", view_func=health)
     pages.register(app)
     cli.register(app)
+    if click.get_current_context(silent=True) is None:  # a command's own lines are its answer
+        tell(settings, app.extensions["payments_service"].gateways)
     return app
 
 

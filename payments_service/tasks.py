@@ -11,6 +11,7 @@ from celery import Celery
 from payments_service import broker, create_app, worker
 from payments_service.api import Services
 from payments_service.clock import REAL_TIME
+from payments_service.settings.told import tell
 from payments_service.worker import Sweep
 
 BATCHES = 50
@@ -45,6 +46,7 @@ def tasks(made: Celery, sweeps: list[Sweep]) -> Celery:
 def from_environment() -> Celery:
     """Raises SettingsError when CELERY_BROKER_URL, or anything else, is missing."""
     house: Services = create_app().extensions["payments_service"]
+    tell(house.settings, house.gateways)
     made = broker.client(house.settings.celery_broker_url or "")
     sweeps = worker.sweeps(house.db, house.gateways, house.channels, house.urls, REAL_TIME)
     return tasks(made, list(sweeps))

@@ -24,6 +24,7 @@ from payments_service.flows import reviews
 from payments_service.ledger import inbox
 from payments_service.ledger.db import Database
 from payments_service.settings import API_KEY, SettingsError
+from payments_service.settings.told import tell
 
 
 def register(app: Flask) -> None:
@@ -87,6 +88,7 @@ def worker_(once: bool, time_scale: int) -> None:
     if once:
         click.echo(f"{worker.run_once(sweeps)} done")
         return
+    tell(house.settings, house.gateways)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -22,12 +22,16 @@ from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 # ── settings that a gateway declares ────────────────────────────────────────────────────────────────
 
 
+SHORTEST_SECRET = 16
+"""Characters. A shorter secret can be guessed."""
+
+
 @dataclass(frozen=True)
 class Variable:
     """One environment variable of a gateway. Without `default` it is needed once the gateway is on.
 
-    A gateway is on when any variable of its own is set; one that is `shared` with another provider of
-    the same gateway does not switch it on.
+    A gateway is on when a `credential` of it is set; everything else only says how it works then.
+    `live_when` is on the one that tells the mode: how its value begins where money is real.
     """
 
     name: str
@@ -35,21 +39,17 @@ class Variable:
     choices: tuple[str, ...] = ()
     is_list: bool = False
     is_url: bool = False
-    shared: bool = False
+    credential: bool = False
+    live_when: str | None = None
+    least_characters: int = 0
 
 
-def variable(
-    name: str,
-    *,
-    default: str | None = None,
-    secret: bool = False,
-    choices: tuple[str, ...] = (),
-    is_list: bool = False,
-    is_url: bool = False,
-    shared: bool = False,
-) -> Any:
-    """A field of a gateway's frozen `Config`; a secret never shows in a repr."""
-    declared = Variable(name, default, choices, is_list, is_url, shared)
+def variable(name: str, *, secret: bool = False, least_characters: int = SHORTEST_SECRET, **more: Any) -> Any:
+    """A field of a gateway's frozen `Config`, the rest as in `Variable`.
+
+    A secret never shows in a repr, and a short one (each of a list) stops the start.
+    """
+    declared = Variable(name, least_characters=least_characters if secret else 0, **more)
     return dataclasses.field(repr=not secret, metadata={"variable": declared})
 
 
@@ -59,12 +59,15 @@ def variables_of(config: type) -> Iterator[tuple[str, Variable]]:
         yield field.name, cast(Variable, field.metadata["variable"])
 
 
-class WrongVariable(ValueError):
-    """A `Config` whose variables do not fit together; names the one to look at."""
+class WrongVariables(ValueError):
+    """A `Config` whose variables do not fit together: for each variable to look at, a sentence.
 
-    def __init__(self, variable_name: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.variable_name = variable_name
+    A `Config` is also made when a variable is missing (empty then), so that all that is wrong is told.
+    """
+
+    def __init__(self, sentences: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{name} {sentence}" for name, sentence in sentences.items()))
+        self.sentences = sentences
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ from payments_service.gateways.base import (
     RefundSnapshot,
     VerifyField,
     WebhookEvent,
-    WrongVariable,
+    WrongVariables,
     polling,
     variable,
 )
@@ -77,10 +77,12 @@ NAME_MARKS = "-'.,&"
 
 @dataclass(frozen=True)
 class CashfreeConfig:
-    app_id: str = variable("CASHFREE_APP_ID")
-    app_secrets: tuple[str, ...] = variable("CASHFREE_APP_SECRET", secret=True, is_list=True)
+    app_id: str = variable("CASHFREE_APP_ID", credential=True)
+    app_secrets: tuple[str, ...] = variable("CASHFREE_APP_SECRET", secret=True, is_list=True, credential=True)
     """The newest first: that one speaks to the API, all of them sign webhooks while a change is under way."""
-    environment: str = variable("CASHFREE_ENV", default="sandbox", choices=tuple(HOSTS))
+    environment: str = variable(
+        "CASHFREE_ENV", default="sandbox", choices=tuple(HOSTS), live_when="production"
+    )
     other_url: str = variable("CASHFREE_API_URL", default="", is_url=True)
     api_version: str = variable("CASHFREE_API_VERSION", default="2025-01-01")
     webhook_scheme: str = variable(
@@ -88,12 +90,9 @@ class CashfreeConfig:
     )
 
     def __post_init__(self) -> None:
-        if not self.app_secrets:
-            raise WrongVariable("CASHFREE_APP_SECRET", "must be a secret, or several: new,old")
         if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", self.api_version):
-            raise WrongVariable(
-                "CASHFREE_API_VERSION", "must be a version as Cashfree names them: 2025-01-01"
-            )
+            sentence = "must be a version as Cashfree names them: 2025-01-01"
+            raise WrongVariables({"CASHFREE_API_VERSION": sentence})
 
     @property
     def api_url(self) -> str:

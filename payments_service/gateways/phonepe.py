@@ -23,6 +23,7 @@ from payments_service.errors import (
     UnknownAtGateway,
 )
 from payments_service.gateways.base import (
+    SHORTEST_SECRET,
     AttemptSnapshot,
     Checkout,
     Deadline,
@@ -37,7 +38,7 @@ from payments_service.gateways.base import (
     RefundSnapshot,
     VerifyField,
     WebhookEvent,
-    WrongVariable,
+    WrongVariables,
     polling,
     variable,
 )
@@ -100,39 +101,45 @@ MODES = {"sandbox": "test", "production": "live"}
 POLLING = polling((25, 25), (55, 3), (115, 6), (175, 10), (235, 30), (1200, 60))
 """PhonePe's own schedule (check-status-api, UAT checklist): it insists on being asked."""
 EXPIRE_AFTER_SECONDS = (300, 3600)
-SHORTEST_SECRET = 16
+SHORTEST_PASSWORD = 8
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class PhonePeConfig:
-    client_id: str = variable("PHONEPE_CLIENT_ID")
-    client_secret: str = variable("PHONEPE_CLIENT_SECRET", secret=True)
+    client_id: str = variable("PHONEPE_CLIENT_ID", credential=True)
+    client_secret: str = variable("PHONEPE_CLIENT_SECRET", secret=True, credential=True)
     client_version: str = variable("PHONEPE_CLIENT_VERSION")
-    webhook_users: tuple[str, ...] = variable("PHONEPE_WEBHOOK_USER", default="", is_list=True, shared=True)
+    webhook_users: tuple[str, ...] = variable("PHONEPE_WEBHOOK_USER", default="", is_list=True)
     webhook_passwords: tuple[str, ...] = variable(
-        "PHONEPE_WEBHOOK_PASS", default="", secret=True, is_list=True, shared=True
+        "PHONEPE_WEBHOOK_PASS", default="", secret=True, is_list=True, least_characters=SHORTEST_PASSWORD
     )
-    environment: str = variable("PHONEPE_ENV", default="sandbox", choices=tuple(API_HOSTS), shared=True)
-    other_url: str = variable("PHONEPE_API_URL", default="", is_url=True, shared=True)
+    environment: str = variable(
+        "PHONEPE_ENV", default="sandbox", choices=tuple(API_HOSTS), live_when="production"
+    )
+    other_url: str = variable("PHONEPE_API_URL", default="", is_url=True)
     webhook_hmac_secrets: tuple[str, ...] = variable(
-        "PHONEPE_WEBHOOK_HMAC_SECRET", default="", secret=True, is_list=True, shared=True
+        "PHONEPE_WEBHOOK_HMAC_SECRET", default="", secret=True, is_list=True
     )
     """Each is `secret` or `keyid:secret`, as the dashboard showed them."""
 
     def __post_init__(self) -> None:
-        if not self.webhook_hmac_secrets and not self.webhook_passwords:
+        wrong = {}
+        users, passwords = len(self.webhook_users), len(self.webhook_passwords)
+        if not self.webhook_hmac_secrets and not passwords:
             sentence = (
                 "is missing; set it, or PHONEPE_WEBHOOK_USER and PHONEPE_WEBHOOK_PASS, as the webhook has"
             )
-            raise WrongVariable("PHONEPE_WEBHOOK_HMAC_SECRET", sentence)
-        if len(self.webhook_users) not in (min(1, len(self.webhook_passwords)), len(self.webhook_passwords)):
-            raise WrongVariable("PHONEPE_WEBHOOK_USER", "must be one, or one for each PHONEPE_WEBHOOK_PASS")
+            wrong["PHONEPE_WEBHOOK_HMAC_SECRET"] = sentence
+        elif users not in (min(1, passwords), passwords):
+            wrong["PHONEPE_WEBHOOK_USER"] = "must be one, or one for each PHONEPE_WEBHOOK_PASS"
         if any(len(secret) < SHORTEST_SECRET for _, secret in self.hmac_keys):
             sentence = (
-                f"must be `secret` or `keyid:secret`, the secret of at least {SHORTEST_SECRET} characters"
+                f"must be `secret` or `keyid:secret`, each secret of {SHORTEST_SECRET} characters or more"
             )
-            raise WrongVariable("PHONEPE_WEBHOOK_HMAC_SECRET", sentence)
+            wrong["PHONEPE_WEBHOOK_HMAC_SECRET"] = sentence
+        if wrong:
+            raise WrongVariables(wrong)
 
     @property
     def hmac_keys(self) -> tuple[tuple[str, str], ...]:

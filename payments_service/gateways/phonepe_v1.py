@@ -38,7 +38,7 @@ from payments_service.gateways.base import (
     RefundSnapshot,
     VerifyField,
     WebhookEvent,
-    WrongVariable,
+    WrongVariables,
     polling,
     variable,
 )
@@ -93,33 +93,37 @@ MODES = {"sandbox": "test", "production": "live"}
 
 POLLING = polling((25, 25), (55, 3), (115, 6), (175, 10), (235, 30), (1200, 60))
 """PhonePe's own schedule (check-status-api, UAT checklist): it insists on being asked."""
+SHORTEST_PASSWORD = 8
 UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
 """A callback says nothing of its age, and an old one can be sent again: it never counts as newer."""
 
 
 @dataclass(frozen=True)
 class PhonePeV1Config:
-    merchant_id: str = variable("PHONEPE_MERCHANT_ID")
-    salt_keys: tuple[str, ...] = variable("PHONEPE_SALT_KEY", secret=True, is_list=True)
+    merchant_id: str = variable("PHONEPE_MERCHANT_ID", credential=True)
+    salt_keys: tuple[str, ...] = variable("PHONEPE_SALT_KEY", secret=True, is_list=True, credential=True)
     """The newest first: that one signs our calls, all of them callbacks while a change is under way."""
     salt_indexes: tuple[str, ...] = variable("PHONEPE_SALT_INDEX", is_list=True)
-    require_basic: str = variable(
-        "PHONEPE_V1_REQUIRE_BASIC", default="false", choices=("true", "false"), shared=True
-    )
-    webhook_users: tuple[str, ...] = variable("PHONEPE_WEBHOOK_USER", default="", is_list=True, shared=True)
+    require_basic: str = variable("PHONEPE_V1_REQUIRE_BASIC", default="false", choices=("true", "false"))
+    webhook_users: tuple[str, ...] = variable("PHONEPE_WEBHOOK_USER", default="", is_list=True)
     webhook_passwords: tuple[str, ...] = variable(
-        "PHONEPE_WEBHOOK_PASS", default="", secret=True, is_list=True, shared=True
+        "PHONEPE_WEBHOOK_PASS", default="", secret=True, is_list=True, least_characters=SHORTEST_PASSWORD
     )
-    environment: str = variable("PHONEPE_ENV", default="sandbox", choices=tuple(HOSTS), shared=True)
-    other_url: str = variable("PHONEPE_API_URL", default="", is_url=True, shared=True)
+    environment: str = variable(
+        "PHONEPE_ENV", default="sandbox", choices=tuple(HOSTS), live_when="production"
+    )
+    other_url: str = variable("PHONEPE_API_URL", default="", is_url=True)
 
     def __post_init__(self) -> None:
-        if len(self.salts) != len(self.salt_keys) or len(self.salt_indexes) != len(self.salt_keys):
-            raise WrongVariable("PHONEPE_SALT_INDEX", "must be one for each PHONEPE_SALT_KEY, all different")
+        wrong = {}
+        if self.salt_keys and not len(self.salts) == len(self.salt_indexes) == len(self.salt_keys):
+            wrong["PHONEPE_SALT_INDEX"] = "must be one for each PHONEPE_SALT_KEY, all different"
         if len(self.webhook_users) not in (min(1, len(self.webhook_passwords)), len(self.webhook_passwords)):
-            raise WrongVariable("PHONEPE_WEBHOOK_USER", "must be one, or one for each PHONEPE_WEBHOOK_PASS")
+            wrong["PHONEPE_WEBHOOK_USER"] = "must be one, or one for each PHONEPE_WEBHOOK_PASS"
         if self.require_basic == "true" and not self.webhook_users:
-            raise WrongVariable("PHONEPE_V1_REQUIRE_BASIC", "needs PHONEPE_WEBHOOK_USER and _PASS")
+            wrong["PHONEPE_V1_REQUIRE_BASIC"] = "needs PHONEPE_WEBHOOK_USER and _PASS"
+        if wrong:
+            raise WrongVariables(wrong)
 
     @property
     def salts(self) -> Mapping[str, str]:

@@ -55,11 +55,16 @@ POLLING = polling((60, 20), (300, 30), (1200, 60))
 """No schedule is published: a few questions with growing gaps."""
 
 
+LIVE_KEYS = "rzp_live_"
+
+
 @dataclass(frozen=True)
 class RazorpayConfig:
-    key_id: str = variable("RAZORPAY_KEY_ID")
-    key_secret: str = variable("RAZORPAY_KEY_SECRET", secret=True)
-    webhook_secrets: tuple[str, ...] = variable("RAZORPAY_WEBHOOK_SECRET", secret=True, is_list=True)
+    key_id: str = variable("RAZORPAY_KEY_ID", credential=True, live_when=LIVE_KEYS)
+    key_secret: str = variable("RAZORPAY_KEY_SECRET", secret=True, credential=True)
+    webhook_secrets: tuple[str, ...] = variable(
+        "RAZORPAY_WEBHOOK_SECRET", secret=True, is_list=True, credential=True
+    )
     api_url: str = variable("RAZORPAY_API_URL", default=OFFICIAL_API, is_url=True)
     capture: str = variable("RAZORPAY_CAPTURE", default="automatic", choices=("automatic",))
 
@@ -96,7 +101,7 @@ class RazorpayGateway(Gateway):
 
     @property
     def mode(self) -> str:
-        return "live" if self.config.key_id.startswith("rzp_live_") else "test"
+        return "live" if self.config.key_id.startswith(LIVE_KEYS) else "test"
 
     @property
     def captures_automatically(self) -> bool:

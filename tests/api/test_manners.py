@@ -208,8 +208,9 @@ def production(database_url: str) -> Iterator[Flask]:
         "FRONTEND_URL": "https://shop.example.com",
         "SECRET_KEY": "a-secret-key-of-our-own",
         "RAZORPAY_KEY_ID": "rzp_test_ours",
-        "RAZORPAY_KEY_SECRET": "ours",
-        "RAZORPAY_WEBHOOK_SECRET": "ours-too",
+        "RAZORPAY_KEY_SECRET": "key-secret-of-our-own",
+        "RAZORPAY_WEBHOOK_SECRET": "webhook-secret-of-our-own",
+        "ALLOW_TEST_MODE": "true",
     }
     settings = Settings.from_environment(
         environment(database_url=database_url, simulator_port=9, **only("razorpay"), **variables)

@@ -152,6 +152,17 @@ def test_but_not_where_there_are_settings(copy: Copy, variables: dict[str, str])
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize("where", [".env", "environment"])
+def test_a_misspelt_setting_stops_the_start_wherever_it_stands(copy: Copy, where: str) -> None:
+    variables = {"APP_ENV": "development", "RAZORPAY_KEYID": "rzp_test_1"}
+    if where == ".env":
+        (copy.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
+        variables = {}
+    ended = copy.flask("db", "upgrade", **variables)
+    assert ended.returncode == 3
+    assert "RAZORPAY_KEYID: is not a setting; did you mean RAZORPAY_KEY_ID?" in ended.stderr
+
+
 def test_a_server_does_not_take_what_make_run_left(copy: Copy) -> None:
     leave(copy)
     ended = copy.run("-m", "gunicorn", "--bind", "127.0.0.1:0", "wsgi:app")

@@ -12,7 +12,7 @@ import pytest
 
 from payments_service.errors import OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
 from payments_service.gateways import phonepe
-from payments_service.gateways.base import Deadline, OrderRef, PaymentSnapshot, RefundRef, WrongVariable
+from payments_service.gateways.base import Deadline, OrderRef, PaymentSnapshot, RefundRef, WrongVariables
 from payments_service.gateways.phonepe import PhonePeConfig, PhonePeGateway
 from payments_service.gateways.phonepe_reading import ORDER_STATUS
 from payments_service.money import Money
@@ -469,6 +469,6 @@ def test_the_environment_tells_test_from_live() -> None:
 
 @pytest.mark.parametrize("users", [(), ("a", "b"), ("a", "b", "c", "d")])
 def test_users_that_fit_no_passwords_are_refused(users: tuple[str, ...]) -> None:
-    with pytest.raises(WrongVariable) as caught:
+    with pytest.raises(WrongVariables) as caught:
         config(webhook_users=users, webhook_passwords=("1", "2", "3"))
-    assert caught.value.variable_name == "PHONEPE_WEBHOOK_USER"
+    assert list(caught.value.sentences) == ["PHONEPE_WEBHOOK_USER"]

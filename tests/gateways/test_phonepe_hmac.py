@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from payments_service.errors import MissingCredentials, SignatureInvalid
-from payments_service.gateways.base import WebhookEvent, WrongVariable
+from payments_service.gateways.base import WebhookEvent, WrongVariables
 from payments_service.gateways.phonepe import PhonePeConfig, PhonePeGateway
 from payments_service.gateways.signatures import hmac_sha256_hex
 from payments_service.settings import Settings, SettingsError
@@ -130,7 +130,11 @@ def test_a_signature_of_any_text_is_wrong_and_no_error(wrong: str) -> None:
 
 # ── settings ────────────────────────────────────────────────────────────────────────────────────────────
 
-V2 = {"PHONEPE_CLIENT_ID": "c", "PHONEPE_CLIENT_SECRET": "s", "PHONEPE_CLIENT_VERSION": "1"}
+V2 = {
+    "PHONEPE_CLIENT_ID": "c",
+    "PHONEPE_CLIENT_SECRET": "client-secret-of-ours",
+    "PHONEPE_CLIENT_VERSION": "1",
+}
 BASIC = {"PHONEPE_WEBHOOK_USER": USER, "PHONEPE_WEBHOOK_PASS": PASSWORD}
 
 
@@ -167,6 +171,6 @@ def test_secrets_are_a_list_each_with_the_id_of_its_key_or_without() -> None:
 
 @pytest.mark.parametrize("wrong", ["short", "CF1:", "CF1:short", f"{NEW},CF1:short"])
 def test_a_secret_that_can_be_guessed_stops_the_start(wrong: str) -> None:
-    with pytest.raises(WrongVariable) as caught:
+    with pytest.raises(WrongVariables) as caught:
         gateway(*wrong.split(","))
-    assert caught.value.variable_name == "PHONEPE_WEBHOOK_HMAC_SECRET"
+    assert list(caught.value.sentences) == ["PHONEPE_WEBHOOK_HMAC_SECRET"]

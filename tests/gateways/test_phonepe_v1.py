@@ -24,7 +24,7 @@ from payments_service.gateways.base import (
     OrderRef,
     PaymentSnapshot,
     RefundRef,
-    WrongVariable,
+    WrongVariables,
 )
 from payments_service.gateways.phonepe_v1 import PhonePeV1Config, PhonePeV1Gateway
 from payments_service.money import Money
@@ -440,9 +440,9 @@ def test_a_body_without_what_is_signed_is_refused() -> None:
     ],
 )
 def test_settings_that_do_not_fit_together_are_refused(changes: dict[str, Any], name: str) -> None:
-    with pytest.raises(WrongVariable) as caught:
+    with pytest.raises(WrongVariables) as caught:
         config(**changes)
-    assert caught.value.variable_name == name
+    assert list(caught.value.sentences) == [name]
 
 
 def test_the_environment_chooses_host_and_mode() -> None:

@@ -34,9 +34,17 @@ ALLOWED: dict[str, set[str]] = {
     "cli": CORE
     | {"cli", "api", "flows", "ledger", "gateways", "logs", "settings", "worker", "flask", "click"},
     "broker": {"celery", "kombu"},
-    "tasks": {"api", "broker", "clock", "worker", "celery", "__init__"},
+    "tasks": {"api", "broker", "clock", "settings", "worker", "celery", "__init__"},
     "worker": {"clock", "errors", "flows", "gateways.base", "ledger.db"},
-    "settings": {"gateways", "gateways.base", "ledger.address", "money", "marshmallow", "sqlalchemy"},
+    "settings": {
+        "settings",
+        "gateways",
+        "gateways.base",
+        "ledger.address",
+        "money",
+        "marshmallow",
+        "sqlalchemy",
+    },
     "simulator": {"simulator", "flask", "werkzeug", "_typeshed"},
 }
 

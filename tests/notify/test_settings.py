@@ -25,8 +25,8 @@ PRODUCTION = {
     "DATABASE_URL": "sqlite:///x.db",
     "SECRET_KEY": "sixteen-characters-or-more",
     "RAZORPAY_KEY_ID": "rzp_live_1",
-    "RAZORPAY_KEY_SECRET": "s",
-    "RAZORPAY_WEBHOOK_SECRET": "s",
+    "RAZORPAY_KEY_SECRET": "key-secret-of-ours",
+    "RAZORPAY_WEBHOOK_SECRET": "webhook-secret-of-ours",
 }
 
 

@@ -21,7 +21,7 @@ CHECKOUT = {
     "redirectUrl": "https://mercury-uat.phonepe.com/transact/uat_v2?token=a.b&c=%2F",
     "expireAt": "now",
 }
-V1 = {"PHONEPE_MERCHANT_ID": "M", "PHONEPE_SALT_KEY": "s", "PHONEPE_SALT_INDEX": "1"}
+V1 = {"PHONEPE_MERCHANT_ID": "M", "PHONEPE_SALT_KEY": "salt-key-of-16-chars", "PHONEPE_SALT_INDEX": "1"}
 STAND_IN = "http://127.0.0.1:9/phonepe/apis/pg-sandbox/web/bundle/checkout.js"
 
 

@@ -36,8 +36,8 @@ def production(database_url: str) -> Iterator[Flask]:
         SECRET_KEY="not-the-development-secret",
         RAZORPAY_API_URL="https://api.razorpay.com",
         RAZORPAY_KEY_ID="rzp_live_1",
-        RAZORPAY_KEY_SECRET="key secret",
-        RAZORPAY_WEBHOOK_SECRET="webhook secret",
+        RAZORPAY_KEY_SECRET="key secret of ours",
+        RAZORPAY_WEBHOOK_SECRET="webhook secret of ours",
         **only("razorpay"),
     )
     app = create_app(Settings.from_environment(variables))

@@ -1,6 +1,7 @@
 """The environment, checked once, as one frozen `Settings`; a wrong start names every wrong variable."""
 
 import base64
+import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -17,31 +18,22 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from payments_service.gateways import GATEWAYS
-from payments_service.gateways.base import Gateway, Variable, WrongVariable, variables_of
+from payments_service.gateways.base import SHORTEST_SECRET, Gateway, Variable, WrongVariables, variables_of
 from payments_service.ledger.address import POOLER, unknown_parameters
 from payments_service.money import Money
+from payments_service.settings import names, rules
+from payments_service.settings.rules import DEVELOPMENT, PRODUCTION, Errors, listed, note
 
-DEVELOPMENT, PRODUCTION = "development", "production"
 DEVELOPMENT_ORIGINS = ("http://localhost:3000", "http://127.0.0.1:3000")
-SIMULATOR_PREFIX = "simulator_"
-"""How the simulator's well-known secrets begin; nobody should trust them with real money."""
-
 NOT_BUILT_YET = (
+    "HEARTBEAT_URL",
     "METRICS_TOKEN",
+    "ORDER_LIMITS",
     "REDIS_URL",
     "SENTRY_DSN",
     "WEBHOOK_ALLOWED_IPS",
 )
 """Promised settings whose parts do not exist yet: set, they would only look as if they worked."""
-
-NEEDS = (
-    ("MERCHANT_WEBHOOK_URL", "MERCHANT_WEBHOOK_SECRET"),
-    ("MERCHANT_WEBHOOK_SECRET", "MERCHANT_WEBHOOK_URL"),
-    ("SMTP_URL", "MAIL_FROM"),
-    ("MAIL_FROM", "SMTP_URL"),
-    ("OPS_EMAIL", "SMTP_URL"),
-)
-"""The first is of no use without the second."""
 
 API_KEY = re.compile(r"[A-Za-z0-9_.-]{1,40}:(read|write)(\+(read|write))*:[0-9a-f]{64}")
 SIGNING_PREFIX = "whsec_"
@@ -51,8 +43,7 @@ MAX_URL = 180
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 """No path, no default port, no pattern: an origin is compared, not matched."""
 PARAMETER = re.compile(r"[a-zA-Z_]{1,40}")
-DEVELOPMENT_SECRET = "development-only-secret"  # noqa: S105 (refused in production)
-Errors = dict[str, list[str]]
+EMPTY_KEY = hashlib.sha256(b"").hexdigest()
 
 
 class SettingsError(Exception):
@@ -82,7 +73,8 @@ class Settings:
     return_url: str
     merchant_name: str
     database_url: str = field(repr=False)
-    secret_key: str = field(repr=False)
+    secret_keys: tuple[str, ...] = field(repr=False)
+    """The newest first: that one signs, all of them are believed while a change is under way."""
     trusted_proxy_hops: int
     log_level: str
     log_format: str
@@ -101,6 +93,10 @@ class Settings:
     """Each configured provider with its own frozen config."""
 
     @property
+    def secret_key(self) -> str:
+        return self.secret_keys[0]
+
+    @property
     def is_development(self) -> bool:
         return self.env == DEVELOPMENT
 
@@ -115,28 +111,38 @@ class Settings:
         given = {k: v.strip() for k, v in (environment or os.environ).items() if v.strip()}
         values, errors = _load(given)
         gateways = tuple(_configured_gateways(given, errors))
-        _check_unbuilt(given, errors)
-        _check_together(values, gateways, errors)
+        _check_names(given, errors)
+        rules.check(values, given, errors)
         if errors:
             raise SettingsError(errors)
         return _settings(values, gateways)
 
 
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
 def _origin_list(text: str) -> tuple[str, ...]:
-    return tuple(part.rstrip("/") for part in _list(text))
+    return tuple(part.rstrip("/") for part in listed(text))
 
 
 def _is_web_address(text: str) -> None:
-    try:
+    parts = urlsplit("")
+    with suppress(ValueError):
+        urlsplit(text).port  # noqa: B018 (raises for one that is none)
         parts = urlsplit(text)
-    except ValueError:
-        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         raise ValidationError("must be an address that begins with https:// (or http://)")
+
+
+def _is_server_address(text: str) -> None:
+    """What comes below the address is ours: a path in it would be in every link twice, or missing."""
+    _is_web_address(text)
+    if text.partition("://")[2].removesuffix("/") != urlsplit(text).netloc:
+        raise ValidationError("must be an address without a path, like https://pay.example.com")
+
+
+def _is_secrets(text: str) -> None:
+    if not listed(text):
+        raise ValidationError("names nothing")
+    if any(len(secret) < SHORTEST_SECRET for secret in listed(text)):
+        raise ValidationError(f"must have at least {SHORTEST_SECRET} characters, each of a list")
 
 
 def _is_origins(text: str) -> None:
@@ -179,7 +185,7 @@ def _is_broker(text: str) -> None:
 
 
 def _is_signing_secrets(text: str) -> None:
-    for secret in _list(text) or [""]:
+    for secret in listed(text) or [""]:
         try:
             key = base64.b64decode(secret.removeprefix(SIGNING_PREFIX), validate=True)
         except ValueError:
@@ -210,11 +216,15 @@ def _is_sender(text: str) -> None:
 
 
 def _is_api_keys(text: str) -> None:
-    entries = _list(text)
+    entries = listed(text)
     if not all(API_KEY.fullmatch(entry) for entry in entries):
         raise ValidationError("must be name:scopes:sha256hex entries, as `flask api-key NAME` prints them")
-    if len({entry.partition(":")[0] for entry in entries}) < len(entries):
-        raise ValidationError("names a key twice")
+    keys = [entry.split(":") for entry in entries]
+    for part, sentence in ((0, "names a key twice"), (2, "has the same key twice")):
+        if len({key[part] for key in keys}) < len(keys):
+            raise ValidationError(sentence)
+    if EMPTY_KEY in {digest for _, _, digest in keys}:
+        raise ValidationError("has the SHA-256 of nothing at all, which is no key")
 
 
 class _Environment(Schema):
@@ -226,13 +236,13 @@ class _Environment(Schema):
     APP_ENV = fields.String(load_default=PRODUCTION, validate=validate.OneOf([DEVELOPMENT, PRODUCTION]))
     PORT = fields.Integer(load_default=5000, validate=validate.Range(1, 65535))
     FRONTEND_URL = fields.String(load_default="", validate=_is_origins)
-    BACKEND_URL = fields.String(validate=_is_web_address)
-    RENDER_EXTERNAL_URL = fields.String(validate=_is_web_address)
+    BACKEND_URL = fields.String(validate=_is_server_address)
+    RENDER_EXTERNAL_URL = fields.String(validate=_is_server_address)
     RETURN_URL = fields.String(validate=[_is_web_address, validate.Length(max=MAX_URL)])
     MERCHANT_NAME = fields.String(validate=validate.Length(max=100))
     DATABASE_URL = fields.String(validate=_is_database)
     DATABASE_POOLER = fields.String(load_default="false", validate=validate.OneOf(["true", "false"]))
-    SECRET_KEY = fields.String(validate=validate.Length(min=16))
+    SECRET_KEY = fields.String(validate=_is_secrets)
     TRUSTED_PROXY_HOPS = fields.Integer(load_default=0, validate=validate.Range(0, 10))
     LOG_LEVEL = fields.String(
         load_default="INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
@@ -250,6 +260,7 @@ class _Environment(Schema):
     CELERY_BROKER_URL = fields.String(validate=_is_broker)
     API_KEYS = fields.String(load_default="", validate=_is_api_keys)
     LATE_SUCCESS = fields.String(load_default="complete", validate=validate.OneOf(["complete", "review"]))
+    ALLOW_TEST_MODE = fields.String(load_default="false", validate=validate.OneOf(["true", "false"]))
     REQUIRE_QUOTE = fields.String(load_default="false", validate=validate.OneOf(["false"]))
 
 
@@ -271,91 +282,50 @@ def variable_names() -> Iterator[str]:
 
 
 def _configured_gateways(given: Mapping[str, str], errors: Errors) -> Iterator[tuple[type[Gateway], Any]]:
+    """Those that are on and complete; of the others, what is missing or wrong is noted."""
     for gateway in GATEWAYS:
         declared = dict(variables_of(gateway.config_type))
-        credentials = [v.name for v in declared.values() if v.default is None]
-        if not any(v.name in given for v in declared.values() if not v.shared):
-            continue  # switched off
-        missing = [name for name in credentials if name not in given]
-        for name in missing:
-            errors.setdefault(name, []).append(f"is missing, {gateway.provider} is only partly configured")
-        values = {f: _variable_value(v, given, errors) for f, v in declared.items() if v.name not in missing}
-        if missing:
+        values = {field_name: _variable_value(v, given, errors) for field_name, v in declared.items()}
+        if not rules.is_on(gateway, given):
             continue
+        missing = [v.name for v in declared.values() if v.default is None and v.name not in given]
+        for name in missing:
+            note(errors, name, f"is missing, {gateway.provider} is only partly configured")
         try:
-            yield gateway, gateway.config_type(**values)
-        except WrongVariable as error:
-            errors.setdefault(error.variable_name, []).append(str(error))
+            config = gateway.config_type(**values)
+        except WrongVariables as error:
+            for name in error.sentences.keys() - errors.keys():
+                note(errors, name, error.sentences[name])
+            continue
+        if not missing and not errors.keys() & {v.name for v in declared.values()}:
+            yield gateway, config
 
 
 def _variable_value(declared: Variable, given: Mapping[str, str], errors: Errors) -> str | tuple[str, ...]:
     text = given.get(declared.name, declared.default or "")
+    entries = listed(text) if declared.is_list else (text,)
     try:
-        if declared.choices and text not in declared.choices:
+        if declared.choices and declared.name in given and text not in declared.choices:
             raise ValidationError(f"must be one of: {', '.join(declared.choices)}")
         if declared.is_url and text:
             _is_web_address(text)
+        if text and not entries:
+            raise ValidationError("names nothing")
+        if text and any(len(entry) < declared.least_characters for entry in entries):
+            each = ", each of a list" if declared.is_list else ""
+            raise ValidationError(f"must have at least {declared.least_characters} characters{each}")
     except ValidationError as error:
-        errors.setdefault(declared.name, []).extend(cast(list[str], error.messages))
-    if declared.is_list and text and not _list(text):
-        errors.setdefault(declared.name, []).append("names nothing")
-    return _list(text) if declared.is_list else text
+        for sentence in cast(list[str], error.messages):
+            note(errors, declared.name, sentence)
+    return entries if declared.is_list else text
 
 
-# ── what must fit together ──────────────────────────────────────────────────────────────────────────
-
-
-def _check_unbuilt(given: Mapping[str, str], errors: Errors) -> None:
+def _check_names(given: Mapping[str, str], errors: Errors) -> None:
     for name in NOT_BUILT_YET:
         if name in given:
-            errors[name] = ["is not supported yet; remove it"]
-
-
-def _check_together(
-    values: dict[str, Any], gateways: tuple[tuple[type[Gateway], Any], ...], errors: Errors
-) -> None:
-    for name in ("MIN_AMOUNT", "MAX_AMOUNT"):
-        try:
-            values[name] = Money.from_major(values[name])
-        except ValueError:
-            errors[name] = ["must be rupees with at most two decimals"]
-    if not errors.keys() & {"MIN_AMOUNT", "MAX_AMOUNT"} and not (
-        Money(100) <= values["MIN_AMOUNT"] <= values["MAX_AMOUNT"]
-    ):
-        errors["MIN_AMOUNT"] = ["must be at least 1 and not above MAX_AMOUNT"]
-    for name, needed in NEEDS:
-        if values.get(name) and not values.get(needed) and needed not in errors:
-            errors[needed] = [f"is missing, {name} needs it"]
-    if values.get("APP_ENV") == DEVELOPMENT:
-        return
-    for name in ("FRONTEND_URL", "MERCHANT_NAME", "DATABASE_URL", "SECRET_KEY"):
-        if not values.get(name) and name not in errors:
-            errors[name] = ["is required in production"]
-    if not values.get("BACKEND_URL") and not values.get("RENDER_EXTERNAL_URL"):
-        errors.setdefault("BACKEND_URL", ["is required in production (or RENDER_EXTERNAL_URL)"])
-    if values.get("SECRET_KEY") == DEVELOPMENT_SECRET:
-        errors["SECRET_KEY"] = ["is the well-known one of the example; make your own"]
-    for name in ("BACKEND_URL", "RENDER_EXTERNAL_URL", "FRONTEND_URL", "RETURN_URL", "MERCHANT_WEBHOOK_URL"):
-        for url in _list(values.get(name) or ""):
-            if not url.startswith("https://") and not _is_loopback(url):
-                errors[name] = ["must begin with https:// in production"]
-    if not gateways and not errors:
-        errors["gateways"] = ["no gateway is configured; set the variables of at least one"]
-    for gateway, config in gateways:
-        _check_production_gateway(gateway, config, errors)
-
-
-def _check_production_gateway(gateway: type[Gateway], config: Any, errors: Errors) -> None:
-    for name, declared in variables_of(gateway.config_type):
-        value = getattr(config, name)
-        texts = value if isinstance(value, tuple) else (value,)
-        if any(text.startswith(SIMULATOR_PREFIX) for text in texts):
-            errors[declared.name] = ["is the simulator's well-known value; use your own in production"]
-        if declared.is_url and value and not value.startswith("https://"):
-            if gateway(config).mode == "live":
-                errors[declared.name] = ["must begin with https:// where money is real"]
-            elif not _is_loopback(value):
-                errors[declared.name] = ["must begin with https:// in production"]
+            note(errors, name, "is not supported yet; remove it")
+    for name, nearest in names.misspelt(given, {*variable_names(), *NOT_BUILT_YET}):
+        note(errors, name, f"is not a setting; did you mean {nearest}?")
 
 
 def _settings(values: dict[str, Any], gateways: tuple[tuple[type[Gateway], Any], ...]) -> Settings:
@@ -372,9 +342,9 @@ def _settings(values: dict[str, Any], gateways: tuple[tuple[type[Gateway], Any],
         frontend_urls=frontend_urls,
         backend_url=backend_url,
         return_url=values.get("RETURN_URL") or f"{frontend_urls[0]}/payment-status",
-        merchant_name=values.get("MERCHANT_NAME", "Demo shop"),
+        merchant_name=values.get("MERCHANT_NAME", rules.EXAMPLE_MERCHANT),
         database_url=_database_url(values),
-        secret_key=values.get("SECRET_KEY", DEVELOPMENT_SECRET),
+        secret_keys=listed(values.get("SECRET_KEY", rules.DEVELOPMENT_SECRET)),
         trusted_proxy_hops=values["TRUSTED_PROXY_HOPS"],
         log_level=values["LOG_LEVEL"],
         log_format=values["LOG_FORMAT"],
@@ -382,7 +352,7 @@ def _settings(values: dict[str, Any], gateways: tuple[tuple[type[Gateway], Any],
         max_amount=values["MAX_AMOUNT"],
         order_expiry=timedelta(seconds=values["ORDER_EXPIRY"]),
         merchant_webhook_url=values.get("MERCHANT_WEBHOOK_URL"),
-        merchant_webhook_secrets=_list(values.get("MERCHANT_WEBHOOK_SECRET", "")),
+        merchant_webhook_secrets=listed(values.get("MERCHANT_WEBHOOK_SECRET", "")),
         smtp_url=values.get("SMTP_URL"),
         mail_from=values.get("MAIL_FROM", ""),
         ops_email=values.get("OPS_EMAIL"),
@@ -403,7 +373,7 @@ def _database_url(values: Mapping[str, Any]) -> str:
 
 
 def _api_keys(text: str) -> Iterator[ApiKey]:
-    for entry in _list(text):
+    for entry in listed(text):
         name, scopes, digest = entry.split(":")
         yield ApiKey(name, frozenset(scopes.split("+")), digest)
 
@@ -411,7 +381,3 @@ def _api_keys(text: str) -> Iterator[ApiKey]:
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}".lower()
-
-
-def _is_loopback(url: str) -> bool:
-    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
