@@ -31,6 +31,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from payments_service.errors import StoreUnavailable
+from payments_service.ledger import trouble
 
 log = logging.getLogger(__name__)
 
@@ -109,8 +110,8 @@ class Database:
         except (DBAPIError, PoolTimeout) as error:
             if isinstance(error, DBAPIError) and not _is_trouble_of_the_store(error):
                 raise
-            # The driver's words may hold the statement's values: only its class is told.
-            log.error("Database unavailable", extra={"data": {"error": type(error).__name__}})  # noqa: TRY400
+            # The driver's words may hold the statement's values: only its codes are told.
+            log.error("Database unavailable", extra={"data": trouble.facts(error)})  # noqa: TRY400
             raise StoreUnavailable("The payment store is not available, please try again") from error
 
     def _info(self) -> dict[str, Any]:
