@@ -1,6 +1,6 @@
 """The line of a database in trouble says which kind, by the database's own codes and never in its words."""
 
-import logging
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from sqlalchemy.exc import OperationalError
 from payments_service.errors import StoreUnavailable
 from payments_service.ledger import trouble
 from payments_service.ledger.db import Database
-from payments_service.ledger.tables import Payment
 from tests.flows.conftest import buy
 from tests.support.fake_gateway import FakeGateway
 
 SECRET = "asha@example.com"
+TOUCH = "UPDATE payments SET status = status"
 
 
 def of_postgres(state: str | None, words: str = SECRET) -> OperationalError:
@@ -95,6 +95,12 @@ def test_a_server_that_refuses_to_connect_has_only_words(words: str, kind: str) 
     assert trouble.facts(of_postgres(None, words)) == {"kind": kind, "error": "OperationalError"}
 
 
+def run(db: Database, *statements: str) -> None:
+    with db.read() as session:
+        for statement in statements:
+            session.execute(text(statement))
+
+
 def line_of(caplog: pytest.LogCaptureFixture) -> dict[str, str]:
     [record] = [record for record in caplog.records if record.message == "Database unavailable"]
     facts: dict[str, str] = record.__dict__["data"]
@@ -108,8 +114,8 @@ def test_a_server_that_is_not_there_or_knows_another_user_is_told_apart(
     for url, kind in ((address.set(port=1), "unreachable"), (address.set(username="stranger"), "password")):
         caplog.clear()
         db = Database(url.set(password="private").render_as_string(hide_password=False))
-        with pytest.raises(StoreUnavailable), db.begin():
-            pass
+        with pytest.raises(StoreUnavailable):
+            run(db, "SELECT 1")
         assert line_of(caplog)["kind"] == kind
         assert "private" not in str(line_of(caplog))
         db.engine.dispose()
@@ -120,25 +126,24 @@ def test_a_lock_that_lasts_too_long_is_locked(
 ) -> None:
     buy(db, FakeGateway())
     waiting = Database(db.url)
+    limit = "SET LOCAL lock_timeout = '10ms'" if database_kind == "postgresql" else "PRAGMA busy_timeout = 10"
     with db.begin() as holder:
-        holder.execute(text("UPDATE payments SET status = status"))
-        with pytest.raises(StoreUnavailable), waiting.read() as session:
-            if database_kind == "postgresql":
-                session.execute(text("SET LOCAL lock_timeout = '10ms'"))
-            else:
-                session.execute(text("PRAGMA busy_timeout = 10"))
-            session.execute(text("UPDATE payments SET status = status"))
+        holder.execute(text(TOUCH))
+        with pytest.raises(StoreUnavailable):
+            run(waiting, limit, TOUCH)
     waiting.engine.dispose()
     facts = line_of(caplog)
     assert facts["kind"] == "locked"
     assert facts.get("sqlstate", facts.get("code")) in ("55P03", "SQLITE_BUSY")
 
 
-def test_a_full_disk_is_full(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_is_full(
+    request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copy(request.getfixturevalue("_sqlite_template"), tmp_path / "small.db")
     db = Database(f"sqlite:///{tmp_path / 'small.db'}")
-    with pytest.raises(StoreUnavailable), db.begin() as session:
-        session.execute(text("PRAGMA max_page_count = 2"))
-        for table in (Payment.__tablename__, "others", "more"):
-            session.execute(text(f"CREATE TABLE {table} (id TEXT PRIMARY KEY)"))
+    too_much = "INSERT INTO heartbeats (name, at) VALUES (hex(zeroblob(1000000)), '2026-01-01')"
+    with pytest.raises(StoreUnavailable):
+        run(db, "PRAGMA max_page_count = 1", too_much)
     db.engine.dispose()
     assert line_of(caplog) == {"kind": "full", "error": "OperationalError", "code": "SQLITE_FULL"}
