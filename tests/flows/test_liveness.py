@@ -5,13 +5,16 @@ from datetime import timedelta
 
 import pytest
 
+from payments_service import worker
 from payments_service.errors import MissingCredentials, Rejected, SignatureInvalid, Unavailable
 from payments_service.flows import liveness, radar, reviews, webhook
+from payments_service.flows.create_order import Urls
+from payments_service.gateways.base import EventKind, WebhookEvent
 from payments_service.gateways.health import LEAST_FAILURES, READS, WRITES, Health
 from payments_service.ledger import heartbeats
 from payments_service.ledger.db import Database
-from tests.flows.conftest import PRICE, buy
-from tests.flows.delivering import HandClock
+from tests.flows.conftest import PRICE, Ledger, buy
+from tests.flows.delivering import HandClock, channels
 from tests.support.fake_gateway import GENUINE, FakeGateway
 
 AWAY = Unavailable("away")
@@ -189,6 +192,22 @@ def test_a_refused_webhook_is_a_warning_that_says_what_to_check(
     assert "forged signature" not in str(facts)
 
 
+class OtherProducts(FakeGateway):
+    """Its account has other products, whose events come to the same address."""
+
+    def reread_webhook(self, event_id: str, raw_body: bytes) -> WebhookEvent:
+        return WebhookEvent(event_id, "subscription.charged", EventKind.IGNORED)
+
+
+def test_events_of_the_accounts_other_products_are_quiet(
+    db: Database, ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    webhook.receive(db, OtherProducts(), GENUINE, b"{}")
+    assert [row.outcome for row in ledger.inbox()] == ["ignored"]
+    assert max(record.levelno for record in caplog.records) <= logging.INFO
+
+
 # ── the worker ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -196,6 +215,14 @@ def test_a_worker_that_beats_is_alive_also_once_a_minute_by_cron(house: House) -
     for _ in range(60):
         liveness.beat(house.db, house.hand.clock)
         assert not house.silent(timedelta(seconds=75))
+
+
+def test_a_worker_that_runs_once_beats_too_and_counts_it_as_no_work(house: House) -> None:
+    now = house.hand.clock
+    sweeps = worker.sweeps(house.db, [house.gateway], channels(), Urls("http://127.0.0.1:5000"), now)
+    assert worker.run_once(list(sweeps)) == 0
+    with house.db.read() as session:
+        assert heartbeats.last(session, heartbeats.WORKER) == house.hand.moment
 
 
 def test_one_that_was_killed_is_silent_until_the_next_beat(house: House) -> None:
