@@ -13,10 +13,11 @@ from flask_compress import Compress
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from payments_service import cli, cors, logs, pages
-from payments_service.api import Services, errors, guards, payments, webhooks
+from payments_service.api import Services, errors, guards, payments, services, webhooks
 from payments_service.api.json import DecimalJSONProvider
 from payments_service.errors import StoreUnavailable, WrongEncoding
 from payments_service.flows.deliver import Channels
+from payments_service.flows.watch import Watch
 from payments_service.ledger.db import Database
 from payments_service.settings import Settings, SettingsError
 from payments_service.settings.told import tell
@@ -44,17 +45,15 @@ def create_app(settings: Settings | None = None) -> Flask:
         mail_from=settings.mail_from,
         ops_email=settings.ops_email,
     )
-    app.extensions["payments_service"] = Services(
-        settings=settings,
-        db=Database(
-            settings.database_url,
-            destinations=channels.destinations,
-            reviews_late_success=settings.reviews_late_success,
-            wake=_waker(settings),
-        ),
-        channels=channels,
-        gateways=tuple(gateway(config) for gateway, config in settings.gateways),
+    db = Database(
+        settings.database_url,
+        destinations=channels.destinations,
+        reviews_late_success=settings.reviews_late_success,
+        wake=_waker(settings),
     )
+    gateways = tuple(gateway(config) for gateway, config in settings.gateways)
+    watch = Watch(db, gateways, channels)
+    app.extensions["payments_service"] = Services(settings, db, channels, gateways, watch)
     if settings.trusted_proxy_hops:
         hops = settings.trusted_proxy_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
@@ -99,10 +98,12 @@ def _doubt(db: Database) -> None:
 
 @guards.anybody
 def health() -> ResponseReturnValue:
+    silent_since = services().watch.worker_silent_since()
     return {
         "status": "ok",
         "message": "Payment service is running",
         "timestamp": datetime.now(UTC).isoformat(),
+        **({"worker": f"silent since {silent_since.isoformat()}"} if silent_since else {}),
     }
 
 
@@ -120,6 +121,7 @@ def _add_manners(app: Flask, settings: Settings) -> None:
 
     @app.teardown_request
     def forget(_error: BaseException | None) -> None:
+        services().watch.glance()
         logs.request_id.set(None)
 
     @app.after_request

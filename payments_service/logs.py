@@ -1,15 +1,27 @@
 """Log lines: `[time] [LEVEL] sentence {"facts": …}`, or one JSON object a line.
 
 A line's facts come as `extra={"data": {…}}`. No secret, token, signature or personal data is ever
-handed to a logger; where a person must be told apart, `masked_email` does it.
+handed to a logger; where a person must be told apart, `masked_email` does it, and what other programs
+said goes through `masked_words`.
 """
 
 import json
 import logging
 import logging.config
+import re
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
+
+MAX_WORDS = 200
+EMAIL = re.compile(r"[\w.+%-]+@[\w.-]*\w")
+"""E-mail and UPI addresses."""
+PHONE = re.compile(r"(?<![\w+])(?:\+\d[\d ()-]{6,18}\d|(?:(?:0|91)[ -]?)?[6-9](?:[ -]?\d){9})(?!\w)")
+"""A number that begins with +, or one of an Indian mobile; ids hold letters, or begin otherwise."""
+CARD = re.compile(r"(?<!\w)[3-6](?:[ -]?\d){12,18}(?!\w)")
+SECRET = re.compile(r"[\w+/=.-]{41,}")
+"""Longer than any id that a gateway or this service makes: a token, a signature, a session."""
+QUERY = re.compile(r"(https?://[^\s?#]+)[?#]\S*")
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -51,6 +63,31 @@ def masked_email(email: str) -> str:
     """j***@example.com"""
     name, _, domain = email.rpartition("@")
     return f"{name[:1]}***@{domain}"
+
+
+def masked_words(text: str) -> str:
+    """What another program says of our request, without personal data and secrets; ids stay.
+
+    E-mails as j***@example.com, of phones and cards the last four digits, addresses without their queries.
+    """
+    words = " ".join("".join(c if c.isprintable() else " " for c in text[: 10 * MAX_WORDS]).split())
+    words = QUERY.sub(r"\1", words)
+    words = EMAIL.sub(lambda found: masked_email(found[0]), words)
+    words = SECRET.sub("…", words)
+    words = CARD.sub(lambda found: _last_four(found[0]) if _is_card(found[0]) else found[0], words)
+    words = PHONE.sub(lambda found: _last_four(found[0]), words)
+    return words[:MAX_WORDS]
+
+
+def _last_four(number: str) -> str:
+    return "***" + "".join(c for c in number if c.isdigit())[-4:]
+
+
+def _is_card(number: str) -> bool:
+    """Luhn's check digit; most ids of gateways fail it."""
+    digits = [int(c) for c in reversed(number) if c.isdigit()]
+    doubled = (sum(divmod(2 * digit, 10)) for digit in digits[1::2])
+    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
 
 
 def _facts(record: logging.LogRecord) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from payments_service.clock import Clock
 from payments_service.errors import StoreUnavailable
-from payments_service.flows import radar, reconcile
+from payments_service.flows import liveness, radar, reconcile
 from payments_service.flows.create_order import Urls
 from payments_service.flows.deliver import Channels, deliver_due
 from payments_service.gateways.base import Gateway
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 1.0
 RADAR_EVERY_SECONDS = 60.0
+BEAT_EVERY_SECONDS = 20.0
+"""In real seconds, however fast waits pass: those who look for it know nothing of that."""
 TROUBLE_PAUSE_SECONDS = 5.0
 DELIVERIES = 20
 
@@ -35,6 +37,7 @@ def sweeps(
     db: Database, gateways: Sequence[Gateway], channels: Channels, urls: Urls, clock: Clock
 ) -> Iterator[Sweep]:
     """All sweeps. Each gateway has its own, so that one which hangs holds up no other."""
+    yield Sweep("heartbeat", lambda: liveness.beat(db, clock), BEAT_EVERY_SECONDS)
     for gateway in gateways:
         yield from _of_gateway(db, gateway, urls, clock)
     yield Sweep("inbox", lambda: reconcile.sweep_inbox(db, gateways, clock), EVERY_SECONDS)

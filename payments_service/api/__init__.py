@@ -11,6 +11,7 @@ from payments_service.api import schemas
 from payments_service.errors import InvalidInput
 from payments_service.flows.create_order import Urls
 from payments_service.flows.deliver import Channels
+from payments_service.flows.watch import Watch
 from payments_service.gateways import GATEWAYS
 from payments_service.gateways.base import Gateway
 from payments_service.ledger.db import Database
@@ -27,6 +28,8 @@ class Services:
     """Who is told of what happens, for the worker."""
     gateways: tuple[Gateway, ...]
     """Every configured provider, the one that takes new orders first."""
+    watch: Watch
+    """What this process keeps an eye on beside requests."""
 
     @property
     def urls(self) -> Urls:

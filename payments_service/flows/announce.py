@@ -18,6 +18,7 @@ EVENTS = {
 }
 REFUND_EVENTS = {RefundStatus.COMPLETED: "refund.completed", RefundStatus.FAILED: "refund.failed"}
 AUTHORIZED, COMPLETED, REVIEW = "payment.authorized", "payment.completed", "payment.review"
+DISPUTE_OPENED, DISPUTE_CLOSED = "dispute.opened", "dispute.closed"
 
 
 def status(session: Session, payment: Payment, sequence: int, clock: Clock) -> None:
@@ -39,7 +40,7 @@ def review(session: Session, payment: Payment, told: dict[str, Any], sequence: i
 
 def dispute(session: Session, payment: Payment, told: DisputeSnapshot, sequence: int, clock: Clock) -> None:
     """Opened and closed, once for each stage, however many events tell of the steps between."""
-    event = "dispute.closed" if told.is_closed else "dispute.opened"
+    event = DISPUTE_CLOSED if told.is_closed else DISPUTE_OPENED
     about = {
         "disputeId": told.dispute_id,
         "paymentId": told.transaction_id,
@@ -80,7 +81,7 @@ def _put(
     told = {outbox.MERCHANT}
     if event == COMPLETED:
         told.add(outbox.CUSTOMER)
-    if event == REVIEW:
+    if event in (REVIEW, DISPUTE_OPENED):
         told.add(outbox.OPERATOR)
     outbox.put(
         session,

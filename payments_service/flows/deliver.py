@@ -107,11 +107,19 @@ def deliver_due(db: Database, channels: Channels, clock: Clock, limit: int) -> i
         return sum(lines.map(lambda to: _deliver_to(to, db, channels, clock, limit), due))
 
 
-def _deliver_to(destination: str, db: Database, channels: Channels, clock: Clock, limit: int) -> int:
+def deliver_fact(db: Database, channels: Channels, clock: Clock, fact: str) -> None:
+    """Send one fact without a worker, where it is due: each of its rows once."""
+    for destination in channels.destinations:
+        _deliver_to(destination, db, channels, clock, 1, fact)
+
+
+def _deliver_to(
+    destination: str, db: Database, channels: Channels, clock: Clock, limit: int, fact: str | None = None
+) -> int:
     failures = 0
     for tries in range(limit):
         with db.begin() as session:
-            row = outbox.claim(session, destination, clock.now(), clock.now() + LEASE)
+            row = outbox.claim(session, destination, clock.now(), clock.now() + LEASE, fact)
         if row is None:
             return tries
         answer = _send(db, channels, row)
@@ -213,11 +221,14 @@ def _to_operator(channels: Channels, row: Outbox) -> Letter:
     body = json.loads(row.body)
     data = body["data"]
     review = data.get("review") or {}
+    dispute = data.get("dispute") or {}
     words = data.get("code"), review.get("reason"), data.get("subject"), data["id"]
     about = " ".join(str(word) for word in words if word)
     lines = [
         f"{row.type}, {body['timestamp']}, event {row.event_id}",
-        *([review["whatToDo"], f"flask --app wsgi show {data['id']}"] if review else []),
+        *([review["whatToDo"]] if review else []),
+        *([f"Answer it in the gateway's dashboard until {dispute['respondBy'] or '…'}"] if dispute else []),
+        *([f"flask --app wsgi show {data['id']}"] if review or dispute else []),
         "",
         json.dumps(data, indent=2, ensure_ascii=False),
     ]

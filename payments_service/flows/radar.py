@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from payments_service.clock import Clock
+from payments_service.flows import liveness
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.idempotency import KEPT
 from payments_service.gateways.base import Gateway
@@ -37,7 +38,8 @@ def watch(db: Database, gateway: Gateway, clock: Clock) -> int:
         for payment in held if gateway.captures_automatically else ():
             about = {"heldSince": payment.updated_at.isoformat(), "amountPaise": payment.amount}
             raised += raise_alert(session, "capture_fails", str(payment.id), about, clock)
-        return raised
+        liveness.end_refused_webhooks(session, gateway, clock)
+        return raised + liveness.hear_of_calls(session, gateway, clock)
 
 
 def tidy(db: Database, clock: Clock) -> int:

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
-from payments_service.flows import announce
+from payments_service.flows import alerts, announce
 from payments_service.flows.flag import flag
 from payments_service.flows.standing import Standing
 from payments_service.gateways.base import (
@@ -43,6 +43,7 @@ from payments_service.states import (
 log = logging.getLogger(__name__)
 
 SAYS = "the gateway says so"
+DISPUTE_OPENED = "dispute_opened"
 PUT_OFF = timedelta(seconds=90)
 """When the payment is read again for a refund that was not adopted: by then ours is asked for, too."""
 
@@ -146,6 +147,17 @@ def dispute(session: Session, payment: Payment, told: DisputeSnapshot, bell: Bel
     sequence = events.append(session, payment, "dispute", bell, SAYS, evidence)
     if last is None or _stage(last) != _stage(evidence):
         announce.dispute(session, payment, told, sequence, bell.clock)
+        _have_it_answered(session, payment, evidence, bell)
+
+
+def _have_it_answered(session: Session, payment: Payment, evidence: dict[str, Any], bell: Bell) -> None:
+    """An open dispute stands among the reviews, with its date, for as long as this stage of it is open."""
+    subject = f"{payment.provider} {evidence['disputeId']}"
+    alerts.end(session, DISPUTE_OPENED, subject, bell.clock)
+    if not evidence["isClosed"]:
+        names = ("paymentId", "amountPaise", "phase", "respondBy")
+        detail = {"id": str(payment.id), **{name: evidence[name] for name in names}}
+        alerts.note(session, DISPUTE_OPENED, subject, detail, bell.clock)
 
 
 def _last_of_dispute(session: Session, payment: Payment, dispute_id: str) -> dict[str, Any] | None:

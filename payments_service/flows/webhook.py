@@ -10,7 +10,13 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from payments_service.clock import REAL_TIME, Clock
-from payments_service.errors import PaymentsError, Rejected, UnknownAtGateway
+from payments_service.errors import (
+    MissingCredentials,
+    PaymentsError,
+    Rejected,
+    SignatureInvalid,
+    UnknownAtGateway,
+)
 from payments_service.flows import record, sync
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.schedule import next_follow_up
@@ -33,7 +39,7 @@ NOT_OURS_TO_APPLY = (EventKind.IGNORED, EventKind.UNKNOWN, EventKind.UNREADABLE,
 def receive(db: Database, gateway: Gateway, headers: Mapping[str, str], raw_body: bytes) -> None:
     """Take in one webhook. Raises MissingCredentials, SignatureInvalid, or StoreUnavailable, and then
     nothing was kept; otherwise the event is stored, whatever it says."""
-    event = gateway.read_webhook(headers, raw_body)
+    event = _authentic(gateway, headers, raw_body)
     with db.begin() as session:
         row = _store(session, gateway, event, headers, raw_body)
         if row is None:
@@ -44,6 +50,17 @@ def receive(db: Database, gateway: Gateway, headers: Mapping[str, str], raw_body
         row_id = row.id
     if follow_up is not FollowUp.NOTHING:
         _follow_up(db, gateway, payment_id, row_id, event)
+
+
+def _authentic(gateway: Gateway, headers: Mapping[str, str], raw_body: bytes) -> WebhookEvent:
+    """What it says; a refusal is a line that names the variables to look at."""
+    try:
+        return gateway.read_webhook(headers, raw_body)
+    except (MissingCredentials, SignatureInvalid) as error:
+        about = {"gateway": gateway.provider, "code": error.code, "why": error.message}
+        check = list(gateway.webhook_secret_names)
+        log.warning("Webhook refused", extra={"data": {**about, "check": check}})
+        raise
 
 
 def _store(

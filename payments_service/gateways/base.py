@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
 from typing import Any, ClassVar, cast
 
+from payments_service.gateways.health import Health
 from payments_service.money import Money
 from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 
@@ -414,6 +415,12 @@ class Gateway(ABC):
     """True where orders never end at the gateway, so that our ORDER_EXPIRY ends them here."""
     reads_per_second: ClassVar[float]
     """What one process asks of it at most in the long run: its published limits, else a cautious guess."""
+    webhook_secret_names: ClassVar[tuple[str, ...]]
+    """The variables to look at when a webhook is refused."""
+    credential_names: ClassVar[tuple[str, ...]]
+    """The variables to look at when the gateway refuses our calls."""
+    health: Health
+    """How this process gets on with it."""
     config: Any
     """Its `config_type`, which always has an `api_url`."""
 

@@ -119,12 +119,15 @@ class CashfreeGateway(Gateway):
     our_clock_expires: ClassVar[bool] = False
     # api-reference/payments/rate-limits: 100 reads of payments a minute, and each needs its order read too.
     reads_per_second: ClassVar[float] = 200 / 60
+    webhook_secret_names: ClassVar[tuple[str, ...]] = ("CASHFREE_APP_SECRET", "CASHFREE_WEBHOOK_SCHEME")
+    credential_names: ClassVar[tuple[str, ...]] = ("CASHFREE_APP_ID", "CASHFREE_APP_SECRET", "CASHFREE_ENV")
 
     def __init__(self, config: CashfreeConfig) -> None:
         self.config = config
         self.session = GatewaySession(
             self.provider, _read_error, self.reads_per_second, wait_header="x-ratelimit-retry"
         )
+        self.health = self.session.health
         self.session.headers.update(
             {
                 "x-client-id": config.app_id,

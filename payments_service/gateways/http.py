@@ -5,9 +5,11 @@ can stand on it too. Reads (GET) are repeated within the deadline; anything else
 How much is asked at all is decided in `bounds.py`; how long a call may last, in `transport.py`.
 """
 
+import http.client
 import json
 import logging
 import random
+import socket
 import ssl
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -19,7 +21,16 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    IncompleteRead,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    SSLError,
+)
+from urllib3.exceptions import TimeoutError as TookTooLong
 
 from payments_service.errors import (
     CircuitOpen,
@@ -31,17 +42,28 @@ from payments_service.errors import (
 )
 from payments_service.gateways.base import Deadline, Urgency
 from payments_service.gateways.bounds import READ_RESET_SECONDS, RESET_SECONDS, Circuit, ReadBudget
+from payments_service.gateways.health import READS, WRITES, Health
 from payments_service.gateways.transport import Adapter, timeout_within
+from payments_service.logs import masked_words
 
 log = logging.getLogger(__name__)
 
 READ_TRIES = 3
-MAX_DESCRIPTION = 200
+REASONS: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
+    ("dns", (NameResolutionError, socket.gaierror)),
+    ("refused", (ConnectionRefusedError,)),
+    ("unreachable", (NewConnectionError,)),
+    ("timeout", (TimeoutError, requests.Timeout, TookTooLong)),
+    ("tls", (ssl.SSLError, SSLError)),
+    ("reset", (ConnectionError, IncompleteRead, http.client.IncompleteRead)),
+)
+"""Why no whole answer came, by what stands anywhere in the error; the first that fits. To urllib3 each
+NewConnectionError is a time-out as well, and one for a name is a NameResolutionError."""
 
 
 @dataclass(frozen=True)
 class ErrorFacts:
-    """What a gateway's error body says, in words of no harm: no personal data, no secrets."""
+    """What a gateway's error body says; `description` is in its own words, which are masked before use."""
 
     code: str | None
     description: str
@@ -74,6 +96,7 @@ class GatewaySession(requests.Session):
         self.reads = ReadBudget(gateway, reads_per_second)
         self.writes = Circuit(gateway, reset_seconds)
         self.readings = Circuit(gateway, READ_RESET_SECONDS, calls="reads")
+        self.health = Health()
         self.wait_headers = (wait_header, "Retry-After")
         # Sessions are shared by threads; a cookie jar is the part that is not safe, and no API needs it.
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -126,32 +149,32 @@ class GatewaySession(requests.Session):
         self, method: str, url: str, deadline: Deadline, number: int, is_read: bool, **options: Any
     ) -> requests.Response:
         started = time.monotonic()
-        outcome = "ok"
         status: int | None = None
+        failure: GatewayError | None = None
         try:
             response = super().request(method, url, timeout=timeout_within(deadline), **options)  # type: ignore[arg-type]
             status = response.status_code
             self._raise_unless_answer(is_read, response)
         except (requests.RequestException, HTTPError) as error:
             failure = _classify(is_read, error)
-            outcome = failure.code
             raise failure from error
         except GatewayError as error:
-            outcome = error.code
+            failure = error
             raise
         finally:
+            self.health.learn(READS if is_read else WRITES, failure)
             fields = {
                 "gateway": self.gateway,
                 "method": method,
                 "path": urlsplit(url).path,
                 "status": status,
-                "outcome": outcome,
+                "outcome": failure.code if failure else "ok",
                 "try": number,
                 "milliseconds": round((time.monotonic() - started) * 1000),
             }
-            log.log(
-                logging.INFO if outcome == "ok" else logging.WARNING, "Gateway call", extra={"data": fields}
-            )
+            if failure:
+                fields |= {"gatewayCode": failure.gateway_code, "why": failure.message}
+            log.log(logging.WARNING if failure else logging.INFO, "Gateway call", extra={"data": fields})
         return response
 
     def _raise_unless_answer(self, is_read: bool, response: requests.Response) -> None:
@@ -169,7 +192,7 @@ class GatewaySession(requests.Session):
             "retry_after_seconds": retry_after,
             "existing_order_id": facts.existing_order_id,
         }
-        sentence = f"{self.gateway} answered {status}: {facts.description[:MAX_DESCRIPTION]}"
+        sentence = f"{self.gateway} answered {status}: {masked_words(facts.description)}"
         if status == 429:
             self.reads.lower(retry_after)
             raise Unavailable(sentence, **about)
@@ -225,10 +248,29 @@ def reading_answer(gateway: str, *, of_write: bool) -> Iterator[None]:
 
 def _classify(is_read: bool, error: Exception) -> GatewayError:
     """Did the request leave this machine? `requests.ConnectionError` is raised before and after."""
+    reason = _reason(error)
     if not _may_have_left(error):
-        return Unavailable(f"The gateway could not be reached ({type(error).__name__})")
-    message = f"The gateway did not give a whole answer ({type(error).__name__})"
+        return Unavailable(f"The gateway could not be reached (reason: {reason})")
+    message = f"The gateway did not give a whole answer (reason: {reason})"
     return Unavailable(message) if is_read else OutcomeUnknown(message)
+
+
+def _reason(error: Exception) -> str:
+    """One word for the log; the error's own words may hold an address with all its query."""
+    parts = list(_parts(error))
+    found = (word for word, kinds in REASONS if any(isinstance(part, kinds) for part in parts))
+    return next(found, "broken")
+
+
+def _parts(error: object) -> Iterator[BaseException]:
+    """An error and those in it: libraries wrap them as arguments, reasons and causes."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, BaseException) and id(part) not in seen:
+            seen.add(id(part))
+            yield part
+            waiting += [*part.args, getattr(part, "reason", None), part.__cause__, part.__context__]
 
 
 def _may_have_left(error: Exception) -> bool:

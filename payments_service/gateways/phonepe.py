@@ -174,10 +174,22 @@ class PhonePeGateway(Gateway):
     returns_are_signed: ClassVar[bool] = False
     our_clock_expires: ClassVar[bool] = False
     reads_per_second: ClassVar[float] = 20.0  # no limits are published
+    webhook_secret_names: ClassVar[tuple[str, ...]] = (
+        "PHONEPE_WEBHOOK_HMAC_SECRET",
+        "PHONEPE_WEBHOOK_USER",
+        "PHONEPE_WEBHOOK_PASS",
+    )
+    credential_names: ClassVar[tuple[str, ...]] = (
+        "PHONEPE_CLIENT_ID",
+        "PHONEPE_CLIENT_SECRET",
+        "PHONEPE_CLIENT_VERSION",
+        "PHONEPE_ENV",
+    )
 
     def __init__(self, config: PhonePeConfig) -> None:
         self.config = config
         self.session = GatewaySession(self.provider, _read_error, self.reads_per_second)
+        self.health = self.session.health
         self.session.headers["Accept"] = "application/json"
         self._token = SharedToken(self._new_token)
 

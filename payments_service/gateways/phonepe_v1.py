@@ -151,10 +151,23 @@ class PhonePeV1Gateway(Gateway):
     returns_are_signed: ClassVar[bool] = False
     our_clock_expires: ClassVar[bool] = True
     reads_per_second: ClassVar[float] = 20.0  # no limits are published
+    webhook_secret_names: ClassVar[tuple[str, ...]] = (
+        "PHONEPE_SALT_KEY",
+        "PHONEPE_SALT_INDEX",
+        "PHONEPE_WEBHOOK_USER",
+        "PHONEPE_WEBHOOK_PASS",
+    )
+    credential_names: ClassVar[tuple[str, ...]] = (
+        "PHONEPE_MERCHANT_ID",
+        "PHONEPE_SALT_KEY",
+        "PHONEPE_SALT_INDEX",
+        "PHONEPE_ENV",
+    )
 
     def __init__(self, config: PhonePeV1Config) -> None:
         self.config = config
         self.session = GatewaySession(self.provider, _read_error, self.reads_per_second)
+        self.health = self.session.health
         self.session.headers["Accept"] = "application/json"
 
     @property

@@ -89,10 +89,13 @@ class RazorpayGateway(Gateway):
     returns_are_signed: ClassVar[bool] = True
     our_clock_expires: ClassVar[bool] = True
     reads_per_second: ClassVar[float] = 20.0  # none are published (api/pagination: back off after a 429)
+    webhook_secret_names: ClassVar[tuple[str, ...]] = ("RAZORPAY_WEBHOOK_SECRET",)
+    credential_names: ClassVar[tuple[str, ...]] = ("RAZORPAY_KEY_ID", "RAZORPAY_KEY_SECRET")
 
     def __init__(self, config: RazorpayConfig) -> None:
         self.config = config
         session = GatewaySession(self.provider, _read_error, self.reads_per_second)
+        self.health = session.health
         self.client = razorpay.Client(
             session=session,
             auth=(config.key_id, config.key_secret),

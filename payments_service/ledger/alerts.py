@@ -27,6 +27,17 @@ def all_open(session: Session) -> list[Alert]:
     return list(session.scalars(select(Alert).where(Alert.cleared_at.is_(None)).order_by(Alert.created_at)))
 
 
+def the_open(session: Session, code: str, subject: str) -> Alert | None:
+    about = (Alert.code == code, Alert.subject == subject)
+    return session.scalars(select(Alert).where(*about, Alert.cleared_at.is_(None))).one_or_none()
+
+
+def opened_since(session: Session, code: str, subject: str, since: datetime) -> bool:
+    """Whether it was told since then, cleared meanwhile or not."""
+    about = (Alert.code == code, Alert.subject == subject)
+    return session.scalars(select(Alert.id).where(*about, Alert.created_at > since)).first() is not None
+
+
 def close(session: Session, alert_id: UUID, now: datetime) -> bool:
     """Whether there was an open one of this id."""
     opened = update(Alert).where(Alert.id == alert_id, Alert.cleared_at.is_(None)).values(cleared_at=now)

@@ -32,7 +32,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from payments_service.errors import NotMigrated, StoreUnavailable
-from payments_service.ledger import revision
+from payments_service.ledger import revision, trouble
 from payments_service.ledger.address import normalized_url, without_pooler
 from payments_service.ledger.postgres import POOLER_UNTOLD, postgres_engine
 from payments_service.ledger.sqlite import sqlite_engine
@@ -117,11 +117,11 @@ class Database:
         except (DBAPIError, PoolTimeout) as error:
             if isinstance(error, DBAPIError) and _is_about_tables(error):
                 self._tables_are_known = False
-                log.error("Database not migrated", extra={"data": {"error": _kind(error)}})  # noqa: TRY400
+                log.error("Database not migrated", extra={"data": _facts(error)})  # noqa: TRY400
                 raise NotMigrated(f"The database lacks what this version needs; {revision.HOW}") from error
             if isinstance(error, DBAPIError) and not _is_trouble_of_the_store(error):
                 raise
-            log.error("Database unavailable", extra={"data": {"error": _kind(error)}})  # noqa: TRY400
+            log.error("Database unavailable", extra={"data": _facts(error)})  # noqa: TRY400
             raise StoreUnavailable(AWAY) from error
 
     def _look_at_tables(self) -> None:
@@ -222,9 +222,9 @@ def _is_about_tables(error: DBAPIError) -> bool:
     return state in MISSING_IN_POSTGRES or bool(MISSING_IN_SQLITE.match(str(error.orig)))
 
 
-def _kind(error: Exception) -> str:
-    """What kind of trouble it is, in the database's own code; its words may hold the statement's values."""
-    cause = getattr(error, "orig", None)
-    code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
-    advice = "; behind a pooler in transaction mode set DATABASE_POOLER=true" if code in POOLER_UNTOLD else ""
-    return " ".join(filter(None, (type(error).__name__, code))) + advice
+def _facts(error: Exception) -> dict[str, str]:
+    """What kind of trouble it is, in codes; the driver's words may hold the statement's values."""
+    facts = trouble.facts(error)
+    if facts.get("sqlstate") in POOLER_UNTOLD:
+        facts["hint"] = "behind a pooler in transaction mode set DATABASE_POOLER=true"
+    return facts

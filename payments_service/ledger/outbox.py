@@ -60,8 +60,10 @@ def due_destinations(session: Session, now: datetime, destinations: Sequence[str
     return list(session.scalars(due.where(Outbox.destination.in_(destinations)).distinct()))
 
 
-def claim(session: Session, destination: str, now: datetime, lease_ends: datetime) -> Outbox | None:
-    """The row that is due longest, now ours until the lease ends: nobody else sends it meanwhile.
+def claim(
+    session: Session, destination: str, now: datetime, lease_ends: datetime, fact: str | None = None
+) -> Outbox | None:
+    """The row (of this fact) that is due longest, now ours until the lease ends: no other sends it meanwhile.
 
     The try is counted here, so that one which its sender does not survive counts too.
     """
@@ -72,6 +74,8 @@ def claim(session: Session, destination: str, now: datetime, lease_ends: datetim
         .limit(1)
         .with_for_update(skip_locked=True)
     )
+    if fact is not None:
+        due = due.where(Outbox.fact == fact)
     taken = (
         update(Outbox)
         # "=", not "in": PostgreSQL may run a subquery of "in" again and take more than one.

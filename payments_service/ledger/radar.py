@@ -31,3 +31,9 @@ def held_since(session: Session, provider: str, before: datetime) -> list[Paymen
         Payment.updated_at < before,
     )
     return list(session.scalars(query))
+
+
+def last_webhook(session: Session, provider: str) -> datetime | None:
+    """When the last genuine event of a provider came. Ids ascend with time, so this reads few rows."""
+    query = select(PaymentWebhook.created_at).where(PaymentWebhook.provider == provider)
+    return session.scalars(query.order_by(PaymentWebhook.id.desc()).limit(1)).one_or_none()

@@ -334,3 +334,12 @@ class Alert(Base):
     detail: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(default=_now)
     cleared_at: Mapped[datetime | None]
+
+
+class Heartbeat(Base):
+    """When something of this name last happened; what all processes must know of each other."""
+
+    __tablename__ = "heartbeats"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime]

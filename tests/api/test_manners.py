@@ -4,6 +4,7 @@ import gzip
 import json
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
@@ -23,6 +24,15 @@ def test_health_is_ok(client: FlaskClient) -> None:
     assert answer.json is not None
     assert answer.json["status"] == "ok"
     assert set(answer.json) == {"status", "message", "timestamp"}
+
+
+def test_health_stays_ok_and_says_since_when_no_worker_is_alive(app: Flask, client: FlaskClient) -> None:
+    watch = app.extensions["payments_service"].watch
+    since = datetime(2026, 1, 31, tzinfo=UTC)
+    watch.worker_silent_since = lambda: since
+    answer = client.get("/health")
+    assert (answer.status_code, answer.json["status"]) == (200, "ok")
+    assert answer.json["worker"] == f"silent since {since.isoformat()}"
 
 
 def test_an_unknown_path_is_named_in_json(client: FlaskClient) -> None:
@@ -84,7 +94,9 @@ def test_no_cache_mixes_the_answers_to_two_origins(production: Flask, headers: d
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [TextFormatter().format(record) for record in caplog.records if record.levelname == "WARNING"]
+    """About origins."""
+    told = [record for record in caplog.records if record.levelname == "WARNING"]
+    return [TextFormatter().format(record) for record in told if record.message != "Webhook refused"]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
+from payments_service.clock import Clock
 from payments_service.errors import Unavailable
 from payments_service.flows import reconcile, record, reviews, webhook
+from payments_service.flows.deliver import deliver_due
 from payments_service.flows.views import PaymentView
 from payments_service.gateways.base import DisputeSnapshot, EventKind, OrderRef, WebhookEvent
 from payments_service.ledger import outbox, payments
@@ -17,8 +19,9 @@ from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import Outbox
 from payments_service.money import Money
 from tests.flows.conftest import PRICE, Ledger, buy
-from tests.flows.delivering import HandClock
+from tests.flows.delivering import HandClock, channels
 from tests.support.fake_gateway import GENUINE, FakeGateway
+from tests.support.mailbox import mailbox
 
 RESPOND_BY = datetime(2026, 12, 10, 18, 30, tzinfo=UTC)
 
@@ -171,3 +174,25 @@ def test_a_dispute_that_may_not_be_fetched_is_an_alarm(
         ("dispute_unconfirmed", "disp_1")
     ]
     assert ledger.inbox()[-1].outcome == "waiting"
+
+
+def test_the_operator_gets_a_letter_and_a_line_with_the_date_until_it_is_over(
+    db: Database, gateway: FakeGateway, opened: PaymentView
+) -> None:
+    db.destinations = (outbox.MERCHANT, outbox.OPERATOR)
+    for word in ("open", "under_review"):
+        webhook.receive(db, gateway, GENUINE, gateway.event(**known(opened), dispute=word))
+        [line] = reviews.open_reviews(db)
+        assert (line.why, line.subject) == ("dispute_opened", "fake disp_1")
+        assert line.detail["respondBy"] == RESPOND_BY.isoformat()
+        assert line.detail["id"] == str(opened.id)
+    with mailbox() as box:
+        deliver_due(db, channels(smtp_url=box.url), Clock(), 10)
+    [letter] = box.letters
+    assert "dispute.opened" in letter["Subject"]
+    assert f"until {RESPOND_BY.isoformat()}" in letter.get_content()
+    webhook.receive(db, gateway, GENUINE, gateway.event(**known(opened), dispute="won"))
+    assert reviews.open_reviews(db) == []
+    again = gateway.event(**known(opened), dispute="open", phase="pre_arbitration")
+    webhook.receive(db, gateway, GENUINE, again)
+    assert [line.detail["phase"] for line in reviews.open_reviews(db)] == ["pre_arbitration"]

@@ -387,6 +387,9 @@ def test_each_call_leaves_one_line_of_facts_in_the_log(
     (record,) = [r for r in caplog.records if r.name.startswith("payments_service")]
     facts: dict[str, Any] = record.__dict__["data"]
     assert 0 <= facts.pop("milliseconds") < 5000
+    if outcome != "ok":
+        assert facts.pop("why")
+        facts.pop("gatewayCode")
     assert facts == {
         "gateway": "testpay",
         "method": "POST",
@@ -397,6 +400,86 @@ def test_each_call_leaves_one_line_of_facts_in_the_log(
     }
     assert record.levelno == (logging.INFO if outcome == "ok" else logging.WARNING)
     assert "private" not in f"{record.getMessage()} {vars(record)}"
+
+
+def why(caplog: pytest.LogCaptureFixture) -> str:
+    [record] = [record for record in caplog.records if record.message == "Gateway call"]
+    return str(record.__dict__["data"]["why"])
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        (Trouble.HANG, "timeout"),
+        (Trouble.SLOW_BODY, "timeout"),
+        (Trouble.RESET, "reset"),
+        (Trouble.RESET_UNREAD, "reset"),
+        (Trouble.HALF, "reset"),
+        (b"", "reset"),
+        (b"nonsense\r\n", "broken"),
+    ],
+)
+def test_the_log_says_why_no_whole_answer_came(
+    session: GatewaySession, caplog: pytest.LogCaptureFixture, trouble: Answer, reason: str
+) -> None:
+    with wire(trouble) as line, pytest.raises(OutcomeUnknown):
+        session.post(f"{line.url}/x?token=private", timeout=Deadline(0.5))
+    assert why(caplog) == f"The gateway did not give a whole answer (reason: {reason})"
+    assert "private" not in caplog.text
+
+
+@pytest.mark.parametrize(("port", "reason"), [(closed_port, "refused"), (full_port, "timeout")])
+def test_the_log_says_why_a_gateway_could_not_be_reached(
+    session: GatewaySession, caplog: pytest.LogCaptureFixture, port: Any, reason: str
+) -> None:
+    with port() as url, pytest.raises(Unavailable):
+        session.post(url, timeout=Deadline(0.3))
+    assert why(caplog) == f"The gateway could not be reached (reason: {reason})"
+
+
+def test_the_log_tells_a_name_from_a_certificate_that_is_not_known(
+    session: GatewaySession,
+    caplog: pytest.LogCaptureFixture,
+    self_signed: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with wire(OK, tls=self_signed) as line, pytest.raises(Unavailable):
+        session.post(line.url, timeout=Deadline(5))
+    assert why(caplog) == "The gateway could not be reached (reason: tls)"
+    caplog.clear()
+
+    def unknown(*args: object, **options: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(Unavailable):
+        session.post("https://api.testpay.invalid", timeout=Deadline(1))
+    assert why(caplog) == "The gateway could not be reached (reason: dns)"
+
+
+def test_the_log_has_the_gateways_own_words_without_personal_data(
+    session: GatewaySession, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = "Order amount less than minimum for order_9876543210 of asha@example.com, 9876543210"
+    with wire(Reply.of({"code": "BAD", "words": words}, 400)) as line, pytest.raises(Rejected):
+        session.post(line.url, timeout=Deadline(5))
+    expected = "Order amount less than minimum for order_9876543210 of a***@example.com, ***3210"
+    assert why(caplog) == f"testpay answered 400: {expected}"
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_the_session_learns_from_every_call(session: GatewaySession) -> None:
+    with wire(Reply.of({"code": "NO", "words": ""}, 401)) as line:
+        for answer in (Reply.of({"code": "NO", "words": ""}, 401), OK):
+            line.answer = answer
+            with suppress(Rejected):
+                session.post(line.url, timeout=Deadline(5))
+            assert session.health.credentials_refused(0) is (answer is not OK)
+        line.answer = Reply(HTML, 502)
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                session.get(line.url, timeout=Deadline(5))
+    assert session.health.failing(0) == ["reads"]
 
 
 @pytest.mark.usefixtures("no_pauses")

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from payments_service import settings as settings_module
 from payments_service.api.guards import GUARD
 from payments_service.gateways import GATEWAYS
-from payments_service.gateways.base import WIRE_PREFIX, new_id, variables_of
+from payments_service.gateways.base import WIRE_PREFIX, Gateway, new_id, variables_of
 from payments_service.ledger import migrations
 from payments_service.ledger.db import Database, normalized_url
 from payments_service.settings import Settings, SettingsError
@@ -36,6 +36,14 @@ def test_every_route_declares_its_guard(app: Flask) -> None:
 def test_the_example_environment_names_every_variable_and_only_those() -> None:
     written = set(re.findall(r"^([A-Z][A-Z0-9_]*)=", (ROOT / ".env.example").read_text(), re.M))
     assert written == set(settings_module.variable_names())
+
+
+@pytest.mark.parametrize("gateway", GATEWAYS, ids=lambda gateway: gateway.provider)
+def test_a_gateway_names_variables_of_its_own_to_look_at(gateway: type[Gateway]) -> None:
+    declared = {variable.name for _, variable in variables_of(gateway.config_type)}
+    for names in (gateway.webhook_secret_names, gateway.credential_names):
+        assert names
+        assert set(names) <= declared
 
 
 def test_the_example_environment_runs(monkeypatch: pytest.MonkeyPatch) -> None:

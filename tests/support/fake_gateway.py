@@ -24,6 +24,7 @@ from payments_service.gateways.base import (
     WebhookEvent,
     polling,
 )
+from payments_service.gateways.health import Health
 from payments_service.gateways.signatures import sha256_hex
 from payments_service.money import Money
 from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
@@ -44,9 +45,12 @@ class FakeGateway(Gateway):
     refunds_name_the_attempt = True
     refunds_up_to_the_order = False
     captures_automatically = True
+    webhook_secret_names = ("FAKE_WEBHOOK_SECRET",)
+    credential_names = ("FAKE_KEY", "FAKE_SECRET")
     polling = polling((60, 20))
 
     def __init__(self, config: Any = None) -> None:
+        self.health = Health()
         self.calls: list[str] = []
         self.orders: dict[str, NewOrder] = {}
         self.during_create: Callable[[str, NewOrder], None] | None = None

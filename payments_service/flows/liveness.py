@@ -1,0 +1,94 @@
+"""Whether what this service lives from is alive: a gateway's API, our credentials there, its webhooks, a
+worker. Web processes and workers look, each at what it can see; an alarm ends by itself when it is over."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from payments_service.clock import Clock
+from payments_service.flows.alerts import end, raise_alert
+from payments_service.gateways.base import Gateway
+from payments_service.ledger import alerts, heartbeats, radar
+from payments_service.ledger.db import Database
+
+DOWN, REFUSED = "gateway_down", "credentials_refused"
+WEBHOOKS, SILENT = "webhooks_refused", "worker_silent"
+
+DOWN_FOR = timedelta(minutes=1)
+REFUSED_FOR = timedelta(seconds=10)
+"""A token that has run out is refused, too, and renewed at once."""
+NO_GOOD_WEBHOOK_FOR = timedelta(minutes=10)
+"""A stray request or two are no sign of a wrong secret."""
+AGAIN = timedelta(hours=1)
+"""A gateway may be down for one process and not for another; the same is told no more often than this."""
+A_DAY = timedelta(days=1)
+WORKER_SILENT = timedelta(minutes=3)
+"""Longer than cron's minute, and than a deployment."""
+NO_WORKER_YET = timedelta(minutes=10)
+
+
+def hear_of_calls(session: Session, gateway: Gateway, clock: Clock) -> int:
+    """What this process knows of its calls: raise what is new, and end what is over; how many are new."""
+    health, provider = gateway.health, gateway.provider
+    raised = 0
+    failing = health.failing(DOWN_FOR.total_seconds())
+    if failing:
+        about = {"calls": failing, "hint": "Look at the gateway's status page, and at the log for the reason"}
+        raised += raise_alert(session, DOWN, provider, about, clock, at_most_every=AGAIN)
+    elif alert := alerts.the_open(session, DOWN, provider):
+        age = (clock.now() - alert.created_at).total_seconds()
+        if all(health.answered_within(age, calls) for calls in alert.detail["calls"]):
+            end(session, DOWN, provider, clock)
+    if health.credentials_refused(REFUSED_FOR.total_seconds()):
+        check = {"check": list(gateway.credential_names)}
+        raised += raise_alert(session, REFUSED, provider, check, clock, at_most_every=AGAIN)
+    elif alert := alerts.the_open(session, REFUSED, provider):
+        age = (clock.now() - alert.created_at).total_seconds()
+        if health.credentials_taken_within(age):
+            end(session, REFUSED, provider, clock)
+    return raised
+
+
+def hear_of_refused_webhook(session: Session, gateway: Gateway, clock: Clock) -> bool:
+    """One was refused just now: whether it is news that no good one has come since the first of them."""
+    now = clock.now()
+    name = heartbeats.REFUSED_SINCE + gateway.provider
+    since = heartbeats.last(session, name)
+    good = radar.last_webhook(session, gateway.provider)
+    if since is None or now - since > A_DAY or (good is not None and good > since):
+        heartbeats.beat(session, name, now)
+        return False
+    if now - since < NO_GOOD_WEBHOOK_FOR:
+        return False
+    about = {"refusedSince": since.isoformat(), "check": list(gateway.webhook_secret_names)}
+    return raise_alert(session, WEBHOOKS, gateway.provider, about, clock, at_most_every=A_DAY)
+
+
+def end_refused_webhooks(session: Session, gateway: Gateway, clock: Clock) -> None:
+    """A good one has come."""
+    alert = alerts.the_open(session, WEBHOOKS, gateway.provider)
+    good = radar.last_webhook(session, gateway.provider) if alert else None
+    if alert and good and good > alert.created_at:
+        end(session, WEBHOOKS, gateway.provider, clock)
+
+
+def beat(db: Database, clock: Clock) -> int:
+    """The worker's sign of life. It leaves no work, so it counts as none."""
+    with db.begin() as session:
+        heartbeats.beat(session, heartbeats.WORKER, clock.now())
+        end(session, SILENT, heartbeats.WORKER, clock)
+    return 0
+
+
+def worker_silent_since(session: Session, clock: Clock) -> datetime | None:
+    """Since when no worker gives a sign of life, or, if none ever did, since when one is waited for."""
+    if last := heartbeats.last(session, heartbeats.WORKER):
+        return last if clock.now() - last > WORKER_SILENT else None
+    heartbeats.begin_once(session, heartbeats.WATCH_BEGAN, clock.now())
+    began = heartbeats.last(session, heartbeats.WATCH_BEGAN)
+    return began if began and clock.now() - began > NO_WORKER_YET else None
+
+
+def tell_of_silence(session: Session, since: datetime, clock: Clock) -> bool:
+    about = {"since": since.isoformat(), "hint": "Start a worker; until then no payment is asked about"}
+    return raise_alert(session, SILENT, heartbeats.WORKER, about, clock)
