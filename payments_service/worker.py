@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from payments_service.clock import Clock
 from payments_service.errors import StoreUnavailable
-from payments_service.flows import radar, reconcile
+from payments_service.flows import radar, reconcile, witnesses
 from payments_service.flows.create_order import Urls
 from payments_service.flows.deliver import Channels, deliver_due
 from payments_service.gateways.base import Gateway
@@ -37,6 +37,7 @@ def sweeps(
     """All sweeps. Each gateway has its own, so that one which hangs holds up no other."""
     for gateway in gateways:
         yield from _of_gateway(db, gateway, urls, clock)
+    yield Sweep("clock", lambda: witnesses.tell(db, clock), EVERY_SECONDS)
     yield Sweep("inbox", lambda: reconcile.sweep_inbox(db, gateways, clock), EVERY_SECONDS)
     yield Sweep("outbox", lambda: deliver_due(db, channels, clock, DELIVERIES), EVERY_SECONDS)
     yield Sweep("tidy", lambda: radar.tidy(db, clock), RADAR_EVERY_SECONDS)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from payments_service.clock import REAL_TIME, Clock
 from payments_service.errors import PaymentsError, Rejected, UnknownAtGateway
-from payments_service.flows import record, sync
+from payments_service.flows import record, sync, witnesses
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.schedule import next_follow_up
 from payments_service.flows.sync import FollowUp
@@ -135,6 +135,8 @@ def try_again(db: Database, gateway: Gateway, row_id: UUID, clock: Clock) -> Non
         row = session.get_one(PaymentWebhook, row_id)
         event = gateway.reread_webhook(row.event_id, row.payload)
         next_try_at = next_follow_up(gateway.polling, row.created_at, clock)
+        if next_try_at is None and not witnesses.agree(session, clock):
+            next_try_at = clock.after(witnesses.IN_DOUBT)
         payment_id, follow_up = row.payment_id, FollowUp.FETCH
         if row.outcome != "waiting":
             payment_id, follow_up = _take_effect(session, gateway, event, row)

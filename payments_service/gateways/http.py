@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
 
+from payments_service import clock
 from payments_service.errors import (
     CircuitOpen,
     GatewayError,
@@ -130,6 +131,7 @@ class GatewaySession(requests.Session):
         status: int | None = None
         try:
             response = super().request(method, url, timeout=timeout_within(deadline), **options)  # type: ignore[arg-type]
+            clock.WATCH.hear(self.gateway, response.headers.get("Date"), response.headers.get("Age"))
             status = response.status_code
             self._raise_unless_answer(is_read, response)
         except (requests.RequestException, HTTPError) as error:

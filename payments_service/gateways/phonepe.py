@@ -8,12 +8,12 @@ V1 (salt key) is `phonepe_v1`.
 """
 
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
+from payments_service.clock import utc_now
 from payments_service.errors import (
     GatewayError,
     MissingCredentials,
@@ -208,7 +208,7 @@ class PhonePeGateway(Gateway):
 
         The root decides, whatever the attempts say: one that cannot be read is left out.
         """
-        observed_at = datetime.now(UTC)
+        observed_at = utc_now()
         path = f"/checkout/v2/order/{order.wire_id}/status"
         answer = self._send("GET", path, deadline, params={"details": "true"})
         with reading_answer(self.provider, of_write=False):
@@ -278,7 +278,7 @@ class PhonePeGateway(Gateway):
         """Rejected with 403 where the account lacks the permission, which is one of its own."""
         if not DISPUTE_ID.fullmatch(dispute_id):
             raise UnknownAtGateway(f"{self.provider} has no dispute of such an id")
-        observed_at = datetime.now(UTC)
+        observed_at = utc_now()
         answer = self._send("GET", f"/v1/disputes/{dispute_id}", deadline)
         with reading_answer(self.provider, of_write=False):
             return _dispute(answer, dispute_id, observed_at)
@@ -327,7 +327,7 @@ class PhonePeGateway(Gateway):
             response = self.session.request("POST", url, timeout=deadline, harmless=True, data=form)
         answer = decimal_json(response)
         with reading_answer(self.provider, of_write=False):
-            return _header_text(answer["access_token"]), int(answer["expires_at"]) - time.time()
+            return _header_text(answer["access_token"]), int(answer["expires_at"]) - utc_now().timestamp()
 
     def _refund_in_spite_of(self, refusal: Rejected, refund: NewRefund, deadline: Deadline) -> RefundSnapshot:
         """The refund that is there although it was refused, else the refusal.
@@ -364,7 +364,7 @@ def _order_body(order: NewOrder) -> dict[str, Any]:
 
 def _expire_after(order: NewOrder) -> int:
     least, most = EXPIRE_AFTER_SECONDS
-    return min(max(round((order.expires_at - datetime.now(UTC)).total_seconds()), least), most)
+    return min(max(round((order.expires_at - utc_now()).total_seconds()), least), most)
 
 
 def _ends_at(answer: Mapping[str, Any], order: NewOrder) -> datetime:
@@ -372,7 +372,7 @@ def _ends_at(answer: Mapping[str, Any], order: NewOrder) -> datetime:
     try:
         return _time(answer["expireAt"])
     except UNREADABLE:
-        return datetime.now(UTC) + timedelta(seconds=_expire_after(order))
+        return utc_now() + timedelta(seconds=_expire_after(order))
 
 
 def _details(answer: Mapping[str, Any]) -> list[Any]:

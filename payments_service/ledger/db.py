@@ -7,10 +7,11 @@ once (BEGIN IMMEDIATE), so that nobody reads first and finds the lock taken when
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
+    ColumnElement,
     CursorResult,
     DateTime,
     Delete,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     event,
     literal_column,
     make_url,
+    or_,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
@@ -144,13 +146,25 @@ def claim(
     now: datetime,
     lease_ends: datetime,
     limit: int,
+    *,
+    longest_wait: timedelta,
 ) -> list[Row]:
-    """Those that are due longest, ours until the lease ends: nobody else gets them meanwhile."""
-    query = rows.where(due <= now).order_by(due).limit(limit).with_for_update(skip_locked=True)
+    """Those that are due longest, ours until the lease ends: no other worker gets them meanwhile."""
+    chosen = rows.where(is_due(due, now, longest_wait)).order_by(due).limit(limit)
+    query = chosen.with_for_update(skip_locked=True)
     taken = list(session.scalars(query))
     for row in taken:
         setattr(row, due.key, lease_ends)
     return taken
+
+
+def is_due(
+    due: InstrumentedAttribute[datetime | None] | InstrumentedAttribute[datetime],
+    now: datetime,
+    longest_wait: timedelta,
+) -> ColumnElement[bool]:
+    """Its moment has come; or it is further off than any wait is long: a clock that leapt wrote it."""
+    return or_(due <= now, due > now + longest_wait)
 
 
 def normalized_url(url: str) -> str:
