@@ -66,7 +66,8 @@ class Watch:
             return
         try:
             told = parsedate_to_datetime(date)
-            self._gateways[gateway] = told.astimezone(UTC) - self._elapsed()
+            if told.tzinfo is not None:
+                self._gateways[gateway] = told.astimezone(UTC) - self._elapsed()
         except (ValueError, TypeError, IndexError, OverflowError):
             return
 

@@ -94,8 +94,8 @@ def _plan_next(db: Database, gateway: Gateway, claimed: Payment, bell: Bell) -> 
             bell.clock,
             is_unsettled=bool(payment.review) or record.standing(session, payment).stops_our_clock,
         )
-        if payment.next_check_at is None and not is_sure:
-            payment.next_check_at = bell.clock.after(witnesses.IN_DOUBT)
+        if not is_sure:
+            payment.next_check_at = witnesses.look_soon(payment.next_check_at, bell.clock)
         elif payment.next_check_at is None and status in OPEN:
             sync.give_up(session, payment, bell)
 
@@ -119,8 +119,8 @@ def _plan_next_refund(db: Database, gateway: Gateway, claimed: Refund, clock: Cl
         if row.status not in REFUND_OPEN:
             return
         row.next_check_at = next_refund_check(gateway.polling, row.created_at, clock)
-        if row.next_check_at is None and not witnesses.agree(session, clock):
-            row.next_check_at = clock.after(witnesses.IN_DOUBT)
+        if not witnesses.agree(session, clock):
+            row.next_check_at = witnesses.look_soon(row.next_check_at, clock)
         elif row.next_check_at is None:
             about = {"paymentId": str(row.payment_id), "amountPaise": row.amount}
             raise_alert(session, "refund_unresolved", str(row.id), about, clock)

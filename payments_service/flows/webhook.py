@@ -135,8 +135,8 @@ def try_again(db: Database, gateway: Gateway, row_id: UUID, clock: Clock) -> Non
         row = session.get_one(PaymentWebhook, row_id)
         event = gateway.reread_webhook(row.event_id, row.payload)
         next_try_at = next_follow_up(gateway.polling, row.created_at, clock)
-        if next_try_at is None and not witnesses.agree(session, clock):
-            next_try_at = clock.after(witnesses.IN_DOUBT)
+        if not witnesses.agree(session, clock):
+            next_try_at = witnesses.look_soon(next_try_at, clock)
         payment_id, follow_up = row.payment_id, FollowUp.FETCH
         if row.outcome != "waiting":
             payment_id, follow_up = _take_effect(session, gateway, event, row)

@@ -16,11 +16,8 @@ from payments_service.flows.alerts import raise_alert
 from payments_service.ledger import events
 from payments_service.ledger.db import Database
 
-FRESH = timedelta(hours=1)
-"""A row this young, when the process began, says that the clock was right; an older one says nothing."""
-
 IN_DOUBT = timedelta(hours=1)
-"""While our clock may be wrong, it ends no watch: what it thinks is over is asked about this often."""
+"""While our clock may be wrong, it knows no age: everything is looked at this often."""
 
 
 def agree(session: Session, clock: Clock) -> bool:
@@ -34,6 +31,12 @@ def agree(session: Session, clock: Clock) -> bool:
     if by_gateways is None:
         return _rows_agree(session, watch)
     return by_gateways or _believe_gateways(session, watch)
+
+
+def look_soon(moment: datetime | None, clock: Clock) -> datetime:
+    """The next look while our clock may be wrong: it ends no watch."""
+    soon = clock.after(IN_DOUBT)
+    return soon if moment is None else min(moment, soon)
 
 
 def tell(db: Database, clock: Clock) -> int:
@@ -57,7 +60,8 @@ def _rows_agree(session: Session, watch: Watch) -> bool:
     newest = _newest_row(session, watch)
     if newest is None:
         return True  # nothing is stored that could come to harm
-    return -LEAP <= watch.process_started - newest <= FRESH
+    # One that was old when we began says nothing: it was quiet, or our clock was ahead.
+    return abs(watch.process_started - newest) <= LEAP
 
 
 def _believe_gateways(session: Session, watch: Watch) -> bool:
