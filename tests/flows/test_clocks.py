@@ -343,16 +343,28 @@ def test_no_process_with_a_wrong_clock_takes_over_a_call_that_is_alive(shop: Sho
 
 
 def test_a_call_of_unknown_outcome_is_not_taken_for_nothing_by_a_wrong_clock(shop: Shop) -> None:
-    shop.gateway.create_error, shop.gateway.fetch_error = (
-        OutcomeUnknown("?"),
-        UnknownAtGateway("no such order"),
-    )
+    """The gateway has no such order yet: only time can tell that it will never have it."""
+    new = replace(wish(), reference="SHOP-1", price_verified=True)
+    moved = replace(REAL_TIME, now=lambda: shop.machine.moment + YEAR)
+    shop.gateway.create_error = OutcomeUnknown("?")
+    shop.gateway.fetch_error = UnknownAtGateway("no such order")
+    for clock in (REAL_TIME, moved):
+        with pytest.raises(PaymentsError):
+            create_order(shop.db, shop.gateway, new, URLS, "r", None, clock)
+    assert shop.gateway.calls.count("create_order") == 1
+
+
+def test_an_order_that_never_came_to_be_fails_only_when_the_time_is_sure(shop: Shop, ledger: Ledger) -> None:
+    shop.gateway.create_error = OutcomeUnknown("?")
+    shop.gateway.fetch_error = UnknownAtGateway("no such order")
     with pytest.raises(PaymentsError):
         shop.buy()
-    moved = replace(shop, clock=replace(REAL_TIME, now=lambda: shop.machine.moment + YEAR))
-    with pytest.raises(PaymentsError):
-        moved.buy()
-    assert shop.gateway.calls.count("create_order") == 1
+    replace(shop, clock=replace(REAL_TIME, now=lambda: shop.machine.moment + YEAR)).sweep()
+    assert ledger.only_payment().status == "initiated"
+    shop.machine.pass_time(HOUR + AFTER_ITS_TIME)
+    set_all(shop.db, Payment, next_check_at=shop.machine.moment)
+    shop.sweep()
+    assert ledger.only_payment().status == "failed"
 
 
 def test_a_lease_from_a_time_to_come_begins_anew_and_then_ends(shop: Shop) -> None:
