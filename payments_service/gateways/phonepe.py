@@ -8,6 +8,7 @@ V1 (salt key) is `phonepe_v1`.
 """
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -327,7 +328,7 @@ class PhonePeGateway(Gateway):
             response = self.session.request("POST", url, timeout=deadline, harmless=True, data=form)
         answer = decimal_json(response)
         with reading_answer(self.provider, of_write=False):
-            return _header_text(answer["access_token"]), int(answer["expires_at"]) - utc_now().timestamp()
+            return _header_text(answer["access_token"]), int(answer["expires_at"]) - time.time()
 
     def _refund_in_spite_of(self, refusal: Rejected, refund: NewRefund, deadline: Deadline) -> RefundSnapshot:
         """The refund that is there although it was refused, else the refusal.
