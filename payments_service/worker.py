@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from payments_service.clock import Clock
 from payments_service.errors import StoreUnavailable
-from payments_service.flows import liveness, radar, reconcile
+from payments_service.flows import liveness, radar, reconcile, witnesses
 from payments_service.flows.create_order import Urls
 from payments_service.flows.deliver import Channels, deliver_due
 from payments_service.gateways.base import Gateway
@@ -40,6 +40,7 @@ def sweeps(
     yield Sweep("heartbeat", lambda: liveness.beat(db, clock), BEAT_EVERY_SECONDS)
     for gateway in gateways:
         yield from _of_gateway(db, gateway, urls, clock)
+    yield Sweep("clock", lambda: witnesses.tell(db, clock), EVERY_SECONDS)
     yield Sweep("inbox", lambda: reconcile.sweep_inbox(db, gateways, clock), EVERY_SECONDS)
     yield Sweep("outbox", lambda: deliver_due(db, channels, clock, DELIVERIES), EVERY_SECONDS)
     yield Sweep("tidy", lambda: radar.tidy(db, clock), RADAR_EVERY_SECONDS)

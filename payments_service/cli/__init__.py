@@ -6,6 +6,7 @@ import json
 import secrets
 import signal
 import threading
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from payments_service.cli.house import SETTINGS_ERROR, Moment
 from payments_service.cli.house import house as _house
 from payments_service.cli.show import show
 from payments_service.cli.telling import outbox, resend
-from payments_service.clock import Clock, utc_now
+from payments_service.clock import REAL_TIME, utc_now
 from payments_service.errors import Conflict, NotFound, StoreUnavailable
 from payments_service.flows import reviews
 from payments_service.ledger import inbox
@@ -83,7 +84,9 @@ def worker_(once: bool, time_scale: int) -> None:
         raise click.UsageError("--time-scale is for development and tests.")
     house = _house()
     sweeps = list(
-        worker.sweeps(house.db, house.gateways, house.channels, house.urls, Clock(scale=time_scale))
+        worker.sweeps(
+            house.db, house.gateways, house.channels, house.urls, replace(REAL_TIME, scale=time_scale)
+        )
     )
     if once:
         click.echo(f"{worker.run_once(sweeps)} done")
@@ -102,7 +105,7 @@ def replay_webhooks(since: datetime | None) -> None:
     house = _house()
     with house.db.begin() as session:
         count = inbox.apply_again(session, ("failed", "waiting", "unconfirmed"), since, utc_now())
-    worker.run_once(list(worker.sweeps(house.db, house.gateways, house.channels, house.urls, Clock())))
+    worker.run_once(list(worker.sweeps(house.db, house.gateways, house.channels, house.urls, REAL_TIME)))
     click.echo(f"{count} events tried again.")
 
 

@@ -2,13 +2,13 @@
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from payments_service.clock import REAL_TIME, Clock
+from payments_service.clock import REAL_TIME, Clock, utc_now
 from payments_service.errors import Conflict, GatewayError, OutcomeUnknown, PaymentsError, UnknownAtGateway
-from payments_service.flows import idempotency, intent, sync
+from payments_service.flows import idempotency, intent, sync, witnesses
 from payments_service.flows.idempotency import Claim, StillRunning, must_be_payable
 from payments_service.flows.intent import BUDGET_SECONDS, LEASE, NewPayment
 from payments_service.flows.sync import FollowUp
@@ -104,6 +104,7 @@ def create_order(
     call = Call(db, gateway, urls, bell, Deadline(BUDGET_SECONDS), new.lifetime)
     about = {"gateway": gateway.name, "amount": str(new.amount), "email": masked_email(new.customer_email)}
     log.info("Creating order", extra={"data": about})
+    witnesses.tell(db, clock)
     try:
         with db.begin() as session:
             payment_id, is_new = intent.write(session, gateway, new, claim, bell)
@@ -150,7 +151,7 @@ def _make(call: Call, payment: Payment, order: PaymentOrder) -> PaymentSnapshot:
 
     A snapshot without a checkout is an order that exists and that nobody can be sent to.
     """
-    new, started = _for_the_wire(call, payment, order), datetime.now(UTC)
+    new, started = _for_the_wire(call, payment, order), utc_now()
     try:
         return _as_snapshot(new, call.gateway.create_order(new, call.deadline), started)
     except OutcomeUnknown as error:
@@ -229,7 +230,9 @@ def _ask_about(call: Call, order: PaymentOrder) -> str:
         snapshot = call.gateway.fetch_payment(ref, call.deadline)
     except GatewayError as error:
         # Right after the call an absence says nothing, and none about an order that it told us of itself.
-        is_early = call.bell.clock.now() < order.created_at + LEASE
+        with call.db.read() as session:
+            is_sure = witnesses.agree(session, call.bell.clock)
+        is_early = not is_sure or call.bell.clock.now() < order.created_at + LEASE
         if isinstance(error, UnknownAtGateway) and not is_early and not order.gateway_order_id:
             return "the order never came to be"
         _end_call(call.db, order)
@@ -240,9 +243,9 @@ def _ask_about(call: Call, order: PaymentOrder) -> str:
 
 def _take_over(call: Call, payment_id: UUID) -> PaymentOrder | None:
     """The order, its call now ours to answer for; None when it can be paid as it is."""
-    now = call.bell.clock.now()
     with call.db.begin() as session:
         payment = payments.lock(session, payment_id)
+        is_sure, now = witnesses.agree(session, call.bell.clock), call.bell.clock.now()
         must_be_payable(session, payment, call.bell.clock)
         order = payments.current_order(session, payment_id)
         if order.checkout is not None:
@@ -250,12 +253,15 @@ def _take_over(call: Call, payment_id: UUID) -> PaymentOrder | None:
         if (payment.provider, payment.mode) != (call.gateway.provider, call.gateway.mode):
             # Other credentials than ours could ask for it, and nobody was sent there.
             raise Conflict("This order can no longer be paid", code="order_expired", id=str(payment_id))
-        if order.status == "creating" and order.leased_until > now:
-            raise StillRunning("The first request for this order is still running")
-        order.generation += 1
-        order.leased_until = now + LEASE
-        order.status = "open" if order.gateway_order_id else "creating"
-        return order
+        if is_sure:
+            order.leased_until = idempotency.begun_anew(order.leased_until, now, LEASE)
+            order.created_at = min(order.created_at, now)
+        if order.status != "creating" or (is_sure and order.leased_until <= now):
+            order.generation += 1
+            order.leased_until = now + LEASE
+            order.status = "open" if order.gateway_order_id else "creating"
+            return order
+    raise StillRunning("The first request for this order is still running")
 
 
 # ── what both write ─────────────────────────────────────────────────────────────────────────────────

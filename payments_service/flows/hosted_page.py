@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
+from payments_service.clock import utc_now
 from payments_service.errors import NotFound
 from payments_service.flows.status import ask_if_open
 from payments_service.flows.views import PaymentView, view
@@ -57,7 +58,7 @@ class HostedPage:
 
 def hosted_page(db: Database, payment_id: UUID) -> HostedPage:
     """The payment as its payer may see it, from the database alone; NotFound for an id that is not ours."""
-    now = datetime.now(UTC)
+    now = utc_now()
     with db.read() as session:
         payment = _find(session, payment_id)
         known = view(session, payment)

@@ -6,15 +6,16 @@ its payment, so that the next request with it asks before it creates.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
-from payments_service.clock import REAL_TIME, Clock
+from payments_service.clock import LEAP, REAL_TIME, Clock
 from payments_service.errors import Conflict, PaymentsError
+from payments_service.flows import witnesses
 from payments_service.ledger import keys, payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.tables import Payment
@@ -70,8 +71,9 @@ def claim(
     clock: Clock = REAL_TIME,
 ) -> Claim | Kept:
     """Raises KeyReused, StillRunning, or Conflict when the kept answer is of no use any more."""
-    now, row_id = clock.now(), uuid7()
+    row_id = uuid7()
     with db.begin() as session:
+        is_sure, now = witnesses.agree(session, clock), clock.now()
         row = keys.claim(
             session,
             row_id,
@@ -81,7 +83,7 @@ def claim(
             fingerprint=fingerprint,
             leased_until=now + lease,
             now=now,
-            forget_before=now - KEPT,
+            forget_before=now - KEPT if is_sure else None,
         )
         if row is None:
             raise StillRunning("Other requests with this Idempotency-Key are running")
@@ -92,11 +94,19 @@ def claim(
         if row.answer is not None and row.payment_id:
             must_be_payable(session, payments.by_id(session, row.payment_id), clock)
             return Kept(row.answer)
-        if row.leased_until > now:
-            raise StillRunning("A request with this Idempotency-Key is still running")
-        row.generation += 1
-        row.leased_until = now + lease
-        return Claim(row.id, row.generation, row.payment_id)
+        if is_sure:
+            row.leased_until = begun_anew(row.leased_until, now, lease)
+        if is_sure and row.leased_until <= now:
+            row.generation += 1
+            row.leased_until = now + lease
+            return Claim(row.id, row.generation, row.payment_id)
+    raise StillRunning("A request with this Idempotency-Key is still running")
+
+
+def begun_anew(leased_until: datetime, now: datetime, lease: timedelta) -> datetime:
+    """The end of a lease. One that a clock has written which was ahead begins now: it is not over at once,
+    because its request may be alive, and not a year later either."""
+    return now + lease if leased_until > now + lease + LEAP else leased_until
 
 
 def begin(session: Session, claim: Claim | None, payment_id: UUID) -> None:
@@ -124,6 +134,11 @@ def leave_open(db: Database, claim: Claim | None, clock: Clock = REAL_TIME) -> N
             keys.write(session, claim.row_id, claim.generation, leased_until=clock.now())
 
 
+def is_time_over(session: Session, payment: Payment, clock: Clock) -> bool:
+    """Whether its time to pay has run out for sure, so that there may be another order for the same."""
+    return payment.expires_at <= clock.now() and witnesses.agree(session, clock)
+
+
 def must_be_payable(session: Session, payment: Payment, clock: Clock) -> None:
     """Raises Conflict when nobody may be sent to this payment any more, however open its order is."""
     if payment.status in (PaymentStatus.COMPLETED, PaymentStatus.AUTHORIZED):
@@ -132,6 +147,6 @@ def must_be_payable(session: Session, payment: Payment, clock: Clock) -> None:
         raise Conflict("This reference is paid", code="reference_paid", id=str(paid_by))
     if payment.review:
         raise Conflict("This payment is under review", code="payment_review", id=str(payment.id))
-    is_over = payment.status == PaymentStatus.PENDING and payment.expires_at <= clock.now()
+    is_over = payment.status == PaymentStatus.PENDING and is_time_over(session, payment, clock)
     if is_over or payment.status in (PaymentStatus.FAILED, PaymentStatus.EXPIRED):
         raise Conflict("This order can no longer be paid", code="order_expired", id=str(payment.id))

@@ -119,7 +119,9 @@ def _open_for(
     begun = [
         payment
         for payment in payments.unsettled_for_reference(session, reference.reference)
-        if payment.review or payment.status != PaymentStatus.PENDING or payment.expires_at > clock.now()
+        if payment.review
+        or payment.status != PaymentStatus.PENDING
+        or not idempotency.is_time_over(session, payment, clock)
     ]
     for payment in begun:
         if trouble := _in_the_way(payment, amount):

@@ -8,14 +8,16 @@ import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
-from payments_service.clock import Clock
+from sqlalchemy.orm import Session
+
+from payments_service.clock import LEAP, Clock
 from payments_service.errors import GatewayError
-from payments_service.flows import record, refund, sync, webhook
+from payments_service.flows import record, refund, sync, webhook, witnesses
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.create_order import Urls
 from payments_service.flows.schedule import next_check, next_refund_check
 from payments_service.gateways.base import Deadline, Gateway, Urgency
-from payments_service.ledger import inbox, payments
+from payments_service.ledger import events, inbox, payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import Payment, Refund
@@ -80,6 +82,9 @@ def _plan_next(db: Database, gateway: Gateway, claimed: Payment, bell: Bell) -> 
         payment = payments.lock(session, claimed.id)
         if payment.next_check_at != claimed.next_check_at:
             return  # what was heard asks for a look of its own: a refund that has to wait
+        is_sure = witnesses.agree(session, bell.clock)
+        if is_sure:
+            _set_right(session, payment, bell)
         status = PaymentStatus(payment.status)
         payment.next_check_at = next_check(
             status,
@@ -89,8 +94,22 @@ def _plan_next(db: Database, gateway: Gateway, claimed: Payment, bell: Bell) -> 
             bell.clock,
             is_unsettled=bool(payment.review) or record.standing(session, payment).stops_our_clock,
         )
-        if payment.next_check_at is None and status in OPEN:
+        if not is_sure:
+            payment.next_check_at = witnesses.look_soon(payment.next_check_at, bell.clock)
+        elif payment.next_check_at is None and status in OPEN:
             sync.give_up(session, payment, bell)
+
+
+def _set_right(session: Session, payment: Payment, bell: Bell) -> None:
+    """A payment made by a clock that was ahead begins now; else it would be young until that time comes."""
+    now = bell.clock.now()
+    ahead = payment.created_at - now
+    if ahead > LEAP:
+        evidence = {"createdAt": payment.created_at.isoformat(), "expiresAt": payment.expires_at.isoformat()}
+        payment.created_at, payment.expires_at = now, payment.expires_at - ahead
+        events.append(session, payment, "note", bell, "made by a clock that was ahead", evidence)
+    if payment.completed_at and payment.completed_at > now + LEAP:
+        payment.completed_at = now
 
 
 def _plan_next_refund(db: Database, gateway: Gateway, claimed: Refund, clock: Clock) -> None:
@@ -100,6 +119,8 @@ def _plan_next_refund(db: Database, gateway: Gateway, claimed: Refund, clock: Cl
         if row.status not in REFUND_OPEN:
             return
         row.next_check_at = next_refund_check(gateway.polling, row.created_at, clock)
-        if row.next_check_at is None:
+        if not witnesses.agree(session, clock):
+            row.next_check_at = witnesses.look_soon(row.next_check_at, clock)
+        elif row.next_check_at is None:
             about = {"paymentId": str(row.payment_id), "amountPaise": row.amount}
             raise_alert(session, "refund_unresolved", str(row.id), about, clock)

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
+from payments_service.clock import LEAP
 from payments_service.flows import alerts, announce
 from payments_service.flows.flag import flag
 from payments_service.flows.standing import Standing
@@ -130,9 +131,9 @@ def dispute(session: Session, payment: Payment, told: DisputeSnapshot, bell: Bel
 
     No word of it is final: one that was won may come back as the next stage, under the same id.
     """
-    last = _last_of_dispute(session, payment, told.dispute_id)
-    observed_at = min(told.observed_at, bell.clock.now())
-    if last is not None and observed_at < datetime.fromisoformat(last["observedAt"]):
+    last, now = _last_of_dispute(session, payment, told.dispute_id), bell.clock.now()
+    observed_at = min(told.observed_at, now)
+    if last is not None and observed_at < datetime.fromisoformat(last["observedAt"]) <= now + LEAP:
         return
     evidence = {
         "disputeId": told.dispute_id,

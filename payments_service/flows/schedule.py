@@ -39,7 +39,7 @@ def next_check(
     `is_unsettled`: money, or a review, keeps an unpaid payment from ending by our clock.
     """
     if status is PaymentStatus.COMPLETED and completed_at:
-        age = clock.age(completed_at)
+        age = _age(completed_at, clock)
         return next((clock.after(moment - age) for moment in READ_AGAIN if moment > age), None)
     daily = DAILY if is_unsettled else ()
     return next_follow_up((*polling, *LATER, *daily), created_at, clock)
@@ -52,5 +52,10 @@ def next_refund_check(polling: Polling, since: datetime, clock: Clock) -> dateti
 
 
 def next_follow_up(polling: Polling, since: datetime, clock: Clock) -> datetime | None:
-    age = clock.age(since)
+    age = _age(since, clock)
     return next((clock.after(every) for until, every in (*polling, *LATER) if age < until), None)
+
+
+def _age(since: datetime, clock: Clock) -> timedelta:
+    """What a clock that was ahead has dated is as if it were of now."""
+    return max(clock.age(since), timedelta(0))

@@ -15,9 +15,9 @@ from uuid import UUID
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from payments_service.clock import REAL_TIME, Clock
+from payments_service.clock import LEAP, REAL_TIME, Clock
 from payments_service.errors import GatewayError, UnknownAtGateway
-from payments_service.flows import announce, record
+from payments_service.flows import announce, record, witnesses
 from payments_service.flows.flag import answer, flag
 from payments_service.flows.schedule import next_follow_up
 from payments_service.flows.standing import (
@@ -130,8 +130,10 @@ def apply(
         log.error("News of another order", extra={"data": _ids(payment, snapshot)})
         return FollowUp.NOTHING
     # A gateway whose clock runs ahead must not make every later answer look old.
-    observed_at = min(snapshot.observed_at, bell.clock.now())
-    newer = payment.observed_at is None or observed_at > payment.observed_at
+    now = bell.clock.now()
+    observed_at = min(snapshot.observed_at, now)
+    known_at = payment.observed_at
+    newer = known_at is None or observed_at > known_at or known_at > now + LEAP
     others = record.attempts(session, payment, order, snapshot, bell)
     record.refunds(session, payment, snapshot.refunds or (), bell)
     standing = record.standing(session, payment)
@@ -241,7 +243,7 @@ def expire_if_due(session: Session, payment: Payment, clock: Clock) -> None:
     """End an open payment whose time has run out. A late success is still welcome."""
     if payment.status != PaymentStatus.PENDING or payment.review or not _is_over(payment, clock):
         return
-    if record.standing(session, payment).stops_our_clock:
+    if record.standing(session, payment).stops_our_clock or not witnesses.agree(session, clock):
         return
     evidence = {"expiresAt": payment.expires_at.isoformat()}
     bell = Bell("clock", "order-expiry", clock)
@@ -306,7 +308,7 @@ def _let_time_speak(
         order = payments.current_order(session, payment_id)
         overdue = _is_over(payment, clock) and clock.now() >= order.leased_until
         denied = isinstance(error, UnknownAtGateway) and payment.status == PaymentStatus.INITIATED
-        if denied and overdue:
+        if denied and overdue and witnesses.agree(session, clock):
             bell = Bell("clock", "order-expiry", clock)
             move(session, payment, PaymentStatus.FAILED, bell, "no order came to be", {"error": error.code})
 

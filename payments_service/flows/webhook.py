@@ -17,7 +17,7 @@ from payments_service.errors import (
     SignatureInvalid,
     UnknownAtGateway,
 )
-from payments_service.flows import record, sync
+from payments_service.flows import record, sync, witnesses
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.schedule import next_follow_up
 from payments_service.flows.sync import FollowUp
@@ -152,6 +152,8 @@ def try_again(db: Database, gateway: Gateway, row_id: UUID, clock: Clock) -> Non
         row = session.get_one(PaymentWebhook, row_id)
         event = gateway.reread_webhook(row.event_id, row.payload)
         next_try_at = next_follow_up(gateway.polling, row.created_at, clock)
+        if not witnesses.agree(session, clock):
+            next_try_at = witnesses.look_soon(next_try_at, clock)
         payment_id, follow_up = row.payment_id, FollowUp.FETCH
         if row.outcome != "waiting":
             payment_id, follow_up = _take_effect(session, gateway, event, row)

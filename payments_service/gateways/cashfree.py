@@ -12,10 +12,11 @@ import unicodedata
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
+from payments_service.clock import utc_now
 from payments_service.errors import (
     GatewayError,
     MissingCredentials,
@@ -158,7 +159,7 @@ class CashfreeGateway(Gateway):
 
     def fetch_payment(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
         """The order, its attempts, and its refunds where money came in."""
-        observed_at = datetime.now(UTC)
+        observed_at = utc_now()
         path = f"/orders/{order.wire_id}"
         answer = self._send("GET", path, deadline)
         with reading_answer(self.provider, of_write=False):
@@ -250,7 +251,7 @@ class CashfreeGateway(Gateway):
     def fetch_dispute(self, dispute_id: str, deadline: Deadline) -> DisputeSnapshot:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", dispute_id):
             raise UnknownAtGateway(f"{self.provider} has no such dispute")
-        observed_at = datetime.now(UTC)
+        observed_at = utc_now()
         answer = self._send("GET", f"/disputes/{dispute_id}", deadline)
         with reading_answer(self.provider, of_write=False):
             if reading.id_text(answer["dispute_id"]) != dispute_id:

@@ -32,6 +32,7 @@ from urllib3.exceptions import (
 )
 from urllib3.exceptions import TimeoutError as TookTooLong
 
+from payments_service import clock
 from payments_service.errors import (
     CircuitOpen,
     GatewayError,
@@ -153,6 +154,7 @@ class GatewaySession(requests.Session):
         failure: GatewayError | None = None
         try:
             response = super().request(method, url, timeout=timeout_within(deadline), **options)  # type: ignore[arg-type]
+            clock.WATCH.hear(self.gateway, response.headers.get("Date"), response.headers.get("Age"))
             status = response.status_code
             self._raise_unless_answer(is_read, response)
         except (requests.RequestException, HTTPError) as error:

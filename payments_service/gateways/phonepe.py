@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
+from payments_service.clock import utc_now
 from payments_service.errors import (
     GatewayError,
     MissingCredentials,
@@ -227,7 +228,7 @@ class PhonePeGateway(Gateway):
 
         The root decides, whatever the attempts say: one that cannot be read is left out.
         """
-        observed_at = datetime.now(UTC)
+        observed_at = utc_now()
         path = f"/checkout/v2/order/{order.wire_id}/status"
         answer = self._send("GET", path, deadline, params={"details": "true"})
         with reading_answer(self.provider, of_write=False):
@@ -297,7 +298,7 @@ class PhonePeGateway(Gateway):
         """Rejected with 403 where the account lacks the permission, which is one of its own."""
         if not DISPUTE_ID.fullmatch(dispute_id):
             raise UnknownAtGateway(f"{self.provider} has no dispute of such an id")
-        observed_at = datetime.now(UTC)
+        observed_at = utc_now()
         answer = self._send("GET", f"/v1/disputes/{dispute_id}", deadline)
         with reading_answer(self.provider, of_write=False):
             return _dispute(answer, dispute_id, observed_at)
@@ -383,7 +384,7 @@ def _order_body(order: NewOrder) -> dict[str, Any]:
 
 def _expire_after(order: NewOrder) -> int:
     least, most = EXPIRE_AFTER_SECONDS
-    return min(max(round((order.expires_at - datetime.now(UTC)).total_seconds()), least), most)
+    return min(max(round((order.expires_at - utc_now()).total_seconds()), least), most)
 
 
 def _ends_at(answer: Mapping[str, Any], order: NewOrder) -> datetime:
@@ -391,7 +392,7 @@ def _ends_at(answer: Mapping[str, Any], order: NewOrder) -> datetime:
     try:
         return _time(answer["expireAt"])
     except UNREADABLE:
-        return datetime.now(UTC) + timedelta(seconds=_expire_after(order))
+        return utc_now() + timedelta(seconds=_expire_after(order))
 
 
 def _details(answer: Mapping[str, Any]) -> list[Any]:

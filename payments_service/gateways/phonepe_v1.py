@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
+from payments_service.clock import utc_now
 from payments_service.errors import (
     GatewayError,
     MissingCredentials,
@@ -201,7 +202,7 @@ class PhonePeV1Gateway(Gateway):
         nothing is believed, only a fetch tells."""
 
     def fetch_payment(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
-        observed_at = datetime.now(UTC)
+        observed_at = utc_now()
         answer = self._get_status(order.wire_id, deadline)
         with reading_answer(self.provider, of_write=False):
             _named(answer["data"], order.wire_id)

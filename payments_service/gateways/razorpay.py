@@ -9,12 +9,12 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar
 
 import razorpay
 
+from payments_service.clock import utc_now
 from payments_service.errors import (
     GatewayError,
     MissingCredentials,
@@ -138,7 +138,7 @@ class RazorpayGateway(Gateway):
             raise SignatureInvalid("Payment signature verification failed")
 
     def fetch_payment(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
-        observed_at = datetime.now(UTC)
+        observed_at = utc_now()
         entity = self._fetch_order(order, deadline)
         with reading_answer(self.provider, of_write=False):
             order_id = _order_id(order, entity)
@@ -210,7 +210,7 @@ class RazorpayGateway(Gateway):
         raise UnknownAtGateway(f"{self.provider} lists no such refund")
 
     def fetch_dispute(self, dispute_id: str, deadline: Deadline) -> DisputeSnapshot:
-        observed_at = datetime.now(UTC)
+        observed_at = utc_now()
         with reading_answer(self.provider, of_write=False):
             answer = self.client.dispute.fetch(dispute_id, timeout=deadline)
             if "id" not in answer:  # one documented sample is wrapped

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from payments_service.clock import utc_now
 from payments_service.gateways.base import (
     AttemptSnapshot,
     DisputeSnapshot,
@@ -328,7 +329,7 @@ def _refund_event(bare: WebhookEvent, body: Entity, entities: Mapping[str, Entit
 def _dispute_event(bare: WebhookEvent, body: Entity, entities: Mapping[str, Entity | None]) -> WebhookEvent:
     """In documented samples the payment beside it has an old status and no order: only the dispute counts."""
     told = _genuine(entities["dispute"])
-    observed_at = _time_of(body) or datetime.now(UTC)
+    observed_at = _time_of(body) or utc_now()
     return replace(bare, dispute=dispute(told, observed_at, bare.type))
 
 

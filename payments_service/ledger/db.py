@@ -8,11 +8,12 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
     URL,
+    ColumnElement,
     Connection,
     CursorResult,
     DateTime,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     Update,
     literal_column,
     make_url,
+    or_,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
@@ -198,9 +200,12 @@ def claim(
     now: datetime,
     lease_ends: datetime,
     limit: int,
+    *,
+    longest_wait: timedelta,
 ) -> list[Row]:
-    """Those that are due longest, ours until the lease ends: nobody else gets them meanwhile."""
-    query = rows.where(due <= now).order_by(due).limit(limit).with_for_update(skip_locked=True)
+    """Those that are due longest, ours until the lease ends: no other worker gets them meanwhile."""
+    chosen = rows.where(is_due(due, now, longest_wait)).order_by(due).limit(limit)
+    query = chosen.with_for_update(skip_locked=True)
     taken = list(session.scalars(query))
     for row in taken:
         setattr(row, due.key, lease_ends)
@@ -210,6 +215,15 @@ def claim(
 def _postgres(address: URL, pool_size: int) -> Engine:
     address, behind_pooler = without_pooler(address)
     return postgres_engine(address, pool_size, behind_pooler=behind_pooler)
+
+
+def is_due(
+    due: InstrumentedAttribute[datetime | None] | InstrumentedAttribute[datetime],
+    now: datetime,
+    longest_wait: timedelta,
+) -> ColumnElement[bool]:
+    """Its moment has come; or it is further off than any wait is long: a clock that leapt wrote it."""
+    return or_(due <= now, due > now + longest_wait)
 
 
 def _is_trouble_of_the_store(error: DBAPIError) -> bool:

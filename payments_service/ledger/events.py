@@ -1,7 +1,9 @@
 """The audit trail: append, never change."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -50,3 +52,12 @@ def append(
         )
     )
     return last + 1
+
+
+def newest(session: Session, before: datetime | None = None) -> datetime | None:
+    """When the last row was written, of all payments; or the last one whose id was made before a moment."""
+    query = select(PaymentEvent.created_at).order_by(PaymentEvent.id.desc()).limit(1)
+    if before is not None:
+        first_id = UUID(int=int(before.timestamp() * 1000) << 80)  # ids begin with their time
+        query = query.where(PaymentEvent.id < first_id)
+    return session.execute(query).scalar_one_or_none()

@@ -1,7 +1,7 @@
 """The inbox: every authenticated webhook, kept raw, once per event."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -11,6 +11,8 @@ from uuid6 import uuid7
 from payments_service.ledger.db import changed_rows, claim, insert_once
 from payments_service.ledger.tables import PaymentWebhook
 
+LONGEST_WAIT = timedelta(days=1)
+"""No event is ever put off for longer: a moment further off was written by a clock that leapt."""
 SECRET_HEADERS = ("authorization", "cookie", "signature", "x-verify")
 """Headers whose name holds one of these words authenticate somebody and are not kept."""
 
@@ -68,7 +70,8 @@ def foreign(session: Session, provider: str, order_ids: list[str]) -> list[Payme
 def claim_due(session: Session, now: datetime, lease_ends: datetime, limit: int) -> list[PaymentWebhook]:
     """Events that were kept and could not be applied yet, now ours until the lease ends."""
     waiting = select(PaymentWebhook).where(PaymentWebhook.processed.is_(False))
-    taken = claim(session, waiting, PaymentWebhook.next_try_at, now, lease_ends, limit)
+    due = PaymentWebhook.next_try_at
+    taken = claim(session, waiting, due, now, lease_ends, limit, longest_wait=LONGEST_WAIT)
     for row in taken:
         row.attempts += 1
     return taken

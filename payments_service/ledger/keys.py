@@ -22,19 +22,21 @@ def claim(
     fingerprint: str,
     leased_until: datetime,
     now: datetime,
-    forget_before: datetime,
+    forget_before: datetime | None,
 ) -> IdempotencyKey | None:
     """The row of this key, locked: ours when its id is `row_id`, else of whoever came first.
 
-    None when others let the key go and take it again and again while we look.
+    None when others let the key go and take it again and again while we look. Without `forget_before` no
+    row is old, because the time is in doubt.
     """
     mine = (
         IdempotencyKey.endpoint == endpoint,
         IdempotencyKey.owner == owner,
         IdempotencyKey.key == key,
     )
-    is_old = IdempotencyKey.created_at < forget_before, IdempotencyKey.leased_until <= now
-    session.execute(delete(IdempotencyKey).where(*mine, *is_old))
+    if forget_before is not None:
+        is_old = IdempotencyKey.created_at < forget_before, IdempotencyKey.leased_until <= now
+        session.execute(delete(IdempotencyKey).where(*mine, *is_old))
     query = select(IdempotencyKey).where(*mine).with_for_update()
     for _ in range(TRIES):
         insert_once(

@@ -2,19 +2,21 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
-from payments_service.ledger.db import changed_rows, insert_once
+from payments_service.ledger.db import changed_rows, insert_once, is_due
 from payments_service.ledger.tables import Outbox
 
 MERCHANT, CUSTOMER, OPERATOR = "merchant", "customer", "operator"
 PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
+LONGEST_WAIT = timedelta(days=2)
+"""No try is ever put off for longer: a moment further off was written by a clock that leapt."""
 
 
 def put(
@@ -56,7 +58,7 @@ def put(
 
 def due_destinations(session: Session, now: datetime, destinations: Sequence[str]) -> list[str]:
     """Those for which something is due."""
-    due = select(Outbox.destination).where(Outbox.state == PENDING, Outbox.next_try_at <= now)
+    due = select(Outbox.destination).where(Outbox.state == PENDING, _is_due(now))
     return list(session.scalars(due.where(Outbox.destination.in_(destinations)).distinct()))
 
 
@@ -69,7 +71,7 @@ def claim(
     """
     due = (
         select(Outbox.id)
-        .where(Outbox.state == PENDING, Outbox.destination == destination, Outbox.next_try_at <= now)
+        .where(Outbox.state == PENDING, Outbox.destination == destination, _is_due(now))
         .order_by(Outbox.next_try_at)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -137,3 +139,7 @@ def send_again(
     if since is not None:
         chosen = chosen.where(Outbox.created_at >= since)
     return sorted(session.scalars(chosen), key=lambda row: (row.created_at, row.id))
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    return is_due(Outbox.next_try_at, now, LONGEST_WAIT)

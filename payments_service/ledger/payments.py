@@ -22,6 +22,8 @@ from payments_service.states import OPEN, RefundStatus
 
 REFERENCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """What an id of ours or of a gateway can look like; anything else is nobody's."""
+LONGEST_WAIT = timedelta(days=5)
+"""No payment or refund is ever put off for longer: a moment further off was written by a clock that leapt."""
 REFUSED = "refused"
 """The status of an order that the gateway surely never made."""
 
@@ -165,7 +167,8 @@ def claim_due(
 ) -> list[Payment]:
     """Payments that the worker should ask about, now ours until the lease ends."""
     theirs = select(Payment).where(Payment.provider == provider)
-    return claim(session, theirs, Payment.next_check_at, now, lease_ends, limit)
+    due = Payment.next_check_at
+    return claim(session, theirs, due, now, lease_ends, limit, longest_wait=LONGEST_WAIT)
 
 
 def claim_due_refunds(
@@ -173,7 +176,8 @@ def claim_due_refunds(
 ) -> list[Refund]:
     """Refunds whose end is not known, now ours until the lease ends."""
     theirs = select(Refund).where(Refund.provider == provider)
-    taken = claim(session, theirs, Refund.next_check_at, now, lease_ends, limit)
+    due = Refund.next_check_at
+    taken = claim(session, theirs, due, now, lease_ends, limit, longest_wait=LONGEST_WAIT)
     for refund in taken:
         refund.generation += 1
     return taken

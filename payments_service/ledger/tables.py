@@ -1,6 +1,6 @@
 """The tables. Money is whole paise in BIGINT columns; times are UTC; keys are time-ordered UUIDs."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,12 +20,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from uuid6 import uuid7
 
+from payments_service.clock import utc_now
 from payments_service.ledger.db import UtcDateTime
 from payments_service.money import Money
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Base(DeclarativeBase):
@@ -88,8 +85,8 @@ class Payment(Base):
     completed_at: Mapped[datetime | None]
     next_check_at: Mapped[datetime | None] = mapped_column(index=True)
     """When the worker asks the gateway next; while it does, when its lease ends. None: never again."""
-    created_at: Mapped[datetime] = mapped_column(default=_now)
-    updated_at: Mapped[datetime] = mapped_column(default=_now)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now)
     """When the payment last changed in the eyes of its merchant; asking alone does not count."""
 
     @property
@@ -109,7 +106,7 @@ class PaymentReference(Base):
     payment_id: Mapped[UUID | None] = mapped_column(ForeignKey("payments.id"))
     """The payment that is open for it, the newest."""
     paid_by: Mapped[UUID | None] = mapped_column(ForeignKey("payments.id"))
-    created_at: Mapped[datetime] = mapped_column(default=_now)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class IdempotencyKey(Base):
@@ -131,7 +128,7 @@ class IdempotencyKey(Base):
     """Until then the first request may still be running; past it, whoever sends the key takes over."""
     answer: Mapped[bytes | None] = mapped_column(LargeBinary)
     """The body of the 200, once there was one."""
-    created_at: Mapped[datetime] = mapped_column(default=_now, index=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
 
 
 class PaymentOrder(Base):
@@ -153,8 +150,8 @@ class PaymentOrder(Base):
     leased_until: Mapped[datetime]
     checkout: Mapped[dict[str, Any] | None]
     """The answer to create-order beyond the common members."""
-    created_at: Mapped[datetime] = mapped_column(default=_now)
-    updated_at: Mapped[datetime] = mapped_column(default=_now, onupdate=_now)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
 
 
 class PaymentAttempt(Base):
@@ -177,8 +174,8 @@ class PaymentAttempt(Base):
     """The bank's own number: UPI's RRN or UTR, a card's RRN."""
     capture_by: Mapped[datetime | None]
     """When money that is held goes back unless it is captured."""
-    created_at: Mapped[datetime] = mapped_column(default=_now)
-    updated_at: Mapped[datetime] = mapped_column(default=_now, onupdate=_now)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
 
     @property
     def money(self) -> Money:
@@ -214,7 +211,7 @@ class PaymentWebhook(Base):
     next_try_at: Mapped[datetime | None]
     """When the worker tries again what waits or failed."""
     error: Mapped[str | None]
-    created_at: Mapped[datetime] = mapped_column(default=_now)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class PaymentEvent(Base):
@@ -236,7 +233,7 @@ class PaymentEvent(Base):
     """Who rang: the gateway's event id, the request id."""
     reason: Mapped[str]
     evidence: Mapped[dict[str, Any]]
-    created_at: Mapped[datetime] = mapped_column(default=_now)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class PaymentReview(Base):
@@ -281,8 +278,8 @@ class Refund(Base):
     currency: Mapped[str]
     status: Mapped[str] = mapped_column(index=True)
     gateway_status: Mapped[str | None]
-    created_at: Mapped[datetime] = mapped_column(default=_now)
-    updated_at: Mapped[datetime] = mapped_column(default=_now, onupdate=_now)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
 
 
 class Outbox(Base):
@@ -306,10 +303,10 @@ class Outbox(Base):
     """pending · delivered · dead."""
     attempts: Mapped[int] = mapped_column(default=0)
     generation: Mapped[int] = mapped_column(default=1)
-    next_try_at: Mapped[datetime] = mapped_column(default=_now)
+    next_try_at: Mapped[datetime] = mapped_column(default=utc_now)
     """While it is being sent, when the lease of the sender ends."""
     error: Mapped[str | None]
-    created_at: Mapped[datetime] = mapped_column(default=_now)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
     delivered_at: Mapped[datetime | None]
 
 
@@ -332,7 +329,7 @@ class Alert(Base):
     code: Mapped[str]
     subject: Mapped[str]
     detail: Mapped[dict[str, Any]]
-    created_at: Mapped[datetime] = mapped_column(default=_now)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
     cleared_at: Mapped[datetime | None]
 
 

@@ -126,10 +126,10 @@ SABOTAGES = (
         (
             Patch(
                 "flows/create_order.py",
-                'if order.status == "creating" and order.leased_until > now:',
-                'if False and order.status == "creating":',
+                'if order.status != "creating" or (is_sure and order.leased_until <= now):',
+                "if True:",
             ),
-            Patch("flows/idempotency.py", "if row.leased_until > now:", "if False:"),
+            Patch("flows/idempotency.py", "if is_sure and row.leased_until <= now:", "if True:"),
         ),
         Options(payments=40, gateways=("phonepe",), **(CALM | {"slow_rate": 0.4, "workers": 1})),
         ("an order is lost only by a fault", "a payment has one order beyond those that were lost"),
@@ -139,7 +139,7 @@ SABOTAGES = (
         (
             Patch(
                 "flows/sync.py",
-                "    newer = payment.observed_at is None or observed_at > payment.observed_at\n",
+                "    newer = known_at is None or observed_at > known_at or known_at > now + LEAP\n",
                 "    newer = True\n",
             ),
         ),

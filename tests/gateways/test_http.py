@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime
 from decimal import Decimal
+from email.utils import format_datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from payments_service import clock
 from payments_service.errors import GatewayError, OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
 from payments_service.gateways import http, transport
 from payments_service.gateways.base import Deadline
@@ -59,6 +62,18 @@ def addresses_of(monkeypatch: pytest.MonkeyPatch, port: int | None, *addresses: 
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+
+@pytest.mark.parametrize("status", [200, 201, 400, 404, 429, 500])
+@pytest.mark.parametrize(("age", "is_heard"), [(None, True), ("0", True), ("300", False)])
+def test_the_date_of_every_answer_that_is_not_from_a_cache_is_heard(
+    session: GatewaySession, monkeypatch: pytest.MonkeyPatch, status: int, age: str | None, is_heard: bool
+) -> None:
+    monkeypatch.setattr(clock, "WATCH", clock.Watch())
+    headers = {"Date": format_datetime(datetime.now(UTC)), **({"Age": age} if age else {})}
+    with wire(Reply(b'{"code": "X", "words": "x"}', status, headers)) as line, suppress(GatewayError):
+        session.get(line.url, timeout=Deadline(2))
+    assert clock.WATCH.gateways_agree() is (True if is_heard else None)
 
 
 # ── time ────────────────────────────────────────────────────────────────────────────────────────────────
