@@ -11,16 +11,17 @@ from flask.typing import ResponseReturnValue
 from flask_compress import Compress
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from payments_service import cli, cors, logs, pages
+from payments_service import cli, cors, https, logs, pages
 from payments_service.api import Services, errors, guards, payments, webhooks
+from payments_service.api.bodies import CHECKOUT_BYTES, ReadAway
 from payments_service.api.json import DecimalJSONProvider
+from payments_service.api.limits import Budgets
 from payments_service.flows.deliver import Channels
 from payments_service.ledger.db import Database
 from payments_service.settings import Settings
 
 log = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 10 * 1024 * 1024
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -30,7 +31,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     logs.configure(settings.log_level, settings.log_format)
     app = Flask("payments_service", static_folder=None)
     app.json = DecimalJSONProvider(app)
-    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, SECRET_KEY=settings.secret_key)
+    app.config.update(MAX_CONTENT_LENGTH=CHECKOUT_BYTES, SECRET_KEY=settings.secret_key)
     channels = Channels(
         merchant_name=settings.merchant_name,
         webhook_url=settings.merchant_webhook_url,
@@ -49,10 +50,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         ),
         channels=channels,
         gateways=tuple(gateway(config) for gateway, config in settings.gateways),
+        budgets=Budgets(app, settings),
     )
-    if settings.trusted_proxy_hops:
-        hops = settings.trusted_proxy_hops
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    _surround(app, settings.trusted_proxy_hops)
     _add_manners(app, settings)
     errors.register(app)
     app.register_blueprint(payments.blueprint)
@@ -61,6 +61,14 @@ def create_app(settings: Settings | None = None) -> Flask:
     pages.register(app)
     cli.register(app)
     return app
+
+
+def _surround(app: Flask, hops: int) -> None:
+    """What happens before Flask looks at a request and after it made its answer, the outermost last."""
+    app.wsgi_app = webhooks.OneAddress(app.wsgi_app)  # type: ignore[method-assign]
+    if hops:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    app.wsgi_app = ReadAway(app.wsgi_app)  # type: ignore[method-assign]
 
 
 def _waker(settings: Settings) -> Callable[[str], None] | None:
@@ -91,6 +99,8 @@ def _add_manners(app: Flask, settings: Settings) -> None:
         g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
         logs.request_id.set(g.request_id)
         log.info("Request", extra={"data": {"method": request.method, "path": request.path}})
+
+    https.register(app, settings)
 
     @app.teardown_request
     def forget(_error: BaseException | None) -> None:

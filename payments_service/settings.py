@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from email.message import EmailMessage
 from importlib.util import find_spec
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -27,9 +28,7 @@ SIMULATOR_PREFIX = "simulator_"
 
 NOT_BUILT_YET = (
     "METRICS_TOKEN",
-    "REDIS_URL",
     "SENTRY_DSN",
-    "WEBHOOK_ALLOWED_IPS",
 )
 """Promised settings whose parts do not exist yet: set, they would only look as if they worked."""
 
@@ -49,6 +48,9 @@ NOTHING_MORE = (("", "", ""), ("/", "", ""))
 MAX_URL = 180
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 """No path, no default port, no pattern: an origin is compared, not matched."""
+ORDER_LIMITS = "60/minute, 10/minute"
+ORDER_LIMIT = r"[1-9][0-9]{0,5}/(?:second|minute|hour|day)"
+ORDER_LIMITS_FORM = re.compile(rf"({ORDER_LIMIT})(?: an address)?\s*,\s*({ORDER_LIMIT})(?: a phone)?")
 DEVELOPMENT_SECRET = "development-only-secret"  # noqa: S105 (refused in production)
 Errors = dict[str, list[str]]
 
@@ -82,6 +84,11 @@ class Settings:
     database_url: str = field(repr=False)
     secret_key: str = field(repr=False)
     trusted_proxy_hops: int
+    webhook_allowed_ips: tuple[IPv4Network | IPv6Network, ...]
+    """Empty: webhooks come from anywhere, and their signature decides."""
+    order_limits: Mapping[str, str]
+    """Of create-order by `address` and by `phone`; empty when limits are off."""
+    redis_url: str | None = field(repr=False)
     log_level: str
     log_format: str
     min_amount: Money
@@ -163,6 +170,24 @@ def _is_broker(text: str) -> None:
         raise ValidationError("must be a redis:// or amqp:// URL (rediss://, amqps://)")
 
 
+def _is_redis(text: str) -> None:
+    if urlsplit(text).scheme not in ("redis", "rediss"):
+        raise ValidationError("must be a redis:// URL (rediss:// for TLS)")
+
+
+def _is_networks(text: str) -> None:
+    for part in _list(text) or [text]:
+        try:
+            ip_network(part)
+        except ValueError as error:
+            raise ValidationError(f"{part!r} must be an address or a network like 203.0.113.0/24") from error
+
+
+def _is_order_limits(text: str) -> None:
+    if text != "off" and not ORDER_LIMITS_FORM.fullmatch(text):
+        raise ValidationError(f"must be off, or two limits, an address and a phone, like {ORDER_LIMITS}")
+
+
 def _is_signing_secrets(text: str) -> None:
     for secret in _list(text) or [""]:
         try:
@@ -232,6 +257,9 @@ class _Environment(Schema):
     MAIL_FROM = fields.String(validate=_is_sender)
     OPS_EMAIL = fields.Email()
     CELERY_BROKER_URL = fields.String(validate=_is_broker)
+    REDIS_URL = fields.String(validate=_is_redis)
+    ORDER_LIMITS = fields.String(load_default=ORDER_LIMITS, validate=_is_order_limits)
+    WEBHOOK_ALLOWED_IPS = fields.String(load_default="", validate=_is_networks)
     API_KEYS = fields.String(load_default="", validate=_is_api_keys)
     LATE_SUCCESS = fields.String(load_default="complete", validate=validate.OneOf(["complete", "review"]))
     REQUIRE_QUOTE = fields.String(load_default="false", validate=validate.OneOf(["false"]))
@@ -360,6 +388,9 @@ def _settings(values: dict[str, Any], gateways: tuple[tuple[type[Gateway], Any],
         database_url=values.get("DATABASE_URL", "sqlite:///payments.db"),
         secret_key=values.get("SECRET_KEY", DEVELOPMENT_SECRET),
         trusted_proxy_hops=values["TRUSTED_PROXY_HOPS"],
+        webhook_allowed_ips=tuple(ip_network(part) for part in _list(values["WEBHOOK_ALLOWED_IPS"])),
+        order_limits=_order_limits(values["ORDER_LIMITS"]),
+        redis_url=values.get("REDIS_URL"),
         log_level=values["LOG_LEVEL"],
         log_format=values["LOG_FORMAT"],
         min_amount=values["MIN_AMOUNT"],
@@ -375,6 +406,11 @@ def _settings(values: dict[str, Any], gateways: tuple[tuple[type[Gateway], Any],
         api_keys=tuple(_api_keys(values["API_KEYS"])),
         gateways=gateways,
     )
+
+
+def _order_limits(text: str) -> Mapping[str, str]:
+    found = ORDER_LIMITS_FORM.fullmatch(text)
+    return {"address": found[1], "phone": found[2]} if found else {}
 
 
 def _api_keys(text: str) -> Iterator[ApiKey]:
