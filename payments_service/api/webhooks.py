@@ -28,7 +28,7 @@ blueprint = Blueprint("webhooks", __name__, url_prefix="/api/webhook")
 class OneAddress:
     """WSGI middleware: a slash too many, doubled or at the end, is the same webhook address.
 
-    Gateways follow no redirect: with one, nothing would arrive from a dashboard that was given such an address.
+    Gateways follow no redirect: with one, nothing would arrive where a dashboard was given such an address.
     """
 
     def __init__(self, app: "WSGIApplication") -> None:

@@ -53,7 +53,7 @@ RAZORPAY_SCRIPT = "https://checkout.razorpay.com/v1/checkout.js"
 
 STYLES_OF_ITS_OWN = ("'unsafe-inline'",)
 """A gateway's own script writes <style> and style attributes into the page, of which no hash is known. So a
-page that loads one takes styles from within, for as long as it can be paid; it never takes scripts from within."""
+page that loads one takes styles from within, for as long as it can be paid, and never scripts."""
 
 ROWS: Mapping[str, GatewayRow] = {
     "razorpay": GatewayRow(
