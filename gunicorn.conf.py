@@ -7,6 +7,6 @@ workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 threads = 8
 timeout = 60
 # Longer than a balancer keeps an idle connection (nginx, AWS 60 s; others up to 90 s): where this side ends
-# it first, a request that is already on its way meets a closed door, and the payer gets a 502.
+# it first, a request that is already on its way meets a closed connection, and the payer gets a 502.
 keepalive = 95
 control_socket_disable = True
