@@ -18,7 +18,7 @@ lint: $(VENV)/.tools ## Check style and types
 	$(BIN)/mypy
 
 check: $(VENV)/.tools ## Try failover, a hung database and PgBouncer with real processes (installs PgBouncer)
-	@sh deploy/need-packages.sh pgbouncer
+	@sh deploy/need-packages.sh pgbouncer nginx
 	$(BIN)/pytest -m check --timeout 600
 
 conformance: $(VENV)/.tools ## Try the simulator with the gateways' official SDKs

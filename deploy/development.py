@@ -58,7 +58,7 @@ def run() -> int:
             return 1
     leave_settings(given)
     webhooks = f"http://127.0.0.1:{port}/api/webhook"
-    service = "gunicorn --no-control-socket --workers 2 --threads 8 --log-level warning --bind"
+    service = "gunicorn --log-level warning --bind"
     simulator = "payments_service.simulator --state .development/simulator.json --port"
     commands = [
         python(*simulator.split(), simulator_port, "--webhooks", webhooks),

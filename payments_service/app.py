@@ -12,9 +12,11 @@ from flask.typing import ResponseReturnValue
 from flask_compress import Compress
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from payments_service import cli, cors, logs, pages
+from payments_service import cli, cors, https, logs, pages
 from payments_service.api import Services, errors, guards, payments, services, webhooks
+from payments_service.api.bodies import CHECKOUT_BYTES, ReadAway
 from payments_service.api.json import DecimalJSONProvider
+from payments_service.api.limits import Budgets
 from payments_service.errors import StoreUnavailable, WrongEncoding
 from payments_service.flows.deliver import Channels
 from payments_service.flows.watch import Watch
@@ -24,7 +26,6 @@ from payments_service.settings.told import tell
 
 log = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 10 * 1024 * 1024
 RETRY_SECONDS = 5
 """When something that is away is worth another try, unless the answer itself knows better."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -36,7 +37,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     logs.configure(settings.log_level, settings.log_format)
     app = Flask("payments_service", static_folder=None)
     app.json = DecimalJSONProvider(app)
-    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, SECRET_KEY=settings.secret_key)
+    app.config.update(MAX_CONTENT_LENGTH=CHECKOUT_BYTES, SECRET_KEY=settings.secret_key)
     channels = Channels(
         merchant_name=settings.merchant_name,
         webhook_url=settings.merchant_webhook_url,
@@ -52,12 +53,16 @@ def create_app(settings: Settings | None = None) -> Flask:
         wake=_waker(settings),
     )
     gateways = tuple(gateway(config) for gateway, config in settings.gateways)
-    watch = Watch(db, gateways, channels)
-    app.extensions["payments_service"] = Services(settings, db, channels, gateways, watch)
-    if settings.trusted_proxy_hops:
-        hops = settings.trusted_proxy_hops
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
-    _doubt(app.extensions["payments_service"].db)
+    app.extensions["payments_service"] = Services(
+        settings=settings,
+        db=db,
+        channels=channels,
+        gateways=gateways,
+        watch=Watch(db, gateways, channels),
+        budgets=Budgets(app, settings),
+    )
+    _surround(app, settings.trusted_proxy_hops)
+    _doubt(db)
     _add_manners(app, settings)
     errors.register(app)
     app.register_blueprint(payments.blueprint)
@@ -68,6 +73,14 @@ def create_app(settings: Settings | None = None) -> Flask:
     if click.get_current_context(silent=True) is None:  # a command's own lines are its answer
         tell(settings, app.extensions["payments_service"].gateways)
     return app
+
+
+def _surround(app: Flask, hops: int) -> None:
+    """What happens before Flask looks at a request and after it made its answer, the outermost last."""
+    app.wsgi_app = webhooks.OneAddress(app.wsgi_app)  # type: ignore[method-assign]
+    if hops:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    app.wsgi_app = ReadAway(app.wsgi_app)  # type: ignore[method-assign]
 
 
 def _waker(settings: Settings) -> Callable[[str], None] | None:
@@ -118,6 +131,8 @@ def _add_manners(app: Flask, settings: Settings) -> None:
         g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
         logs.request_id.set(g.request_id)
         log.info("Request", extra={"data": {"method": request.method, "path": request.path}})
+
+    https.register(app, settings)
 
     @app.teardown_request
     def forget(_error: BaseException | None) -> None:

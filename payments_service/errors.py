@@ -36,6 +36,13 @@ class Unauthorized(PaymentsError):
     http_status = 401
 
 
+class Forbidden(PaymentsError):
+    """Not from here, or not with these rights."""
+
+    code = "forbidden"
+    http_status = 403
+
+
 class NotFound(PaymentsError):
     code = "not_found"
     http_status = 404
@@ -44,6 +51,17 @@ class NotFound(PaymentsError):
 class Conflict(PaymentsError):
     code = "conflict"
     http_status = 409
+
+
+class TooMany(PaymentsError):
+    """This caller's budget is used up; nothing was done."""
+
+    code = "rate_limited"
+    http_status = 429
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(message, retryable=True)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class StoreUnavailable(PaymentsError):

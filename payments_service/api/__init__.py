@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from flask import current_app, g, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from flask import current_app, g
 
 from payments_service.api import schemas
+from payments_service.api.limits import Budgets
 from payments_service.errors import InvalidInput
 from payments_service.flows.create_order import Urls
 from payments_service.flows.deliver import Channels
@@ -30,6 +30,8 @@ class Services:
     """Every configured provider, the one that takes new orders first."""
     watch: Watch
     """What this process keeps an eye on beside requests."""
+    budgets: Budgets
+    """How often one caller may ask."""
 
     @property
     def urls(self) -> Urls:
@@ -74,11 +76,3 @@ def services() -> Services:
 
 def request_id() -> str:
     return cast(str, g.request_id)
-
-
-def raw_body() -> bytes:
-    """The body as it came. A chunked one is only cut off at the limit by Werkzeug, not refused."""
-    body = request.get_data()
-    if request.content_length is None and len(body) >= (request.max_content_length or 0):
-        raise RequestEntityTooLarge
-    return body

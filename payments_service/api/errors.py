@@ -50,6 +50,8 @@ def _http(error: Exception) -> Response:
         extra["message"] = f"Endpoint {request.method} {request.path} does not exist"
     elif status == 400:
         title = error.description or title
+    elif status == 413:
+        title = f"The body is larger than {(request.max_content_length or 0) // 1024} KiB"
     response = _body(status, title, title_code(status), extra)
     for name, value in error.get_headers():  # Allow, Retry-After
         if name.lower() != "content-type":
@@ -63,8 +65,8 @@ def _unforeseen(error: Exception) -> Response:
 
 
 def title_code(status: int) -> str:
-    """413 → payload_too_large, by the names of the HTTP standard."""
-    known = {400: "bad_request", 413: "payload_too_large"}
+    """405 → method_not_allowed, by the names of the HTTP standard."""
+    known = {400: "bad_request", 413: "body_too_large"}
     return known.get(status) or HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")
 
 

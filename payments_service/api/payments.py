@@ -8,7 +8,8 @@ from urllib.parse import unquote
 from flask import Blueprint, Response, current_app, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from payments_service.api import guards, raw_body, request_id, schemas, services
+from payments_service.api import guards, request_id, schemas, services
+from payments_service.api.bodies import raw_body
 from payments_service.errors import InvalidInput
 from payments_service.flows.create_order import create_order
 from payments_service.flows.idempotency import Claim, Kept, buyer, claim, keep
@@ -40,11 +41,15 @@ def refuse_an_address_that_is_no_text() -> None:
 @guards.browser_or_key
 def create_order_() -> ResponseReturnValue:
     house = services()
+    if g.api_key is None:
+        house.budgets.order_from_here()
     given = _json_body()
     header = request.headers.get(schemas.KEY_HEADER)
     if g.api_key is None:
         _log_ignored(given)
     body, key = schemas.create_order(given, header, house.limits, knows_all=g.api_key is not None)
+    if g.api_key is None:
+        house.budgets.order_of(body["customer"]["phone"])
     gateway = house.providers(body["gateway"])[0]
     new = NewPayment(
         amount=body["amount"],
@@ -80,7 +85,8 @@ def verify_payment() -> ResponseReturnValue:
         raise InvalidInput("Gateway is required", details={"gateway": ["Gateway is required"]})
     providers = house.providers(name)
     fields = schemas.verify_fields(providers[0].verify_fields, body)
-    payment = verify(house.db, providers[0].name, providers, fields, request_id())
+    with house.budgets.unknown_lookup():
+        payment = verify(house.db, providers[0].name, providers, fields, request_id())
     return {**_summary(payment), "timestamp": payment.updated_at.isoformat()}
 
 
@@ -89,7 +95,8 @@ def verify_payment() -> ResponseReturnValue:
 def payment_status(gateway: str, reference: str) -> ResponseReturnValue:
     house = services()
     name, providers = house.known_gateway(gateway)
-    payment = status(house.db, name, providers, reference, request_id())
+    with house.budgets.unknown_lookup():
+        payment = status(house.db, name, providers, reference, request_id())
     return {
         **_summary(payment),
         "amountRefunded": json_number(payment.amount_refunded),

@@ -1,23 +1,70 @@
 """The webhook doors: raw bytes in, 200 once they are stored."""
 
+import logging
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
-from payments_service.api import guards, raw_body, services
-from payments_service.errors import InvalidInput, MissingCredentials, NotFound, SignatureInvalid
+from payments_service.api import guards, services
+from payments_service.api.bodies import WEBHOOK_BYTES, raw_body
+from payments_service.api.callers import caller_address
+from payments_service.errors import (
+    Forbidden,
+    InvalidInput,
+    MissingCredentials,
+    NotFound,
+    SignatureInvalid,
+)
 from payments_service.flows import webhook
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = logging.getLogger(__name__)
+
+PATHS = "/api/webhook/"
+ADDRESS = re.compile(r"/+api/+webhook/+([^/]+)/*")
+
 blueprint = Blueprint("webhooks", __name__, url_prefix="/api/webhook")
+
+
+class OneAddress:
+    """WSGI middleware: a slash too many, doubled or at the end, is the same webhook address.
+
+    Gateways follow no redirect: with one, nothing would arrive where a dashboard was given such an address.
+    """
+
+    def __init__(self, app: "WSGIApplication") -> None:
+        self._app = app
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if meant := ADDRESS.fullmatch(environ.get("PATH_INFO", "")):
+            environ["PATH_INFO"] = PATHS + meant[1]
+        return self._app(environ, start_response)
+
+
+@blueprint.before_request
+def refuse_other_networks() -> None:
+    """Before anything is read. The signature decides all the same: an address proves nothing."""
+    allowed, address = services().settings.webhook_allowed_ips, caller_address()
+    if allowed and (address is None or not any(address in network for network in allowed)):
+        about = {"path": request.path, "address": str(address)}
+        log.warning("A webhook came from an address outside WEBHOOK_ALLOWED_IPS", extra={"data": about})
+        raise Forbidden("Webhooks are not taken from this address", code="address_not_allowed")
 
 
 @blueprint.post("/<gateway>")
 @guards.gateway_credentials
 def receive(gateway: str) -> ResponseReturnValue:
-    body = raw_body()
     try:
         providers = services().providers(gateway)
     except InvalidInput as error:
         raise NotFound("This gateway is switched off", code="gateway_off") from error
+    request.max_content_length = WEBHOOK_BYTES
+    body = raw_body()
     headers = {name.lower(): value for name, value in request.headers.items()}
     provider = next((p for p in providers if p.recognises_webhook(headers, body)), providers[0])
     try:

@@ -8,6 +8,7 @@ For merchants who still have their keys; new ones get V2, `phonepe`.
 import base64
 import contextlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,6 +55,9 @@ from payments_service.gateways.reading import UNREADABLE, each, text, text_or_no
 from payments_service.gateways.signatures import any_same, password_headers, same, sha256_hex
 from payments_service.money import Money
 from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
+
+RESPONSE = re.compile(rb'"response"\s*:\s*("(?:[^"\\]++|\\.)*+")', re.DOTALL)
+"""The one member of a callback, its text still as JSON writes it."""
 
 # The member `code` decides; `success` only says that the request was understood.
 ORDER_STATUS = {
@@ -231,7 +235,7 @@ class PhonePeV1Gateway(Gateway):
 
     def reread_webhook(self, event_id: str, raw_body: bytes) -> WebhookEvent:
         try:
-            answer = json.loads(base64.b64decode(json.loads(raw_body)["response"], validate=True))
+            answer = json.loads(base64.b64decode(_response(raw_body) or "", validate=True))
             return _event(event_id, answer, self.config.merchant_id)
         except UNREADABLE:
             return WebhookEvent(event_id, "unreadable", EventKind.UNREADABLE)
@@ -328,12 +332,15 @@ def _x_verify(payload: str, path: str, salt: str, index: str) -> str:
 
 
 def _response(raw_body: bytes) -> str | None:
-    """The base64 text exactly as received; None for a body that has none."""
+    """The base64 text exactly as received; None for a body that has none.
+
+    It is the only thing that is signed: nothing else of the body is parsed, which may come from a stranger.
+    """
+    found = RESPONSE.search(raw_body)
     try:
-        response = json.loads(raw_body)["response"]
-    except (LookupError, TypeError, ValueError, RecursionError):
+        return str(json.loads(found[1])) if found else None
+    except ValueError:
         return None
-    return response if isinstance(response, str) else None
 
 
 def _order_body(order: NewOrder, merchant_id: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from email.message import EmailMessage
 from importlib.util import find_spec
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -28,10 +29,7 @@ DEVELOPMENT_ORIGINS = ("http://localhost:3000", "http://127.0.0.1:3000")
 NOT_BUILT_YET = (
     "HEARTBEAT_URL",
     "METRICS_TOKEN",
-    "ORDER_LIMITS",
-    "REDIS_URL",
     "SENTRY_DSN",
-    "WEBHOOK_ALLOWED_IPS",
 )
 """Promised settings whose parts do not exist yet: set, they would only look as if they worked."""
 
@@ -44,6 +42,9 @@ ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 """No path, no default port, no pattern: an origin is compared, not matched."""
 PARAMETER = re.compile(r"[a-zA-Z_]{1,40}")
 EMPTY_KEY = hashlib.sha256(b"").hexdigest()
+ORDER_LIMITS = "60/minute, 10/minute"
+ORDER_LIMIT = r"[1-9][0-9]{0,5}/(?:second|minute|hour|day)"
+ORDER_LIMITS_FORM = re.compile(rf"({ORDER_LIMIT})(?: an address)?\s*,\s*({ORDER_LIMIT})(?: a phone)?")
 
 
 class SettingsError(Exception):
@@ -76,6 +77,11 @@ class Settings:
     secret_keys: tuple[str, ...] = field(repr=False)
     """The newest first: that one signs, all of them are believed while a change is under way."""
     trusted_proxy_hops: int
+    webhook_allowed_ips: tuple[IPv4Network | IPv6Network, ...]
+    """Empty: webhooks come from anywhere, and their signature decides."""
+    order_limits: Mapping[str, str]
+    """Of create-order by `address` and by `phone`; empty when limits are off."""
+    redis_url: str | None = field(repr=False)
     log_level: str
     log_format: str
     min_amount: Money
@@ -184,6 +190,24 @@ def _is_broker(text: str) -> None:
         raise ValidationError("must be a redis:// or amqp:// URL (rediss://, amqps://)")
 
 
+def _is_redis(text: str) -> None:
+    if urlsplit(text).scheme not in ("redis", "rediss"):
+        raise ValidationError("must be a redis:// URL (rediss:// for TLS)")
+
+
+def _is_networks(text: str) -> None:
+    for part in listed(text) or [text]:
+        try:
+            ip_network(part)
+        except ValueError as error:
+            raise ValidationError(f"{part!r} must be an address or a network like 203.0.113.0/24") from error
+
+
+def _is_order_limits(text: str) -> None:
+    if text != "off" and not ORDER_LIMITS_FORM.fullmatch(text):
+        raise ValidationError(f"must be off, or two limits, an address and a phone, like {ORDER_LIMITS}")
+
+
 def _is_signing_secrets(text: str) -> None:
     for secret in listed(text) or [""]:
         try:
@@ -258,6 +282,9 @@ class _Environment(Schema):
     MAIL_FROM = fields.String(validate=_is_sender)
     OPS_EMAIL = fields.Email()
     CELERY_BROKER_URL = fields.String(validate=_is_broker)
+    REDIS_URL = fields.String(validate=_is_redis)
+    ORDER_LIMITS = fields.String(load_default=ORDER_LIMITS, validate=_is_order_limits)
+    WEBHOOK_ALLOWED_IPS = fields.String(load_default="", validate=_is_networks)
     API_KEYS = fields.String(load_default="", validate=_is_api_keys)
     LATE_SUCCESS = fields.String(load_default="complete", validate=validate.OneOf(["complete", "review"]))
     ALLOW_TEST_MODE = fields.String(load_default="false", validate=validate.OneOf(["true", "false"]))
@@ -346,6 +373,9 @@ def _settings(values: dict[str, Any], gateways: tuple[tuple[type[Gateway], Any],
         database_url=_database_url(values),
         secret_keys=listed(values.get("SECRET_KEY", rules.DEVELOPMENT_SECRET)),
         trusted_proxy_hops=values["TRUSTED_PROXY_HOPS"],
+        webhook_allowed_ips=tuple(ip_network(part) for part in listed(values["WEBHOOK_ALLOWED_IPS"])),
+        order_limits=_order_limits(values["ORDER_LIMITS"]),
+        redis_url=values.get("REDIS_URL"),
         log_level=values["LOG_LEVEL"],
         log_format=values["LOG_FORMAT"],
         min_amount=values["MIN_AMOUNT"],
@@ -370,6 +400,11 @@ def _database_url(values: Mapping[str, Any]) -> str:
     if values["DATABASE_POOLER"] == "false" or url.drivername == "sqlite":
         return text
     return url.update_query_dict({POOLER: "true"}).render_as_string(hide_password=False)
+
+
+def _order_limits(text: str) -> Mapping[str, str]:
+    found = ORDER_LIMITS_FORM.fullmatch(text)
+    return {"address": found[1], "phone": found[2]} if found else {}
 
 
 def _api_keys(text: str) -> Iterator[ApiKey]:

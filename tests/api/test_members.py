@@ -150,7 +150,7 @@ def test_a_misspelt_member_from_the_merchants_server_is_named_with_the_nearest(
     assert (shop.count(Payment), shop.gateway.calls) == (0, [])
 
 
-@pytest.mark.parametrize("name", ["", "x" * 100_000, "  ", "🙂", "__proto__"])
+@pytest.mark.parametrize("name", ["", "x" * 50_000, "  ", "🙂", "__proto__"])
 def test_a_member_that_is_like_no_other_is_named_all_the_same(shop: Shop, name: str) -> None:
     answer = ask(shop, {**GOOD, name: 1}, Authorization=bearer("shop"))
     assert len(details(answer)) == 1
@@ -228,11 +228,11 @@ def test_limits_are_checked_beside_shapes(changes: dict[str, Any], expected: lis
 
 
 MANY = [
-    {"metadata": {f"key-{number}": [number] for number in range(10_000)}},
-    {"metadata": {"k" * 5_000 + str(number): "v" * 501 for number in range(15)}},
+    {"metadata": {f"key-{number}": [number] for number in range(2_000)}},
+    {"metadata": {"k" * 2_000 + str(number): "v" * 501 for number in range(15)}},
     {"metadata": {HALF * 100 + str(number): HALF for number in range(15)}},
-    {"customer": {**CUSTOMER, **{f"more-{number}": 1 for number in range(10_000)}}},
-    {f"more-{number}" + "k" * 500: HALF for number in range(1_000)},
+    {"customer": {**CUSTOMER, **{f"more-{number}": 1 for number in range(3_000)}}},
+    {f"more-{number}" + "k" * 500: HALF for number in range(100)},
 ]
 
 

@@ -130,7 +130,7 @@ class Town:
             wait_for_port(self.port, self._running["service"], START_SECONDS)
 
     def _start_service(self) -> None:
-        gunicorn = ["gunicorn", "--no-control-socket", "--preload", "--threads", "8", "--backlog", "256"]
+        gunicorn = ["gunicorn", "--preload", "--backlog", "256"]
         gunicorn += ["--workers", str(self.options.processes), "--bind", f"127.0.0.1:{self.port}"]
         more = NO_V2 if self.v1_only else {}
         self._start("service", [*gunicorn, "tests.chaos.wsgi:app"], **more)

@@ -17,6 +17,7 @@ from payments_service.errors import (
     Unavailable,
     UnknownAtGateway,
 )
+from payments_service.gateways import phonepe_v1
 from payments_service.gateways.base import (
     Deadline,
     EventKind,
@@ -422,6 +423,32 @@ def test_a_body_without_what_is_signed_is_refused() -> None:
     for raw in (b"", b"[]", b"{}", b'{"response": 7}', b'{"response": null}', b"[" * 100_000, b"\xff"):
         with pytest.raises(SignatureInvalid):
             PhonePeV1Gateway(config()).read_webhook({"x-verify": f"{sha256(VECTORS['saltKey'])}###1"}, raw)
+
+
+def test_what_is_applied_is_what_was_signed_however_the_body_is_written() -> None:
+    """Two members of that name, or one further in: the one that was checked is the one that is read."""
+    paid = json.loads(contract.event("PAYMENT_SUCCESS", PAID))["response"]
+    other = base64.b64encode(compact(v1_status(PAID) | {"code": "PAYMENT_ERROR"})).decode()
+    salt, headers = contract.webhook_secrets[0], {}
+    headers["x-verify"] = f"{sha256(paid + salt)}###3"
+    for raw in (
+        f'{{"response":"{paid}","response":"{other}"}}',
+        f'{{"first":{{"response":"{paid}"}},"response":"{other}"}}',
+        json.dumps({"response": paid}).replace("=", "\\u003d").replace("/", "\\/"),
+    ):
+        assert contract.gateway().read_webhook(headers, raw.encode()).type == "PAYMENT_SUCCESS"
+    raw = f'{{"response":"{other}","response":"{paid}"}}'.encode()
+    with pytest.raises(SignatureInvalid):
+        contract.gateway().read_webhook(headers, raw)
+
+
+def test_nothing_of_a_body_is_parsed_before_its_signature_was_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[Any] = []
+    monkeypatch.setattr(phonepe_v1.json, "loads", lambda given: parsed.append(given) or "text")
+    raw = b'{"response": "aGk=", "more": ' + b"[{},{}]," * 1000 + b"0}"
+    with pytest.raises(SignatureInvalid):
+        PhonePeV1Gateway(config()).read_webhook({"x-verify": "00###1"}, raw)
+    assert parsed == [b'"aGk="']
 
 
 # ── settings ────────────────────────────────────────────────────────────────────────────────────────────

@@ -251,6 +251,27 @@ def test_with_the_real_gateway_the_page_loads_the_official_script(
     assert allowed["frame-src"] == ["https://*.razorpay.com"]
 
 
+@pytest.mark.parametrize("is_official", [True, False])
+@pytest.mark.parametrize(
+    "status",
+    ["initiated", "pending", "authorized", "completed", "failed", "expired", "/x", "/return", "shop"],
+)
+def test_only_a_page_that_loads_a_gateways_own_script_takes_styles_from_within(
+    client: FlaskClient, make_payment: MakePayment, app: Flask, status: str, is_official: bool
+) -> None:
+    if is_official:
+        _use_api(app, "https://api.razorpay.com")
+    known = make_payment("pending" if status.startswith(("/", "shop")) else status)
+    path = {"/x": f"{known.path}/x", "/return": known.return_path, "shop": "/"}.get(status, known.path)
+    answer = client.get(path)
+    loads_its_script = "https://checkout.razorpay.com/v1/checkout.js" in answer.text
+    assert loads_its_script == (is_official and status == "pending")
+    for directive in answer.headers["Content-Security-Policy"].split("; "):
+        is_free = loads_its_script and directive.startswith("style-src ")
+        assert ("'unsafe-inline'" in directive) == is_free
+        assert "unsafe-eval" not in directive
+
+
 def test_an_address_that_only_looks_official_is_a_stand_in(
     client: FlaskClient, make_payment: MakePayment, app: Flask
 ) -> None:

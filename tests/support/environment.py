@@ -13,6 +13,7 @@ def environment(
         "DATABASE_URL": database_url,
         "FRONTEND_URL": "http://127.0.0.1:3000",
         "MERCHANT_NAME": "Asha's Courses",
+        "ORDER_LIMITS": "off",
         "RAZORPAY_KEY_ID": "rzp_test_simulator",
         "RAZORPAY_KEY_SECRET": "simulator_razorpay_key_secret",
         "RAZORPAY_WEBHOOK_SECRET": "simulator_razorpay_webhook_secret",

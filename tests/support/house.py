@@ -91,8 +91,7 @@ class House:
 
     def start_service(self) -> None:
         address = urlsplit(self.url)
-        module = ["gunicorn", "--no-control-socket", "--workers", "2", "--threads", "8"]
-        module += ["--bind", address.netloc, f"{APP}:app"]
+        module = ["gunicorn", "--bind", address.netloc, f"{APP}:app"]
         with self.log_file.open("ab") as log:
             self.service = _start(module, self.environment, log)
         wait_for_port(address.port or 0, self.service)

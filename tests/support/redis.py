@@ -21,5 +21,5 @@ def running_redis() -> Iterator[str]:
         wait_for_port(port, process)
         yield f"redis://127.0.0.1:{port}/0"
     finally:
-        process.terminate()
+        process.kill()  # a test may have frozen it, and then it hears nothing else
         process.wait()

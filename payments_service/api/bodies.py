@@ -1,0 +1,63 @@
+"""How much a request may bring, and what becomes of the rest.
+
+A body is refused by its length before anything of it is kept, and a view that does not want its body, because
+the caller has no right to be there, never reads it. What is left over is then read away: a client that sends
+all of its body before it looks for the answer would otherwise see a broken connection in its place.
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from flask import request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import InputStream, StartResponse, WSGIApplication, WSGIEnvironment
+
+KIB = 1024
+CHECKOUT_BYTES = 64 * KIB
+"""The most that a route takes which does not say otherwise: every route that a browser calls."""
+WEBHOOK_BYTES = 1024 * KIB
+READ_AWAY_BYTES = 10 * 1024 * KIB
+"""A longer body is not read to its end; its connection is closed by the server."""
+PIECE_BYTES = 64 * KIB
+
+
+def raw_body() -> bytes:
+    """The body as it came; RequestEntityTooLarge when it is longer than this route takes.
+
+    Werkzeug cuts a chunked body off at the limit and does not say so: one more byte tells.
+    """
+    body = request.get_data()
+    if request.content_length is None and request.environ.get("wsgi.input_terminated"):
+        with suppress(OSError):
+            if request.environ["wsgi.input"].read(1):
+                raise RequestEntityTooLarge
+    return body
+
+
+class ReadAway:
+    """WSGI middleware: the answer starts when what no view has read was read and thrown away, in pieces."""
+
+    def __init__(self, app: "WSGIApplication") -> None:
+        self._app = app
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        answer = self._app(environ, start_response)
+        if environ.get("wsgi.input_terminated") and _declared_bytes(environ) <= READ_AWAY_BYTES:
+            _read_away(environ["wsgi.input"])
+        return answer
+
+
+def _declared_bytes(environ: "WSGIEnvironment") -> int:
+    """By its Content-Length, which the server has checked; a chunked body declares nothing."""
+    length = environ.get("CONTENT_LENGTH") or "0"
+    return int(length) if length.isdecimal() else 0
+
+
+def _read_away(body: "InputStream") -> None:
+    left = READ_AWAY_BYTES
+    with suppress(OSError):  # the client went away, or its chunks are none: the server closes the connection
+        while left > 0 and (piece := body.read(PIECE_BYTES)):
+            left -= len(piece)

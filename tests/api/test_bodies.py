@@ -1,0 +1,136 @@
+"""Bodies: how long one may be, and that a client which sends all of a longer one can read why not."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.support.house import CUSTOMER, House
+
+CREATE, VERIFY = "/api/payment/create-order", "/api/payment/verify-payment"
+KIB, MIB = 1024, 1024 * 1024
+MOST = {CREATE: 64 * KIB, VERIFY: 64 * KIB, "/api/webhook/razorpay": MIB, "/api/webhook/phonepe": MIB}
+"""The longest body that each route takes."""
+PHONEPE_V1 = {"X-VERIFY": "00###1"}
+
+
+def in_pieces(length: int) -> Iterator[bytes]:
+    for start in range(0, length, 50_000):
+        yield b"x" * min(50_000, length - start)
+
+
+def send(house: House, path: str, length: int, *, chunked: bool, **headers: str) -> tuple[int, str]:
+    """All of a body first, then the answer, as simple clients do; its status and code."""
+    connection = http.client.HTTPConnection(urlsplit(house.url).netloc, timeout=60)
+    told = {} if chunked else {"Content-Length": str(length)}
+    try:
+        connection.request("POST", path, in_pieces(length), {**told, **headers}, encode_chunked=chunked)
+        answer = connection.getresponse()
+        return answer.status, str(json.loads(answer.read())["code"])
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(("path", "most"), MOST.items())
+def test_one_byte_too_many_is_refused(sqlite_house: House, path: str, most: int, chunked: bool) -> None:
+    assert send(sqlite_house, path, most, chunked=chunked)[0] in (400, 401)
+    assert send(sqlite_house, path, most + 1, chunked=chunked) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(
+    ("path", "headers", "expected"),
+    [
+        *[(path, {}, (413, "body_too_large")) for path in MOST],
+        ("/api/webhook/phonepe", PHONEPE_V1, (413, "body_too_large")),
+        (CREATE, {"Authorization": "Bearer wrong"}, (401, "unauthorized")),
+        ("/api/webhook/stripe", {}, (404, "gateway_off")),
+        ("/nothing", {}, (404, "not_found")),
+        ("/health", {}, (405, "method_not_allowed")),
+    ],
+)
+def test_a_client_that_sends_ten_megabytes_can_read_why_not(
+    sqlite_house: House, path: str, headers: dict[str, str], expected: tuple[int, str], chunked: bool
+) -> None:
+    assert send(sqlite_house, path, 10 * MIB, chunked=chunked, **headers) == expected
+
+
+def test_a_connection_goes_on_after_a_body_that_was_refused(sqlite_house: House) -> None:
+    connection = http.client.HTTPConnection(urlsplit(sqlite_house.url).netloc, timeout=60)
+    for body, status in ((b"x" * 3 * MIB, 413), (b"{}", 400)):
+        connection.request("POST", CREATE, body)
+        socket = connection.sock
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()[:1], connection.sock) == (status, b"{", socket)
+    connection.close()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(
+    ("path", "headers"), [(CREATE, {}), ("/api/webhook/phonepe", {}), ("/api/webhook/phonepe", PHONEPE_V1)]
+)
+def test_long_bodies_cost_no_memory(
+    sqlite_house: House, path: str, headers: dict[str, str], chunked: bool
+) -> None:
+    assert sqlite_house.service
+    workers = children(sqlite_house.service.pid)
+    assert len(workers) == 2
+    before = [forget_peak(worker) for worker in workers]
+    with ThreadPoolExecutor(20) as pool:
+        answers = [
+            pool.submit(send, sqlite_house, path, 10 * MIB, chunked=chunked, **headers) for _ in range(20)
+        ]
+        assert {answer.result() for answer in answers} == {(413, "body_too_large")}
+    grown = [peak_kib(worker) - was for worker, was in zip(workers, before, strict=True)]
+    assert max(grown) < 32 * KIB  # in KiB; eight threads that kept what they read would need 80 MiB
+
+
+def children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def forget_peak(pid: int) -> int:
+    """Let the kernel count the peak from now on; how many KiB that is."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    return peak_kib(pid)
+
+
+def peak_kib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0])
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":', '[{"a":', '{"amount": 1, "a": ['])
+def test_json_as_deep_as_fits_is_refused_as_such(client: FlaskClient, opening: str) -> None:
+    raw = opening * (60 * KIB // len(opening))
+    for path in (CREATE, VERIFY):
+        answer = client.post(path, data=raw)
+        assert (answer.status_code, answer.json and answer.json["code"]) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize("scheme", ["standard", "sha256-fields"])
+@pytest.mark.parametrize("headers", [{"X-Webhook-Signature": "00"}, {"X-Webhook-Timestamp": "1"}, PHONEPE_V1])
+def test_json_100_000_deep_is_of_no_more_use_to_a_stranger(
+    client: FlaskClient, scheme: str, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for gateway in client.application.extensions["payments_service"].gateways:
+        if gateway.name == "cashfree":
+            object.__setattr__(gateway.config, "webhook_scheme", scheme)
+    for gateway_name in ("razorpay", "phonepe", "cashfree"):
+        for raw in (b"[" * 100_000, b'{"response":' * 80_000, b'{"data":' * 8_000):
+            answer = client.post(f"/api/webhook/{gateway_name}", data=raw, headers=headers)
+            assert answer.status_code in (400, 401)
+
+
+def test_a_body_of_the_longest_order_there_can_be_is_taken(client: FlaskClient) -> None:
+    """15 pairs of metadata and a description, characters of four bytes."""
+    metadata = {f"{n:02d}" + "😀" * 38: "😀" * 500 for n in range(15)}
+    body = {"amount": 1, "gateway": "razorpay", "customer": CUSTOMER, "metadata": metadata}
+    answer = client.post(CREATE, json={**body, "description": "😀" * 255})
+    assert answer.status_code != 413
