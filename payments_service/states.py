@@ -59,6 +59,25 @@ class ReviewReason(StrEnum):
     """A refund bears our id, or our prefix, and is not the one that we asked for."""
 
 
+class AlertCode(StrEnum):
+    """Trouble beside single payments; docs/worker.md says what to do about each."""
+
+    WEBHOOK_SILENCE = "webhook_silence"
+    CAPTURE_FAILS = "capture_fails"
+    REFUND_UNRESOLVED = "refund_unresolved"
+    UNKNOWN_ORDER = "unknown_order"
+    DISPUTE_UNCONFIRMED = "dispute_unconfirmed"
+    DISPUTE_OPENED = "dispute_opened"
+    """Told as the event `dispute.opened`, not as `ops.alert`."""
+    DESTINATION_GONE = "destination_gone"
+    EVENT_UNDELIVERED = "event_undelivered"
+    GATEWAY_DOWN = "gateway_down"
+    CREDENTIALS_REFUSED = "credentials_refused"
+    WEBHOOKS_REFUSED = "webhooks_refused"
+    WORKER_SILENT = "worker_silent"
+    CLOCK_LEAP = "clock_leap"
+
+
 class ReviewResolution(StrEnum):
     ACCEPTED = "accepted"
     """A person says that the payment is paid."""

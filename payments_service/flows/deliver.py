@@ -23,6 +23,7 @@ from payments_service.ledger import outbox, payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.tables import Outbox, Payment
 from payments_service.notify import Answer, Letter, Verdict
+from payments_service.states import AlertCode
 
 log = logging.getLogger(__name__)
 
@@ -170,9 +171,9 @@ def _write_down(session: Session, row: Outbox, answer: Answer, clock: Clock) -> 
         return
     detail = {**_about(row), "answer": answer.reason, "tries": row.attempts}
     if answer.status == GONE:
-        raise_alert(session, "destination_gone", row.destination, detail, clock)
+        raise_alert(session, AlertCode.DESTINATION_GONE, row.destination, detail, clock)
     if values.get("state") == outbox.DEAD:
-        raise_alert(session, "event_undelivered", row.destination, detail, clock)
+        raise_alert(session, AlertCode.EVENT_UNDELIVERED, row.destination, detail, clock)
 
 
 def _wait(tries: int, answer: Answer) -> timedelta:

@@ -10,9 +10,10 @@ from payments_service.flows.alerts import end, raise_alert
 from payments_service.gateways.base import Gateway
 from payments_service.ledger import alerts, heartbeats, radar
 from payments_service.ledger.db import Database
+from payments_service.states import AlertCode
 
-DOWN, REFUSED = "gateway_down", "credentials_refused"
-WEBHOOKS, SILENT = "webhooks_refused", "worker_silent"
+DOWN, REFUSED = AlertCode.GATEWAY_DOWN, AlertCode.CREDENTIALS_REFUSED
+WEBHOOKS, SILENT = AlertCode.WEBHOOKS_REFUSED, AlertCode.WORKER_SILENT
 
 DOWN_FOR = timedelta(minutes=1)
 REFUSED_FOR = timedelta(seconds=10)

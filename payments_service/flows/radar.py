@@ -9,6 +9,7 @@ from payments_service.flows.idempotency import KEPT
 from payments_service.gateways.base import Gateway
 from payments_service.ledger import keys, radar
 from payments_service.ledger.db import Database
+from payments_service.states import AlertCode
 
 SILENT_PAYMENTS = 5
 """As many paid orders in a row of which no webhook told are no accident."""
@@ -33,11 +34,11 @@ def watch(db: Database, gateway: Gateway, clock: Clock) -> int:
         )
         if len(told) == SILENT_PAYMENTS and not any(told):
             about = {"paidWithoutWebhook": len(told), "hint": "Your webhook there is probably disabled"}
-            raised += raise_alert(session, "webhook_silence", gateway.provider, about, clock)
+            raised += raise_alert(session, AlertCode.WEBHOOK_SILENCE, gateway.provider, about, clock)
         held = radar.held_since(session, gateway.provider, now - HELD_TOO_LONG / clock.scale)
         for payment in held if gateway.captures_automatically else ():
             about = {"heldSince": payment.updated_at.isoformat(), "amountPaise": payment.amount}
-            raised += raise_alert(session, "capture_fails", str(payment.id), about, clock)
+            raised += raise_alert(session, AlertCode.CAPTURE_FAILS, str(payment.id), about, clock)
         liveness.end_refused_webhooks(session, gateway, clock)
         return raised + liveness.hear_of_calls(session, gateway, clock)
 

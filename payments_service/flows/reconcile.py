@@ -21,7 +21,7 @@ from payments_service.ledger import events, inbox, payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import Payment, Refund
-from payments_service.states import OPEN, REFUND_OPEN, PaymentStatus
+from payments_service.states import OPEN, REFUND_OPEN, AlertCode, PaymentStatus
 
 log = logging.getLogger(__name__)
 
@@ -123,4 +123,4 @@ def _plan_next_refund(db: Database, gateway: Gateway, claimed: Refund, clock: Cl
             row.next_check_at = witnesses.look_soon(row.next_check_at, clock)
         elif row.next_check_at is None:
             about = {"paymentId": str(row.payment_id), "amountPaise": row.amount}
-            raise_alert(session, "refund_unresolved", str(row.id), about, clock)
+            raise_alert(session, AlertCode.REFUND_UNRESOLVED, str(row.id), about, clock)

@@ -36,6 +36,7 @@ from payments_service.states import (
     CAPTURED,
     REFUND_OPEN,
     REFUND_RANK,
+    AlertCode,
     AttemptStatus,
     RefundStatus,
     ReviewReason,
@@ -44,7 +45,6 @@ from payments_service.states import (
 log = logging.getLogger(__name__)
 
 SAYS = "the gateway says so"
-DISPUTE_OPENED = "dispute_opened"
 PUT_OFF = timedelta(seconds=90)
 """When the payment is read again for a refund that was not adopted: by then ours is asked for, too."""
 
@@ -154,11 +154,11 @@ def dispute(session: Session, payment: Payment, told: DisputeSnapshot, bell: Bel
 def _have_it_answered(session: Session, payment: Payment, evidence: dict[str, Any], bell: Bell) -> None:
     """An open dispute stands among the reviews, with its date, for as long as this stage of it is open."""
     subject = f"{payment.provider} {evidence['disputeId']}"
-    alerts.end(session, DISPUTE_OPENED, subject, bell.clock)
+    alerts.end(session, AlertCode.DISPUTE_OPENED, subject, bell.clock)
     if not evidence["isClosed"]:
         names = ("paymentId", "amountPaise", "phase", "respondBy")
         detail = {"id": str(payment.id), **{name: evidence[name] for name in names}}
-        alerts.note(session, DISPUTE_OPENED, subject, detail, bell.clock)
+        alerts.note(session, AlertCode.DISPUTE_OPENED, subject, detail, bell.clock)
 
 
 def _last_of_dispute(session: Session, payment: Payment, dispute_id: str) -> dict[str, Any] | None:

@@ -26,6 +26,7 @@ from payments_service.ledger import inbox, payments
 from payments_service.ledger.db import Database
 from payments_service.ledger.events import Bell
 from payments_service.ledger.tables import LOST, PaymentOrder, PaymentWebhook
+from payments_service.states import AlertCode
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ def _of_no_order(session: Session, gateway: Gateway, event: WebhookEvent, row: P
         row.next_try_at = REAL_TIME.after(sync.LEFT_TO_THE_WORKER)
         return FollowUp.FETCH
     if event.order.wire_id.startswith(WIRE_PREFIX):
-        raise_alert(session, "unknown_order", event.order.wire_id, _about(gateway, event), REAL_TIME)
+        raise_alert(session, AlertCode.UNKNOWN_ORDER, event.order.wire_id, _about(gateway, event), REAL_TIME)
     return FollowUp.NOTHING
 
 
@@ -216,7 +217,7 @@ def _ask_for_dispute(
         # An account may not be allowed to ask for disputes; the merchant must hear of one all the same.
         with db.begin() as session:
             about = {**_about(gateway, event), "error": error.code}
-            raise_alert(session, "dispute_unconfirmed", event.dispute_id or "", about, bell.clock)
+            raise_alert(session, AlertCode.DISPUTE_UNCONFIRMED, event.dispute_id or "", about, bell.clock)
         raise
     with db.begin() as session:
         payment = payments.lock(session, payment_id)

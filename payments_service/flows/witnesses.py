@@ -15,6 +15,7 @@ from payments_service.clock import LEAP, Clock, Watch
 from payments_service.flows.alerts import raise_alert
 from payments_service.ledger import events
 from payments_service.ledger.db import Database
+from payments_service.states import AlertCode
 
 IN_DOUBT = timedelta(hours=1)
 """While our clock may be wrong, it knows no age: everything is looked at this often."""
@@ -51,7 +52,7 @@ def tell(db: Database, clock: Clock) -> int:
         if off is None:
             return 0
         about = {"machine": gethostname(), "offBySeconds": round(off.total_seconds())}
-        is_news = raise_alert(session, "clock_leap", gethostname(), about, clock)
+        is_news = raise_alert(session, AlertCode.CLOCK_LEAP, gethostname(), about, clock)
     watch.untold = None
     return int(is_news)
 

@@ -22,6 +22,7 @@ def make(database_url: str) -> Iterator[Make]:
     def build(hops: int = 1, **more: str) -> Flask:
         variables = {
             "APP_ENV": "production",
+            "ALLOW_TEST_MODE": "true",
             "BACKEND_URL": "https://pay.example.com",
             "FRONTEND_URL": "https://shop.example.com",
             "RETURN_URL": "https://shop.example.com/done",

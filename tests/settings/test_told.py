@@ -11,6 +11,8 @@ import pytest
 
 from payments_service import create_app
 from payments_service.gateways.base import Gateway
+from payments_service.ledger import migrations
+from payments_service.ledger.db import Database
 from payments_service.settings import Settings
 from payments_service.settings.told import tell
 from tests.settings.environments import LIVE, load
@@ -88,8 +90,12 @@ def test_where_the_database_is(url: str, host: str, caplog: pytest.LogCaptureFix
 def test_a_start_tells_it_once_and_requests_do_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = load({"APP_ENV": "development", "DATABASE_URL": f"sqlite:///{tmp_path / 'x.db'}"})
-    app = create_app(settings)
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    database = Database(url)
+    migrations.upgrade(database)
+    database.engine.dispose()
+    capsys.readouterr()
+    app = create_app(load({"APP_ENV": "development", "DATABASE_URL": url}))
     app.test_client().get("/health")
     app.test_client().get("/health")
     sentences = [line.split()[2] for line in capsys.readouterr().err.splitlines()]
