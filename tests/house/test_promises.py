@@ -90,7 +90,7 @@ def test_a_wrong_setting_stops_the_start_with_one_message(tmp_path: Path) -> Non
         ended = subprocess.run(
             [sys.executable, "-m", *command],
             cwd=ROOT,
-            env={"PATH": os.environ["PATH"], **wrong},
+            env={"PATH": os.environ["PATH"], "WEB_CONCURRENCY": "1", **wrong},
             capture_output=True,
             text=True,
             timeout=30,
