@@ -19,6 +19,7 @@ from tests.bench.scenarios import QUICK, SCENARIOS, Findings, Size
 from tests.bench.servers import HERE, ROOT
 
 NEEDED = ("wrk", "node")
+RESULTS = ROOT / ".development" / "bench"
 
 
 def main() -> int:

@@ -53,9 +53,7 @@ def judge_webhooks(engine: Engine, run: str, load: Load) -> list[str]:
         *_each("told of more than once", [one for one, times in told.items() if times > 1]),
         *_each("stored and not completed", told.keys() - paid),
         *_each("completed without a webhook", paid - told.keys()),
-        *_each(
-            "not completed exactly once in its history", [one for one in told if completions.get(one) != 1]
-        ),
+        *_each("not completed once in the history", [one for one in told if completions.get(one) != 1]),
         *_each("without exactly one attempt", [one for one in told if attempts.get(one) != 1]),
     ]
 

@@ -8,6 +8,7 @@ import select
 import socket
 import time
 from collections import deque
+from contextlib import suppress
 
 CHUNK_BYTES = 256 * 1024
 
@@ -42,10 +43,8 @@ def _receive(line: socket.socket) -> bytes:
 
 def _deliver(line: socket.socket, data: bytes) -> None:
     """No bytes are the end of what the other one had to say."""
-    try:
+    with suppress(OSError):  # it may be gone: its own end is read in its turn
         line.sendall(data) if data else line.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass  # it is gone, and its own end is read in its turn
 
 
 def main() -> None:

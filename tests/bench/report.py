@@ -90,7 +90,7 @@ def picture(findings: Findings) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         'font-family="sans-serif" font-size="13">',
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
-        f'<text x="12" y="22" font-size="15">Service ÷ peer, medians of pairs; red: must be</text>',
+        '<text x="12" y="22" font-size="15">Service ÷ peer, medians of pairs; red: must be</text>',
         *_axis(height),
         *(part for index, row in enumerate(rows) for part in _bar(TOP + ROW * index, *row)),
         "</svg>",
@@ -112,8 +112,10 @@ def _axis(height: int) -> Iterator[str]:
 def _bar(y: int, figure: Figure, compared: Ratio) -> Iterator[str]:
     start, end, middle = _x(LEAST), _x(compared.median), y + ROW / 2
     yield f'<text x="{LEFT - 8}" y="{middle + 4:.0f}" text-anchor="end">{escape(figure.name)}</text>'
-    yield f'<rect x="{start:.0f}" y="{y + 8}" width="{end - start:.1f}" height="{ROW - 16}" fill="#4a7ab5"/>'
-    yield f'<path d="M{_x(compared.least):.1f} {middle}H{_x(compared.most):.1f}" stroke="#123" stroke-width="2"/>'
+    size = f'width="{end - start:.1f}" height="{ROW - 16}"'
+    yield f'<rect x="{start:.0f}" y="{y + 8}" {size} fill="#4a7ab5"/>'
+    whisker = f"M{_x(compared.least):.1f} {middle}H{_x(compared.most):.1f}"
+    yield f'<path d="{whisker}" stroke="#123" stroke-width="2"/>'
     yield f'<text x="{_x(compared.most) + 6:.0f}" y="{middle + 4:.0f}">{compared.median:.3g}</text>'
     if figure.must:
         yield f'<path d="M{_x(float(figure.must)):.1f} {y + 4}v{ROW - 8}" stroke="#c22" stroke-width="2"/>'

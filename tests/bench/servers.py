@@ -126,7 +126,7 @@ def express(folder: Path, gateway_port: int) -> Iterator[Server]:
 
 
 def service_settings(database_url: str, port: int, gateway_port: int) -> dict[str, str]:
-    """Production's, wholly on test credentials. Whatever a rehearsal in production needs stands here alone."""
+    """Production's, on test credentials and loopback. What such a rehearsal needs stands here alone."""
     return {
         "APP_ENV": "production",
         "ALLOW_TEST_MODE": "true",

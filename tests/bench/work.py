@@ -1,10 +1,10 @@
-"""The work: payments that wait for their webhook, those webhooks, really signed, and bodies of create-order."""
+"""The work: payments that wait for their webhook, those webhooks, really signed, and create-orders."""
 
 import hashlib
 import hmac
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -105,41 +105,36 @@ def orders(count: int) -> Iterator[bytes]:
 
 
 def await_payment(engine: Engine, made: UUID, events: list[Webhook]) -> None:
-    """A payment with an open order for each webhook: copies of one that create-order made, under other ids."""
+    """A payment with an open order for each webhook: copies of one that create-order made, renamed."""
     with engine.begin() as connection:
-        names = [(event, uuid7()) for event in events]
-        _copy(
-            connection, Payment, Payment.id == made, names, lambda e, new: {"id": new, "order_id": e.order_id}
-        )
-        _copy(
-            connection,
+        copies = Copies(connection, [(event, uuid7()) for event in events])
+        copies.write(Payment, Payment.id == made, lambda event, new: {"id": new, "order_id": event.order_id})
+        copies.write(
             PaymentOrder,
             PaymentOrder.payment_id == made,
-            names,
-            lambda e, new: {
+            lambda event, new: {
                 "id": uuid7(),
                 "payment_id": new,
-                "wire_id": f"w{e.order_id}",
-                "gateway_order_id": e.order_id,
+                "wire_id": f"w{event.order_id}",
+                "gateway_order_id": event.order_id,
             },
         )
-        _copy(
-            connection,
+        copies.write(
             PaymentEvent,
             PaymentEvent.payment_id == made,
-            names,
-            lambda e, new: {"id": uuid7(), "payment_id": new},
+            lambda _, new: {"id": uuid7(), "payment_id": new},
         )
         connection.execute(text("ANALYZE"))  # so many at once; in a shop's life its database has done it
 
 
-def _copy(
-    connection: Connection,
-    table: type[Base],
-    which: Any,
-    names: list[tuple[Webhook, UUID]],
-    renamed: Callable[[Webhook, UUID], dict[str, Any]],
-) -> None:
-    rows = connection.execute(select(table.__table__).where(which)).mappings().all()
-    copies = [{**row, **renamed(event, new)} for row in rows for event, new in names]
-    connection.execute(insert(table.__table__), copies)
+@dataclass(frozen=True)
+class Copies:
+    connection: Connection
+    names: Sequence[tuple[Webhook, UUID]]
+    """A webhook, and the id of the payment that waits for it."""
+
+    def write(self, of: type[Base], which: Any, renamed: Callable[[Webhook, UUID], dict[str, Any]]) -> None:
+        table = Base.metadata.tables[of.__tablename__]
+        rows = self.connection.execute(select(table).where(which)).mappings().all()
+        copies = [{**row, **renamed(*name)} for row in rows for name in self.names]
+        self.connection.execute(insert(table), copies)
