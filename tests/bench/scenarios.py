@@ -40,7 +40,7 @@ class Size:
     probe_seconds: int = 15
 
 
-QUICK = Size(pairs=2, seconds=3, starts=2, probe_seconds=6)
+QUICK = Size(pairs=2, seconds=2, starts=2, probe_seconds=6)
 
 
 @dataclass

@@ -25,7 +25,7 @@ KEY_ID = "rzp_test_benchmark"
 KEY_SECRET = "benchmark_razorpay_key_secret"
 WEBHOOK_SECRET = "benchmark_razorpay_webhook_secret"
 START_SECONDS = 60
-END_SECONDS = 20
+END_SECONDS = 5
 MEBIBYTE = 1024 * 1024
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
