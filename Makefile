@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: run test check lint format conformance chaos help
+.PHONY: run test check lint format conformance chaos bench help
 
 run: $(VENV)/.runtime ## Run everything on this machine: service on PORT (5000), simulator on SIMULATOR_PORT (8090)
 	@$(BIN)/python deploy/development.py
@@ -33,6 +33,11 @@ STORM ?=
 chaos: $(VENV)/.tools ## Storms with faults and kill -9, judged (SEEDS, DATABASES, PAYMENTS, ROUNDS; STORM=--help)
 	$(BIN)/python -m tests.chaos $(SEEDS:%=--seed %) $(DATABASES:%=--database %) --payments $(PAYMENTS) $(STORM)
 	CHAOS_ROUNDS=$(ROUNDS) $(BIN)/pytest tests/chaos/test_races.py
+
+bench: $(VENV)/.tools ## Measure beside a peer in Express, 15 minutes (QUICK=1: two or three; installs wrk and Node)
+	@sh deploy/need-packages.sh wrk node=nodejs npm
+	@npm ci --silent --no-audit --no-fund --prefix tests/bench/express
+	$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
 
 format: $(VENV)/.tools ## Rewrite the code in the common style
 	$(BIN)/ruff check --fix .

@@ -32,8 +32,10 @@ class Node:
         command = [str(self.binaries / program), *map(str, arguments)]
         subprocess.run(command, check=True, stderr=subprocess.PIPE, **self._as_user())
 
-    def start(self) -> None:
-        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    def start(self, *, keeps_commits: bool = False) -> None:
+        """Tests need no commit to outlive the machine; a measurement does."""
+        fsync = "on" if keeps_commits else "off"
+        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync={fsync}"
         command = [str(self.binaries / "postgres"), "-D", str(self.data), *options.split()]
         command += ["-c", "max_connections=200"]
         self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, **self._as_user())
