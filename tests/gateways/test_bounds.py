@@ -438,6 +438,18 @@ def test_a_payer_who_is_back_is_asked_for_also_while_the_budget_is_lowered() -> 
     assert not reader.takes(Urgency.WAKE_UP)
 
 
+def test_sixty_payers_who_come_back_in_half_a_minute_are_all_asked_for_at_once() -> None:
+    """At Cashfree's published limit, three reads each, beside pages and polls that take all they may."""
+    reader = Reader(200 / 60)
+    for _ in range(60):
+        reader.at_once(Urgency.POLLING)
+        reader.at_once(Urgency.WAKE_UP)
+        reader.at_once(Urgency.PAYER)
+        reader.at_once(Urgency.LOOKUP)
+        assert all(reader.takes(Urgency.VERIFY) for _ in range(3))
+        reader.time.sleep(0.5)
+
+
 def test_guessed_ids_leave_most_of_the_budget_alone() -> None:
     reader = Reader()
     assert reader.at_once(Urgency.LOOKUP) == SCARCE * bounds.SAVED_SECONDS * 0.4
