@@ -70,7 +70,7 @@ def _check(findings: Findings) -> str:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="two minutes instead of fifteen")
+    parser.add_argument("--quick", action="store_true", help="two to three minutes instead of fifteen")
     parser.add_argument("--only", choices=SCENARIOS, action="append", help="may be repeated (all)")
     parser.add_argument(
         "--folder", type=Path, default=ROOT / ".development" / "bench", help="for the results"
