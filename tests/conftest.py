@@ -24,6 +24,8 @@ from tests.support.postgres import running_postgres
 KINDS = ("sqlite", "postgresql")
 # Those suites run in environments of their own: `make conformance`.
 collect_ignore = ["conformance"]
+ON_ONE_DATABASE = ("api", "bench", "cli", "pages")
+"""What stands on the doors' side: `make test` tries it on SQLite, `make check` on PostgreSQL, too."""
 _used: Counter[str] = Counter()
 _wrong_events: list[str] = []
 event_schema.watch(_wrong_events.append)
@@ -135,6 +137,16 @@ def house(database_kind: str, request: pytest.FixtureRequest) -> Iterator[House]
     running: House = request.getfixturevalue(f"{database_kind}_house")
     yield running
     running.clear_faults()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave to `make check` what `make test` has no time for."""
+    folder = Path(__file__).parent
+    for item in items:
+        kind = getattr(item, "callspec", None) and item.callspec.params.get("database_kind")  # type: ignore[attr-defined]
+        if kind == "postgresql" and item.path.relative_to(folder).parts[0] in ON_ONE_DATABASE:
+            item.add_marker(pytest.mark.check)
 
 
 def count_use(of: str) -> None:

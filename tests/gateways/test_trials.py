@@ -138,6 +138,11 @@ class Town:
 
 
 @pytest.fixture
+def ledger(db: Database) -> Ledger:
+    return Ledger(db)
+
+
+@pytest.fixture
 def town(db: Database, request: pytest.FixtureRequest) -> Iterator[Town]:
     """For the gateway that the test is about (razorpay when it does not say)."""
     db.destinations = (outbox.MERCHANT,)
