@@ -231,6 +231,8 @@ class PhonePeV1Gateway(Gateway):
         salt, response = self.config.salts.get(index), _response(raw_body)
         if salt is None or response is None or not same(given, _x_verify(response, "", salt, index)):
             raise SignatureInvalid("The webhook signature is wrong")
+        if not _holds(raw_body, response):
+            raise SignatureInvalid("The webhook is not what was signed")
         return self.reread_webhook(sha256_hex(raw_body), raw_body)
 
     def reread_webhook(self, event_id: str, raw_body: bytes) -> WebhookEvent:
@@ -329,6 +331,14 @@ class PhonePeV1Gateway(Gateway):
 def _x_verify(payload: str, path: str, salt: str, index: str) -> str:
     signed = (payload + path + salt).encode("utf-8", "surrogatepass")
     return f"{sha256_hex(signed)}###{index}"
+
+
+def _holds(raw_body: bytes, response: str) -> bool:
+    """Whether the body, parsed only now that its text is authentic, is that text's envelope."""
+    try:
+        return bool(json.loads(raw_body)["response"] == response)
+    except UNREADABLE:
+        return False
 
 
 def _response(raw_body: bytes) -> str | None:

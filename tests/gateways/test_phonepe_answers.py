@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -45,7 +45,7 @@ def talk() -> Iterator[Talk]:
         usual, other = contract.healthy(), answers or {}
         lines.append(wire(lambda request: other.get(request.path) or usual(request)))
         line = lines[-1].__enter__()
-        return PhonePeGateway(contract.config(line.url)), line
+        return cast(PhonePeGateway, contract.gateway(line.url)), line
 
     yield start
     for line in lines:

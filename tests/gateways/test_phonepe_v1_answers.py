@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -34,7 +34,7 @@ def talk() -> Iterator[Talk]:
         usual, other = contract.healthy(), answers or {}
         lines.append(wire(lambda request: other.get(request.path) or usual(request)))
         line = lines[-1].__enter__()
-        return PhonePeV1Gateway(contract.config(line.url)), line
+        return cast(PhonePeV1Gateway, contract.gateway(line.url)), line
 
     yield start
     for line in lines:

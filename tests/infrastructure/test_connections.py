@@ -179,5 +179,5 @@ def test_a_pooler_that_the_settings_do_not_name_is_told_by_what_it_mixes_up(
     with pytest.raises(StoreUnavailable), db.begin() as session:
         lose_what_is_prepared(session)
     [record] = [each for each in caplog.records if each.levelname == "ERROR"]
-    assert "DATABASE_POOLER=true" in record.__dict__["data"]["error"]
+    assert "DATABASE_POOLER=true" in record.__dict__["data"]["hint"]
     write(db)
