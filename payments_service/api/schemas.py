@@ -313,7 +313,7 @@ def unknown_members(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refuse_what_is_no_text(body: Mapping[str, Any]) -> None:
-    """Half of a surrogate pair, in whatever depth, is held by no database and sent by no gateway."""
+    """Half of a surrogate pair, at any depth, is held by no database and sent by no gateway."""
     if spoilt := {name: [NOT_TEXT] for name, value in body.items() if not _is_text([name, value])}:
         raise refusal(spoilt)
 

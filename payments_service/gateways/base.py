@@ -455,7 +455,7 @@ class Gateway(ABC):
 
     @abstractmethod
     def capture(self, order: OrderRef, transaction_id: str, amount: Money, deadline: Deadline) -> None:
-        """Take money that is held; `amount` is the order's. Whatever happens, the caller then fetches."""
+        """Take money that is held; `amount` is the order's. The caller then fetches, also after an error."""
 
     @abstractmethod
     def void(self, order: OrderRef, transaction_id: str, deadline: Deadline) -> None:

@@ -226,7 +226,7 @@ class PhonePeGateway(Gateway):
     def fetch_payment(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
         """PhonePe repeats neither our id nor the address: the snapshot never has a checkout.
 
-        The root decides, whatever the attempts say: one that cannot be read is left out.
+        The root decides, not the attempts: one that cannot be read is left out.
         """
         observed_at = utc_now()
         path = f"/checkout/v2/order/{order.wire_id}/status"

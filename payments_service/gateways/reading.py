@@ -63,7 +63,7 @@ def text(value: Any) -> str:
 
 
 def text_or_none(value: Any) -> str | None:
-    """A decorating text: whatever is no text, or says nothing, is as good as missing."""
+    """A decorating text: a value that is no text, or says nothing, is as good as missing."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or value.strip().lower() in ("", "null", "na", "n/a"):

@@ -44,7 +44,7 @@ def page(payment_id: UUID) -> ResponseReturnValue:
 @blueprint.route("/<uuid:payment_id>/return", methods=["GET", "POST"])
 @guards.anybody
 def come_back_(payment_id: UUID) -> ResponseReturnValue:
-    """Whatever the gateway posted is believed in nothing, so its body is not even read."""
+    """Nothing that the gateway posted is believed, so its body is not even read."""
     house = services()
     payment = come_back(house.db, house.gateways, payment_id, request_id())
     return redirect(_return_address(payment), 303)
