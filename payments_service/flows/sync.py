@@ -383,7 +383,10 @@ def _is_paid_twice(session: Session, payment: Payment, bell: Bell) -> bool:
 
 
 def _flag_paid_twice(session: Session, payment: Payment, paid_by: UUID, bell: Bell) -> None:
-    evidence = {"paidBy": str(paid_by), "paymentIds": [payment.transaction_id], "amountPaise": payment.amount}
+    """Money that is only held names no payment yet: once it is captured, that is another question."""
+    is_paid = payment.status == PaymentStatus.COMPLETED
+    ids = [payment.transaction_id] if is_paid else []
+    evidence = {"paidBy": str(paid_by), "paymentIds": ids, "amountPaise": payment.amount}
     flag(session, payment, ReviewReason.REFERENCE_PAID_TWICE, bell, evidence)
 
 

@@ -287,3 +287,19 @@ def test_everybody_at_once_about_one_reference_agrees_and_nobody_is_locked_out(d
         assert len(rows) == 2 * rounds
         assert [row.review for row in rows].count("reference_paid_twice") == rounds
     assert told(db) == ["payment.completed"] * rounds + ["payment.review"] * rounds
+
+
+def test_money_held_for_a_paid_reference_is_not_captured_and_flagged_again_once_it_is(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    db.destinations = (outbox.MERCHANT,)
+    other = OtherGateway()
+    first, second = order_for(db, gateway), order_for(db, other)
+    tell(db, other, second, "completed")
+    held = {"order": first.order_id, "status": "authorized", "amount": PRICE.minor, "attempt": "authorized"}
+    webhook.receive(db, gateway, GENUINE, gateway.event(**held))
+    assert not [call for call in gateway.calls if call.startswith("capture")]
+    tell(db, gateway, first, "completed")  # captured in the gateway's dashboard
+    assert ledger.payment(first.id).status == "completed"
+    assert [event.reason for event in ledger.trail(first.id, "review")] == ["reference_paid_twice"] * 2
+    assert told(db).count("payment.completed") == 1
