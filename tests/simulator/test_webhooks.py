@@ -107,14 +107,14 @@ def test_a_failing_webhook_does_not_hold_up_the_next(control, receiver, pay):
 
 
 def test_after_ten_tries_the_event_is_given_up(control, receiver, pay):
+    """A slow machine may reach a retry's own time before the clock is moved, so the loop counts moves, not tries."""
     receiver.answers = [500] * 20
     pay("failure")
-    for tries in range(1, 11):
-        wait_for(receiver, tries)
-        control.settle()
+    for _ in range(12):
+        [event] = control.settle()["events"]
         control.call("POST", "/clock", {"advance_seconds": 3600})
-    [event] = control.settle()["events"]
     assert event.items() >= {"state": "given_up", "tries": 10, "nextTryAt": None}.items()
+    assert len(receiver.received) == 10
 
 
 def test_a_day_after_the_event_no_retry_is_planned(control, receiver, pay):
