@@ -59,7 +59,7 @@ def run() -> int:
     leave_settings(given)
     webhooks = f"http://127.0.0.1:{port}/api/webhook"
     service = "gunicorn --log-level warning --bind"
-    simulator = "payments_service.simulator --state .development/simulator.json --port"
+    simulator = "gateway_simulator --state .development/simulator.json --port"
     commands = [
         python(*simulator.split(), simulator_port, "--webhooks", webhooks),
         python(*service.split(), f"127.0.0.1:{port}", "wsgi:app"),

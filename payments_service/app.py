@@ -17,12 +17,12 @@ from payments_service.api import Services, errors, guards, payments, services, w
 from payments_service.api.bodies import CHECKOUT_BYTES, ReadAway
 from payments_service.api.json import DecimalJSONProvider
 from payments_service.api.limits import Budgets
-from payments_service.errors import StoreUnavailable, WrongEncoding
+from payments_service.domain.errors import StoreUnavailable, WrongEncoding
 from payments_service.flows.deliver import Channels
 from payments_service.flows.watch import Watch
-from payments_service.ledger.db import Database
 from payments_service.settings import Settings, SettingsError
 from payments_service.settings.told import tell
+from payments_service.store.db import Database
 
 log = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from urllib.parse import unquote, urlsplit
 import certifi
 from standardwebhooks import Webhook
 
-from payments_service.clock import utc_now
+from payments_service.domain.clock import utc_now
 
 CONNECT_SECONDS = 5.0
 """For each address that a name has; everything after it shares the caller's seconds."""

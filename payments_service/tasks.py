@@ -10,7 +10,7 @@ from celery import Celery
 
 from payments_service import broker, create_app, worker
 from payments_service.api import Services
-from payments_service.clock import REAL_TIME
+from payments_service.domain.clock import REAL_TIME
 from payments_service.settings.told import tell
 from payments_service.worker import Sweep
 

@@ -6,18 +6,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from payments_service.clock import Clock
-from payments_service.errors import StoreUnavailable
-from payments_service.flows import liveness, radar, reconcile, witnesses
+from payments_service.domain.clock import Clock
+from payments_service.domain.errors import StoreUnavailable
+from payments_service.flows import liveness, monitors, reconcile, witnesses
 from payments_service.flows.create_order import Urls
 from payments_service.flows.deliver import Channels, deliver_due
 from payments_service.gateways.base import Gateway
-from payments_service.ledger.db import Database
+from payments_service.store.db import Database
 
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 1.0
-RADAR_EVERY_SECONDS = 60.0
+MONITOR_EVERY_SECONDS = 60.0
 BEAT_EVERY_SECONDS = 20.0
 """In real seconds, however fast waits pass: those who look for it know nothing of that."""
 TROUBLE_PAUSE_SECONDS = 5.0
@@ -43,14 +43,16 @@ def sweeps(
     yield Sweep("clock", lambda: witnesses.tell(db, clock), EVERY_SECONDS)
     yield Sweep("inbox", lambda: reconcile.sweep_inbox(db, gateways, clock), EVERY_SECONDS)
     yield Sweep("outbox", lambda: deliver_due(db, channels, clock, DELIVERIES), EVERY_SECONDS)
-    yield Sweep("tidy", lambda: radar.tidy(db, clock), RADAR_EVERY_SECONDS)
+    yield Sweep("tidy", lambda: monitors.tidy(db, clock), MONITOR_EVERY_SECONDS)
 
 
 def _of_gateway(db: Database, gateway: Gateway, urls: Urls, clock: Clock) -> Iterator[Sweep]:
     name = gateway.provider
     yield Sweep(f"payments {name}", lambda: reconcile.sweep_payments(db, gateway, clock), EVERY_SECONDS)
     yield Sweep(f"refunds {name}", lambda: reconcile.sweep_refunds(db, gateway, urls, clock), EVERY_SECONDS)
-    yield Sweep(f"radar {name}", lambda: radar.watch(db, gateway, clock), RADAR_EVERY_SECONDS / clock.scale)
+    yield Sweep(
+        f"monitors {name}", lambda: monitors.watch(db, gateway, clock), MONITOR_EVERY_SECONDS / clock.scale
+    )
 
 
 def run(all_sweeps: Sequence[Sweep], stop: threading.Event) -> None:

@@ -13,9 +13,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import create_engine, text
 
 from payments_service import create_app
-from payments_service.ledger import migrations
-from payments_service.ledger.db import Database
 from payments_service.settings import Settings
+from payments_service.store import migrations
+from payments_service.store.db import Database
 from tests.support import event_schema
 from tests.support.environment import environment
 from tests.support.house import House, running_house

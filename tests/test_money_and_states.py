@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments_service.money import Money, json_number
-from payments_service.states import MOVES, RANK, PaymentStatus, may_move
+from payments_service.domain.money import Money, json_number
+from payments_service.domain.states import MOVES, RANK, PaymentStatus, may_move
 
 amounts = st.integers(min_value=-(10**15), max_value=10**15)
 statuses = st.sampled_from(PaymentStatus)

@@ -8,14 +8,14 @@ from flask import current_app, g
 
 from payments_service.api import schemas
 from payments_service.api.limits import Budgets
-from payments_service.errors import InvalidInput
+from payments_service.domain.errors import InvalidInput
 from payments_service.flows.create_order import Urls
 from payments_service.flows.deliver import Channels
 from payments_service.flows.watch import Watch
 from payments_service.gateways import GATEWAYS
 from payments_service.gateways.base import Gateway
-from payments_service.ledger.db import Database
 from payments_service.settings import Settings
+from payments_service.store.db import Database
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from payments_service.api import services
-from payments_service.errors import PaymentsError, Unauthorized
+from payments_service.domain.errors import PaymentsError, Unauthorized
 
 log = logging.getLogger(__name__)
 

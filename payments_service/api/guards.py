@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 from flask import abort, g, request
 
 from payments_service.api import services
-from payments_service.errors import Unauthorized
+from payments_service.domain.errors import Unauthorized
 from payments_service.settings import ApiKey
 
 Parameters = ParamSpec("Parameters")

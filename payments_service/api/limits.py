@@ -21,7 +21,7 @@ from limits import RateLimitItem, parse
 from limits.errors import StorageError
 
 from payments_service.api.callers import caller_address, caller_network, is_of_a_platform
-from payments_service.errors import NotFound, TooMany
+from payments_service.domain.errors import NotFound, TooMany
 from payments_service.settings import Settings
 
 log = logging.getLogger(__name__)

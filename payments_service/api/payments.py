@@ -10,15 +10,15 @@ from flask.typing import ResponseReturnValue
 
 from payments_service.api import guards, request_id, schemas, services
 from payments_service.api.bodies import raw_body
-from payments_service.errors import InvalidInput
+from payments_service.domain.errors import InvalidInput
+from payments_service.domain.money import json_number
 from payments_service.flows.create_order import create_order
 from payments_service.flows.idempotency import Claim, Kept, buyer, claim, keep
 from payments_service.flows.intent import LEASE, NewPayment
+from payments_service.flows.payment_view import PaymentView
 from payments_service.flows.status import status
 from payments_service.flows.verify import verify
-from payments_service.flows.views import PaymentView
 from payments_service.gateways.base import Gateway
-from payments_service.money import json_number
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates, validates_schema
 
-from payments_service.errors import InvalidInput
+from payments_service.domain.errors import InvalidInput
+from payments_service.domain.money import INR, Money
 from payments_service.gateways.base import VerifyField
-from payments_service.money import INR, Money
 
 MAX_RETURN_URL = 180
 KEY_HEADER = "Idempotency-Key"

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from payments_service.api import guards, services
 from payments_service.api.bodies import WEBHOOK_BYTES, raw_body
 from payments_service.api.callers import caller_address
-from payments_service.errors import (
+from payments_service.domain.errors import (
     Forbidden,
     InvalidInput,
     MissingCredentials,

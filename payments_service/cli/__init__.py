@@ -19,13 +19,13 @@ from payments_service.cli.house import SETTINGS_ERROR, Moment
 from payments_service.cli.house import house as _house
 from payments_service.cli.show import show
 from payments_service.cli.telling import outbox, resend
-from payments_service.clock import REAL_TIME, utc_now
-from payments_service.errors import Conflict, NotFound, StoreUnavailable
+from payments_service.domain.clock import REAL_TIME, utc_now
+from payments_service.domain.errors import Conflict, NotFound, StoreUnavailable
 from payments_service.flows import reviews
-from payments_service.ledger import inbox
-from payments_service.ledger.db import Database
 from payments_service.settings import API_KEY, SettingsError
 from payments_service.settings.told import tell
+from payments_service.store import inbox
+from payments_service.store.db import Database
 
 
 def register(app: Flask) -> None:
@@ -52,7 +52,7 @@ def db() -> None:
 @db.command()
 def upgrade() -> None:
     """Bring the tables to this version; does nothing when they are there."""
-    from payments_service.ledger import migrations  # with Alembic, a quarter of every start
+    from payments_service.store import migrations  # with Alembic, a quarter of every start
 
     try:
         click.echo(f"Database is at {migrations.upgrade(_database())}")

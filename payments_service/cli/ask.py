@@ -10,8 +10,8 @@ from payments_service.cli.house import Moment, house
 from payments_service.cli.screen import clean
 from payments_service.flows import ask, show
 from payments_service.flows.ask import Answer
-from payments_service.ledger.db import Database
-from payments_service.ledger.tables import Payment
+from payments_service.store.db import Database
+from payments_service.store.tables import Payment
 
 
 @click.command()

@@ -7,8 +7,8 @@ import click
 
 from payments_service.cli.house import Moment, house
 from payments_service.cli.screen import ist, table
-from payments_service.clock import utc_now
-from payments_service.ledger import outbox as ledger
+from payments_service.domain.clock import utc_now
+from payments_service.store import outbox as ledger
 
 
 @click.command("outbox")

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from payments_service.clock import Clock
-from payments_service.ledger import alerts, outbox
+from payments_service.domain.clock import Clock
+from payments_service.store import alerts, outbox
 
 log = logging.getLogger(__name__)
 

@@ -4,11 +4,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from payments_service.clock import Clock
-from payments_service.gateways.base import DisputeSnapshot
-from payments_service.ledger import outbox, payments
-from payments_service.ledger.tables import Payment, PaymentAttempt, Refund
-from payments_service.states import PaymentStatus, RefundStatus
+from payments_service.domain.clock import Clock
+from payments_service.domain.news import DisputeSnapshot
+from payments_service.domain.states import PaymentStatus, RefundStatus
+from payments_service.store import outbox, payments
+from payments_service.store.tables import Payment, PaymentAttempt, Refund
 
 EVENTS = {
     PaymentStatus.AUTHORIZED: "payment.authorized",

@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from payments_service.clock import REAL_TIME, Clock
-from payments_service.errors import GatewayError, UnknownAtGateway
+from payments_service.domain.clock import REAL_TIME, Clock
+from payments_service.domain.deadline import Deadline, Urgency
+from payments_service.domain.errors import GatewayError, UnknownAtGateway
 from payments_service.flows import reconcile, sync
 from payments_service.flows.create_order import Urls
-from payments_service.flows.trail import Step, trail
-from payments_service.gateways.base import Deadline, Gateway, Urgency
-from payments_service.ledger import lookup, payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import Payment
+from payments_service.flows.history import Step, trail
+from payments_service.gateways.base import Gateway
+from payments_service.store import lookup, payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
+from payments_service.store.tables import Payment
 
 BUDGET_SECONDS = 30.0
 
@@ -58,7 +59,7 @@ def _ask(
         return f"{payment.provider} is switched off in the settings", False
     deadline = Deadline(BUDGET_SECONDS, Urgency.POLLING)
     try:
-        sync.refresh(db, gateway, payment.id, Bell("operator", "reconcile", clock), deadline)
+        sync.refresh(db, gateway, payment.id, Actor("operator", "reconcile", clock), deadline)
     except UnknownAtGateway:
         return "knows no such order", True
     except GatewayError as error:

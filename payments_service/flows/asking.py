@@ -11,14 +11,15 @@ from uuid import UUID
 
 from cachetools import TTLCache
 
-from payments_service.clock import utc_now
-from payments_service.errors import GatewayError
+from payments_service.domain.clock import utc_now
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import GatewayError
+from payments_service.domain.states import PaymentStatus
 from payments_service.flows import sync
-from payments_service.gateways.base import Deadline, Gateway
-from payments_service.ledger import payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.states import PaymentStatus
+from payments_service.gateways.base import Gateway
+from payments_service.store import payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,13 @@ def may_ask(db: Database, payment_id: UUID) -> bool:
 
 
 def ask_in_turn(
-    db: Database, gateway: Gateway, payment_id: UUID, bell: Bell, deadline: Deadline, *, at_once: bool = False
+    db: Database,
+    gateway: Gateway,
+    payment_id: UUID,
+    actor: Actor,
+    deadline: Deadline,
+    *,
+    at_once: bool = False,
 ) -> bool:
     """Have the gateway asked by a call that begins after this one; whether it was, and answered.
 
@@ -71,7 +78,7 @@ def ask_in_turn(
     """
     if at_once:
         may_ask(db, payment_id)  # those who come next wait for the window
-        sync.refresh(db, gateway, payment_id, bell, deadline)
+        sync.refresh(db, gateway, payment_id, actor, deadline)
         return True
     turn, is_first = _join(payment_id)
     if turn is None:
@@ -85,7 +92,7 @@ def ask_in_turn(
         outcome = _wait_for_window(db, payment_id, deadline)
         if outcome is _Wait.OURS:
             _begin(payment_id, turn)
-            sync.refresh(db, gateway, payment_id, bell, deadline)
+            sync.refresh(db, gateway, payment_id, actor, deadline)
         turn.is_asked = outcome is not _Wait.TOO_LATE
     except GatewayError as error:
         turn.error = error

@@ -6,28 +6,28 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from payments_service.clock import REAL_TIME, Clock, utc_now
-from payments_service.errors import Conflict, GatewayError, OutcomeUnknown, PaymentsError, UnknownAtGateway
+from payments_service.domain.clock import REAL_TIME, Clock, utc_now
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import (
+    Conflict,
+    GatewayError,
+    OutcomeUnknown,
+    PaymentsError,
+    UnknownAtGateway,
+)
+from payments_service.domain.news import Checkout, Customer, NewOrder, OrderRef, PaymentSnapshot
+from payments_service.domain.states import PaymentStatus
 from payments_service.flows import idempotency, intent, sync, witnesses
 from payments_service.flows.idempotency import Claim, StillRunning, must_be_payable
 from payments_service.flows.intent import BUDGET_SECONDS, LEASE, NewPayment
+from payments_service.flows.payment_view import PaymentView, view
 from payments_service.flows.sync import FollowUp
-from payments_service.flows.views import PaymentView, view
-from payments_service.gateways.base import (
-    Checkout,
-    Customer,
-    Deadline,
-    Gateway,
-    NewOrder,
-    OrderRef,
-    PaymentSnapshot,
-)
-from payments_service.ledger import payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import Payment, PaymentOrder
+from payments_service.gateways.base import Gateway
 from payments_service.logs import masked_email
-from payments_service.states import PaymentStatus
+from payments_service.store import payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
+from payments_service.store.tables import Payment, PaymentOrder
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Call:
     db: Database
     gateway: Gateway
     urls: Urls
-    bell: Bell
+    actor: Actor
     deadline: Deadline
     lifetime: timedelta
     """Of an order, from the moment it is made."""
@@ -100,14 +100,14 @@ def create_order(
     begun before is taken up. Raises CreateOrderFailed and Conflict; the payment is stored all the same, and
     an order whose creation was not confirmed is found again by our wire id.
     """
-    bell = Bell("create-order", request_id, clock)
-    call = Call(db, gateway, urls, bell, Deadline(BUDGET_SECONDS), new.lifetime)
+    actor = Actor("create-order", request_id, clock)
+    call = Call(db, gateway, urls, actor, Deadline(BUDGET_SECONDS), new.lifetime)
     about = {"gateway": gateway.name, "amount": str(new.amount), "email": masked_email(new.customer_email)}
     log.info("Creating order", extra={"data": about})
     witnesses.tell(db, clock)
     try:
         with db.begin() as session:
-            payment_id, is_new = intent.write(session, gateway, new, claim, bell)
+            payment_id, is_new = intent.write(session, gateway, new, claim, actor)
     except Conflict:
         idempotency.release(db, claim)  # nothing was begun
         raise
@@ -177,7 +177,7 @@ def _for_the_wire(call: Call, payment: Payment, order: PaymentOrder) -> NewOrder
         description=payment.description or "",
         return_url=call.urls.back_from_gateway(payment.id),
         webhook_url=call.urls.webhook(call.gateway.name),
-        expires_at=call.bell.clock.now() + call.lifetime,
+        expires_at=call.actor.clock.now() + call.lifetime,
     )
 
 
@@ -197,12 +197,12 @@ def _as_snapshot(new: NewOrder, checkout: Checkout, started: datetime) -> Paymen
 def _settle(call: Call, order: PaymentOrder, snapshot: PaymentSnapshot) -> None:
     """Write the answer down. When events overtook it and need the gateway's word, ask; if not now, later."""
     follow_up = sync.settle(
-        call.db, call.gateway, order.payment_id, order.id, snapshot, call.bell, generation=order.generation
+        call.db, call.gateway, order.payment_id, order.id, snapshot, call.actor, generation=order.generation
     )
     if follow_up is FollowUp.NOTHING:
         return
     try:
-        sync.refresh(call.db, call.gateway, order.payment_id, call.bell, Deadline(FOLLOW_UP_SECONDS))
+        sync.refresh(call.db, call.gateway, order.payment_id, call.actor, Deadline(FOLLOW_UP_SECONDS))
     except GatewayError as error:
         about = {"id": order.payment_id, "error": error.code}
         log.warning("Follow-up left open", extra={"data": about})
@@ -231,8 +231,8 @@ def _ask_about(call: Call, order: PaymentOrder) -> str:
     except GatewayError as error:
         # Right after the call an absence says nothing, and none about an order that it told us of itself.
         with call.db.read() as session:
-            is_sure = witnesses.agree(session, call.bell.clock)
-        is_early = not is_sure or call.bell.clock.now() < order.created_at + LEASE
+            is_sure = witnesses.agree(session, call.actor.clock)
+        is_early = not is_sure or call.actor.clock.now() < order.created_at + LEASE
         if isinstance(error, UnknownAtGateway) and not is_early and not order.gateway_order_id:
             return "the order never came to be"
         _end_call(call.db, order)
@@ -245,8 +245,8 @@ def _take_over(call: Call, payment_id: UUID) -> PaymentOrder | None:
     """The order, its call now ours to answer for; None when it can be paid as it is."""
     with call.db.begin() as session:
         payment = payments.lock(session, payment_id)
-        is_sure, now = witnesses.agree(session, call.bell.clock), call.bell.clock.now()
-        must_be_payable(session, payment, call.bell.clock)
+        is_sure, now = witnesses.agree(session, call.actor.clock), call.actor.clock.now()
+        must_be_payable(session, payment, call.actor.clock)
         order = payments.current_order(session, payment_id)
         if order.checkout is not None:
             return None
@@ -276,12 +276,12 @@ def _another(call: Call, lost: PaymentOrder, reason: str) -> PaymentOrder:
     """Raises Conflict when there was news since we asked: paid, ended, or found with its address."""
     with call.db.begin() as session:
         payment = payments.lock(session, lost.payment_id)
-        must_be_payable(session, payment, call.bell.clock)
+        must_be_payable(session, payment, call.actor.clock)
         row = session.get_one(PaymentOrder, lost.id)
         if row.generation != lost.generation or row.checkout is not None:
             raise StillRunning("Somebody else has found out more about this order")
         return intent.write_another_order(
-            session, call.gateway, payment, row, call.lifetime, call.bell, reason
+            session, call.gateway, payment, row, call.lifetime, call.actor, reason
         )
 
 
@@ -308,7 +308,7 @@ def _refused(call: Call, order: PaymentOrder, error: GatewayError) -> CreateOrde
                 "gatewayCode": error.gateway_code,
                 "httpStatus": error.gateway_status,
             }
-            sync.move(session, payment, PaymentStatus.FAILED, call.bell, "no order came to be", evidence)
+            sync.move(session, payment, PaymentStatus.FAILED, call.actor, "no order came to be", evidence)
         is_nothing = payment.status == PaymentStatus.FAILED and not payments.had_order(session, payment.id)
         return CreateOrderFailed(error, payment.id, came_to_nothing=is_nothing)
 

@@ -16,14 +16,14 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 
 from payments_service import notify
-from payments_service.clock import Clock
-from payments_service.errors import StoreUnavailable
+from payments_service.domain.clock import Clock
+from payments_service.domain.errors import StoreUnavailable
+from payments_service.domain.states import AlertCode
 from payments_service.flows.alerts import raise_alert
-from payments_service.ledger import outbox, payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.tables import Outbox, Payment
 from payments_service.notify import Answer, Letter, Verdict
-from payments_service.states import AlertCode
+from payments_service.store import outbox, payments
+from payments_service.store.db import Database
+from payments_service.store.tables import Outbox, Payment
 
 log = logging.getLogger(__name__)
 

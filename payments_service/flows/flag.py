@@ -5,11 +5,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from payments_service.domain.states import ReviewReason, ReviewResolution
 from payments_service.flows import announce
-from payments_service.ledger import events, reviews
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import Payment
-from payments_service.states import ReviewReason, ReviewResolution
+from payments_service.store import history, reviews
+from payments_service.store.history import Actor
+from payments_service.store.tables import Payment
 
 log = logging.getLogger(__name__)
 
@@ -35,24 +35,24 @@ ADVICE = {
 
 
 def flag(
-    session: Session, payment: Payment, reason: ReviewReason, bell: Bell, evidence: dict[str, Any]
+    session: Session, payment: Payment, reason: ReviewReason, actor: Actor, evidence: dict[str, Any]
 ) -> bool:
     """Open a review and tell of it; False when the same evidence was flagged before, seen or not.
 
     The caller holds the payment's lock.
     """
-    if not reviews.open_once(session, payment, reason, evidence, bell.clock.now()):
+    if not reviews.open_once(session, payment, reason, evidence, actor.clock.now()):
         return False
-    sequence = events.append(session, payment, "review", bell, reason, evidence)
+    sequence = history.append(session, payment, "review", actor, reason, evidence)
     told = {"reason": reason, "evidence": evidence, "whatToDo": ADVICE[reason]}
-    announce.review(session, payment, told, sequence, bell.clock)
+    announce.review(session, payment, told, sequence, actor.clock)
     log.error("Payment needs review", extra={"data": {"id": payment.id, "why": reason, **evidence}})
     return True
 
 
-def answer(session: Session, payment: Payment, reason: ReviewReason, bell: Bell) -> None:
+def answer(session: Session, payment: Payment, reason: ReviewReason, actor: Actor) -> None:
     """Close what the gateway's later word has settled."""
     for row in reviews.of_payment(session, payment.id):
         if row.reason == reason and row.closed_at is None:
-            reviews.close(session, payment, row, ReviewResolution.ANSWERED, bell.clock.now())
-            events.append(session, payment, "review", bell, "cleared", {"was": reason, "how": "answered"})
+            reviews.close(session, payment, row, ReviewResolution.ANSWERED, actor.clock.now())
+            history.append(session, payment, "review", actor, "cleared", {"was": reason, "how": "answered"})

@@ -10,16 +10,16 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
-from payments_service.clock import utc_now
-from payments_service.errors import NotFound
+from payments_service.domain.clock import utc_now
+from payments_service.domain.errors import NotFound
+from payments_service.domain.states import PaymentStatus
+from payments_service.flows.payment_view import PaymentView, view
 from payments_service.flows.status import ask_if_open
-from payments_service.flows.views import PaymentView, view
 from payments_service.gateways.base import Gateway
-from payments_service.ledger import payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import Payment, PaymentEvent
-from payments_service.states import PaymentStatus
+from payments_service.store import payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
+from payments_service.store.tables import Payment, PaymentEvent
 
 
 class Stage(StrEnum):
@@ -76,7 +76,7 @@ def come_back(db: Database, providers: Sequence[Gateway], payment_id: UUID, requ
     """The payer is back: ask the gateway once, and know where to send them. Trouble keeps nobody here."""
     with db.read() as session:
         payment = view(session, _find(session, payment_id))
-    return ask_if_open(db, providers, payment, Bell("return", request_id))
+    return ask_if_open(db, providers, payment, Actor("return", request_id))
 
 
 def _find(session: Session, payment_id: UUID) -> Payment:

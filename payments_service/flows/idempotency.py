@@ -13,13 +13,13 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
-from payments_service.clock import LEAP, REAL_TIME, Clock
-from payments_service.errors import Conflict, PaymentsError
+from payments_service.domain.clock import LEAP, REAL_TIME, Clock
+from payments_service.domain.errors import Conflict, PaymentsError
+from payments_service.domain.states import PaymentStatus
 from payments_service.flows import witnesses
-from payments_service.ledger import keys, payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.tables import Payment
-from payments_service.states import PaymentStatus
+from payments_service.store import keys, payments
+from payments_service.store.db import Database
+from payments_service.store.tables import Payment
 
 KEPT = timedelta(hours=24)
 RETRY_AFTER_SECONDS = 2

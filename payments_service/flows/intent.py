@@ -8,16 +8,17 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
-from payments_service.clock import Clock
-from payments_service.errors import Conflict
+from payments_service.domain.clock import Clock
+from payments_service.domain.errors import Conflict
+from payments_service.domain.money import Money
+from payments_service.domain.news import WIRE_PREFIX, new_id
+from payments_service.domain.states import PaymentStatus
 from payments_service.flows import idempotency
 from payments_service.flows.idempotency import Claim
-from payments_service.gateways.base import WIRE_PREFIX, Gateway, new_id
-from payments_service.ledger import events, payments
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import LOST, Payment, PaymentOrder, PaymentReference
-from payments_service.money import Money
-from payments_service.states import PaymentStatus
+from payments_service.gateways.base import Gateway
+from payments_service.store import history, payments
+from payments_service.store.history import Actor
+from payments_service.store.tables import LOST, Payment, PaymentOrder, PaymentReference
 
 BUDGET_SECONDS = 15.0
 LEASE = timedelta(seconds=BUDGET_SECONDS + 60)
@@ -43,7 +44,7 @@ class NewPayment:
 
 
 def write(
-    session: Session, gateway: Gateway, new: NewPayment, claim: Claim | None, bell: Bell
+    session: Session, gateway: Gateway, new: NewPayment, claim: Claim | None, actor: Actor
 ) -> tuple[UUID, bool]:
     """The payment to open an order for, and whether it is a new one.
 
@@ -53,10 +54,10 @@ def write(
     reference = None
     if payment is None and new.price_verified and new.reference:
         reference = payments.lock_reference(session, new.reference)
-        payment = _open_for(session, reference, gateway, new.amount, bell.clock)
+        payment = _open_for(session, reference, gateway, new.amount, actor.clock)
     is_new = payment is None
     if payment is None:
-        payment = _write_payment(session, gateway, new, bell)
+        payment = _write_payment(session, gateway, new, actor)
     if reference:
         reference.payment_id = payment.id
     idempotency.begin(session, claim, payment.id)
@@ -86,7 +87,7 @@ def write_another_order(
     payment: Payment,
     lost: PaymentOrder,
     lifetime: timedelta,
-    bell: Bell,
+    actor: Actor,
     reason: str,
 ) -> PaymentOrder:
     """Nobody can be sent to the order there is: another one under the same payment; that one is watched.
@@ -94,10 +95,10 @@ def write_another_order(
     The time to pay begins anew, because nobody could pay before.
     """
     lost.status = LOST
-    order = write_order(session, gateway, payment, bell.clock)
-    payment.expires_at = bell.clock.now() + lifetime
+    order = write_order(session, gateway, payment, actor.clock)
+    payment.expires_at = actor.clock.now() + lifetime
     evidence = {"lostWireId": lost.wire_id, "wireId": order.wire_id}
-    events.append(session, payment, "note", bell, reason, evidence)
+    history.append(session, payment, "note", actor, reason, evidence)
     return order
 
 
@@ -138,8 +139,8 @@ def _in_the_way(payment: Payment, amount: Money) -> str | None:
     return f"open with {payment.money}" if payment.money != amount else None
 
 
-def _write_payment(session: Session, gateway: Gateway, new: NewPayment, bell: Bell) -> Payment:
-    now = bell.clock.now()
+def _write_payment(session: Session, gateway: Gateway, new: NewPayment, actor: Actor) -> Payment:
+    now = actor.clock.now()
     payment = Payment(
         id=uuid7(),
         gateway=gateway.name,
@@ -164,7 +165,7 @@ def _write_payment(session: Session, gateway: Gateway, new: NewPayment, bell: Be
     )
     session.add(payment)
     session.flush()
-    order = write_order(session, gateway, payment, bell.clock)
+    order = write_order(session, gateway, payment, actor.clock)
     evidence = {"amountPaise": payment.amount, "wireId": order.wire_id}
-    events.append(session, payment, "status", bell, "a buyer wants to pay", evidence, after=payment.status)
+    history.append(session, payment, "status", actor, "a buyer wants to pay", evidence, after=payment.status)
     return payment

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from payments_service.clock import Clock
+from payments_service.domain.clock import Clock
+from payments_service.domain.states import AlertCode
 from payments_service.flows.alerts import end, raise_alert
 from payments_service.gateways.base import Gateway
-from payments_service.ledger import alerts, heartbeats, radar
-from payments_service.ledger.db import Database
-from payments_service.states import AlertCode
+from payments_service.store import alerts, heartbeats, monitors
+from payments_service.store.db import Database
 
 DOWN, REFUSED = AlertCode.GATEWAY_DOWN, AlertCode.CREDENTIALS_REFUSED
 WEBHOOKS, SILENT = AlertCode.WEBHOOKS_REFUSED, AlertCode.WORKER_SILENT
@@ -55,7 +55,7 @@ def hear_of_refused_webhook(session: Session, gateway: Gateway, clock: Clock) ->
     now = clock.now()
     name = heartbeats.REFUSED_SINCE + gateway.provider
     since = heartbeats.last(session, name)
-    good = radar.last_webhook(session, gateway.provider)
+    good = monitors.last_webhook(session, gateway.provider)
     if since is None or now - since > A_DAY or (good is not None and good > since):
         heartbeats.beat(session, name, now)
         return False
@@ -68,7 +68,7 @@ def hear_of_refused_webhook(session: Session, gateway: Gateway, clock: Clock) ->
 def end_refused_webhooks(session: Session, gateway: Gateway, clock: Clock) -> None:
     """A good one has come."""
     alert = alerts.the_open(session, WEBHOOKS, gateway.provider)
-    good = radar.last_webhook(session, gateway.provider) if alert else None
+    good = monitors.last_webhook(session, gateway.provider) if alert else None
     if alert and good and good > alert.created_at:
         end(session, WEBHOOKS, gateway.provider, clock)
 

@@ -10,18 +10,19 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
-from payments_service.clock import LEAP, Clock
-from payments_service.errors import GatewayError
+from payments_service.domain.clock import LEAP, Clock
+from payments_service.domain.deadline import Deadline, Urgency
+from payments_service.domain.errors import GatewayError
+from payments_service.domain.schedule import next_check, next_refund_check
+from payments_service.domain.states import OPEN, REFUND_OPEN, AlertCode, PaymentStatus
 from payments_service.flows import record, refund, sync, webhook, witnesses
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.create_order import Urls
-from payments_service.flows.schedule import next_check, next_refund_check
-from payments_service.gateways.base import Deadline, Gateway, Urgency
-from payments_service.ledger import events, inbox, payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import Payment, Refund
-from payments_service.states import OPEN, REFUND_OPEN, AlertCode, PaymentStatus
+from payments_service.gateways.base import Gateway
+from payments_service.store import history, inbox, payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
+from payments_service.store.tables import Payment, Refund
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +38,12 @@ def sweep_payments(db: Database, gateway: Gateway, clock: Clock, limit: int = BA
         now = clock.now()
         due = payments.claim_due(session, gateway.provider, now, now + LEASE, limit)
     for payment in due:
-        bell = Bell("worker", "reconcile", clock)
+        actor = Actor("worker", "reconcile", clock)
         try:
-            sync.refresh(db, gateway, payment.id, bell, Deadline(BUDGET_SECONDS, Urgency.POLLING))
+            sync.refresh(db, gateway, payment.id, actor, Deadline(BUDGET_SECONDS, Urgency.POLLING))
         except GatewayError as error:
             log.info("Not asked", extra={"data": {"id": payment.id, "error": error.code}})
-        _plan_next(db, gateway, payment, bell)
+        _plan_next(db, gateway, payment, actor)
     return len(due)
 
 
@@ -52,9 +53,9 @@ def sweep_refunds(db: Database, gateway: Gateway, urls: Urls, clock: Clock, limi
         now = clock.now()
         due = payments.claim_due_refunds(session, gateway.provider, now, now + LEASE, limit)
     for row in due:
-        bell = Bell("worker", "reconcile", clock)
+        actor = Actor("worker", "reconcile", clock)
         try:
-            refund.ask(db, gateway, row.id, bell, webhook_url=urls.webhook(gateway.name))
+            refund.ask(db, gateway, row.id, actor, webhook_url=urls.webhook(gateway.name))
         except GatewayError as error:
             log.info("Refund not asked", extra={"data": {"id": row.id, "error": error.code}})
         _plan_next_refund(db, gateway, row, clock)
@@ -77,37 +78,37 @@ def sweep_inbox(db: Database, gateways: Sequence[Gateway], clock: Clock, limit: 
     return len(due)
 
 
-def _plan_next(db: Database, gateway: Gateway, claimed: Payment, bell: Bell) -> None:
+def _plan_next(db: Database, gateway: Gateway, claimed: Payment, actor: Actor) -> None:
     with db.begin() as session:
         payment = payments.lock(session, claimed.id)
         if payment.next_check_at != claimed.next_check_at:
             return  # what was heard asks for a look of its own: a refund that has to wait
-        is_sure = witnesses.agree(session, bell.clock)
+        is_sure = witnesses.agree(session, actor.clock)
         if is_sure:
-            _set_right(session, payment, bell)
+            _set_right(session, payment, actor)
         status = PaymentStatus(payment.status)
         payment.next_check_at = next_check(
             status,
             gateway.polling,
             payment.created_at,
             payment.completed_at,
-            bell.clock,
+            actor.clock,
             is_unsettled=bool(payment.review) or record.standing(session, payment).stops_our_clock,
         )
         if not is_sure:
-            payment.next_check_at = witnesses.look_soon(payment.next_check_at, bell.clock)
+            payment.next_check_at = witnesses.look_soon(payment.next_check_at, actor.clock)
         elif payment.next_check_at is None and status in OPEN:
-            sync.give_up(session, payment, bell)
+            sync.give_up(session, payment, actor)
 
 
-def _set_right(session: Session, payment: Payment, bell: Bell) -> None:
+def _set_right(session: Session, payment: Payment, actor: Actor) -> None:
     """A payment made by a clock that was ahead begins now; else it would be young until that time comes."""
-    now = bell.clock.now()
+    now = actor.clock.now()
     ahead = payment.created_at - now
     if ahead > LEAP:
         evidence = {"createdAt": payment.created_at.isoformat(), "expiresAt": payment.expires_at.isoformat()}
         payment.created_at, payment.expires_at = now, payment.expires_at - ahead
-        events.append(session, payment, "note", bell, "made by a clock that was ahead", evidence)
+        history.append(session, payment, "note", actor, "made by a clock that was ahead", evidence)
     if payment.completed_at and payment.completed_at > now + LEAP:
         payment.completed_at = now
 

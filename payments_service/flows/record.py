@@ -15,23 +15,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
-from payments_service.clock import LEAP
-from payments_service.flows import alerts, announce
-from payments_service.flows.flag import flag
-from payments_service.flows.standing import Standing
-from payments_service.gateways.base import (
+from payments_service.domain.clock import LEAP
+from payments_service.domain.money import Money
+from payments_service.domain.news import (
     REFUND_PREFIX,
     AttemptSnapshot,
     DisputeSnapshot,
     PaymentSnapshot,
     RefundSnapshot,
 )
-from payments_service.ledger import events, payments
-from payments_service.ledger.db import insert_once
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import Payment, PaymentAttempt, PaymentEvent, PaymentOrder, Refund
-from payments_service.money import Money
-from payments_service.states import (
+from payments_service.domain.states import (
     ATTEMPT_RANK,
     CAPTURED,
     REFUND_OPEN,
@@ -41,6 +34,13 @@ from payments_service.states import (
     RefundStatus,
     ReviewReason,
 )
+from payments_service.flows import alerts, announce
+from payments_service.flows.flag import flag
+from payments_service.flows.standing import Standing
+from payments_service.store import history, payments
+from payments_service.store.db import insert_once
+from payments_service.store.history import Actor
+from payments_service.store.tables import Payment, PaymentAttempt, PaymentEvent, PaymentOrder, Refund
 
 log = logging.getLogger(__name__)
 
@@ -70,22 +70,22 @@ def standing(session: Session, payment: Payment) -> Standing:
 
 
 def attempts(
-    session: Session, payment: Payment, order: PaymentOrder, snapshot: PaymentSnapshot, bell: Bell
+    session: Session, payment: Payment, order: PaymentOrder, snapshot: PaymentSnapshot, actor: Actor
 ) -> list[Elsewhere]:
     """Write down the attempts; those that belong to another payment are returned, and not written."""
     others = []
     for attempt in snapshot.attempts:
-        if (other := _record_attempt(session, payment, order, attempt, bell)) is not None:
+        if (other := _record_attempt(session, payment, order, attempt, actor)) is not None:
             others.append(other)
     session.flush()
     return others
 
 
 def _record_attempt(
-    session: Session, payment: Payment, order: PaymentOrder, attempt: AttemptSnapshot, bell: Bell
+    session: Session, payment: Payment, order: PaymentOrder, attempt: AttemptSnapshot, actor: Actor
 ) -> Elsewhere | None:
     status = attempt.status or AttemptStatus.PENDING
-    now = bell.clock.now()
+    now = actor.clock.now()
     is_new = insert_once(
         session,
         PaymentAttempt,
@@ -122,16 +122,16 @@ def _record_attempt(
         "gatewayStatus": attempt.gateway_status,
         "amountPaise": attempt.amount.minor,
     }
-    events.append(session, payment, "attempt", bell, SAYS, evidence, before=before, after=status)
+    history.append(session, payment, "attempt", actor, SAYS, evidence, before=before, after=status)
     return None
 
 
-def dispute(session: Session, payment: Payment, told: DisputeSnapshot, bell: Bell) -> None:
+def dispute(session: Session, payment: Payment, told: DisputeSnapshot, actor: Actor) -> None:
     """A dispute changes no status: the money is the bank's decision, and the merchant is told.
 
     No word of it is final: one that was won may come back as the next stage, under the same id.
     """
-    last, now = _last_of_dispute(session, payment, told.dispute_id), bell.clock.now()
+    last, now = _last_of_dispute(session, payment, told.dispute_id), actor.clock.now()
     observed_at = min(told.observed_at, now)
     if last is not None and observed_at < datetime.fromisoformat(last["observedAt"]) <= now + LEAP:
         return
@@ -145,20 +145,20 @@ def dispute(session: Session, payment: Payment, told: DisputeSnapshot, bell: Bel
         "respondBy": told.respond_by.isoformat() if told.respond_by else None,
         "observedAt": observed_at.isoformat(),
     }
-    sequence = events.append(session, payment, "dispute", bell, SAYS, evidence)
+    sequence = history.append(session, payment, "dispute", actor, SAYS, evidence)
     if last is None or _stage(last) != _stage(evidence):
-        announce.dispute(session, payment, told, sequence, bell.clock)
-        _have_it_answered(session, payment, evidence, bell)
+        announce.dispute(session, payment, told, sequence, actor.clock)
+        _have_it_answered(session, payment, evidence, actor)
 
 
-def _have_it_answered(session: Session, payment: Payment, evidence: dict[str, Any], bell: Bell) -> None:
+def _have_it_answered(session: Session, payment: Payment, evidence: dict[str, Any], actor: Actor) -> None:
     """An open dispute stands among the reviews, with its date, for as long as this stage of it is open."""
     subject = f"{payment.provider} {evidence['disputeId']}"
-    alerts.end(session, AlertCode.DISPUTE_OPENED, subject, bell.clock)
+    alerts.end(session, AlertCode.DISPUTE_OPENED, subject, actor.clock)
     if not evidence["isClosed"]:
         names = ("paymentId", "amountPaise", "phase", "respondBy")
         detail = {"id": str(payment.id), **{name: evidence[name] for name in names}}
-        alerts.note(session, AlertCode.DISPUTE_OPENED, subject, detail, bell.clock)
+        alerts.note(session, AlertCode.DISPUTE_OPENED, subject, detail, actor.clock)
 
 
 def _last_of_dispute(session: Session, payment: Payment, dispute_id: str) -> dict[str, Any] | None:
@@ -172,30 +172,30 @@ def _stage(evidence: dict[str, Any]) -> tuple[object, object]:
     return evidence.get("phase"), evidence.get("isClosed")
 
 
-def refunds(session: Session, payment: Payment, told_refunds: Sequence[RefundSnapshot], bell: Bell) -> None:
+def refunds(session: Session, payment: Payment, told_refunds: Sequence[RefundSnapshot], actor: Actor) -> None:
     """Those that are ours first: what is left may be adopted once none of ours waits for its answer."""
     strangers = []
     for told in told_refunds:
         if (row := _row_of(session, payment, told)) is None:
             strangers.append(told)
         else:
-            write_refund(session, payment, row, told, bell)
+            write_refund(session, payment, row, told, actor)
     session.flush()
     for told in strangers:
-        _adopt(session, payment, told, bell)
+        _adopt(session, payment, told, actor)
     session.flush()
 
 
-def write_refund(session: Session, payment: Payment, row: Refund, told: RefundSnapshot, bell: Bell) -> None:
+def write_refund(session: Session, payment: Payment, row: Refund, told: RefundSnapshot, actor: Actor) -> None:
     """Bring a refund forward to what the gateway says of it; what contradicts our books goes to a person."""
     status = told.status or RefundStatus.PENDING
     if told.status is None and row.gateway_status != told.gateway_status:
         about = {"refundId": told.gateway_refund_id, "status": told.gateway_status}
         log.error("Unknown status from gateway", extra={"data": about})
     if told.gateway_chose and row.refund_id:
-        _follow(session, payment, row, told, bell)
+        _follow(session, payment, row, told, actor)
     if is_another := _differs(session, row, told):
-        _flag(session, payment, ReviewReason.REFUND_MISMATCH, told, bell)
+        _flag(session, payment, ReviewReason.REFUND_MISMATCH, told, actor)
         status = RefundStatus.PENDING  # known there, and not the refund that we asked for: never final
     row.bank_reference = told.bank_reference or row.bank_reference
     before, was_known = row.status, row.gateway_refund_id is not None
@@ -203,17 +203,17 @@ def write_refund(session: Session, payment: Payment, row: Refund, told: RefundSn
         row.gateway_refund_id = row.gateway_refund_id or told.gateway_refund_id
     if not before or REFUND_RANK[status] > REFUND_RANK[RefundStatus(before)]:
         row.gateway_status = told.gateway_status
-        move_refund(session, payment, row, status, bell, SAYS)
+        move_refund(session, payment, row, status, actor, SAYS)
     elif not is_another:
-        _hear_after_the_end(session, payment, row, told, status, bell, was_known=was_known)
+        _hear_after_the_end(session, payment, row, told, status, actor, was_known=was_known)
 
 
 def move_refund(
-    session: Session, payment: Payment, row: Refund, to: RefundStatus, bell: Bell, reason: str
+    session: Session, payment: Payment, row: Refund, to: RefundStatus, actor: Actor, reason: str
 ) -> None:
     """Change a refund's status: never without its row in the trail, and told when it is final."""
     before = row.status
-    row.status, row.updated_at = to, bell.clock.now()
+    row.status, row.updated_at = to, actor.clock.now()
     if to not in REFUND_OPEN:
         row.next_check_at = None
     session.flush()
@@ -223,9 +223,9 @@ def move_refund(
         "amountPaise": row.amount,
         "gatewayStatus": row.gateway_status,
     }
-    sequence = events.append(session, payment, "refund", bell, reason, evidence, before=before, after=to)
-    announce.refund(session, payment, row, sequence, bell.clock)
-    about = {"id": payment.id, "from": before, "to": to, "source": bell.source, "reason": reason}
+    sequence = history.append(session, payment, "refund", actor, reason, evidence, before=before, after=to)
+    announce.refund(session, payment, row, sequence, actor.clock)
+    about = {"id": payment.id, "from": before, "to": to, "source": actor.source, "reason": reason}
     log.info("Refund status", extra={"data": {**about, **evidence}})
 
 
@@ -248,7 +248,7 @@ def _asked_for(session: Session, payment: Payment, told: RefundSnapshot) -> Refu
     return payments.refund(session, payment.provider, refund_id=told.refund_id, gateway_refund_id=theirs)
 
 
-def _adopt(session: Session, payment: Payment, told: RefundSnapshot, bell: Bell) -> None:
+def _adopt(session: Session, payment: Payment, told: RefundSnapshot, actor: Actor) -> None:
     """Book a refund that did not begin here."""
     attempt = payments.attempt(session, payment.provider, told.transaction_id)
     if attempt is None or attempt not in payments.attempts(session, payment.id):
@@ -256,12 +256,12 @@ def _adopt(session: Session, payment: Payment, told: RefundSnapshot, bell: Bell)
         return
     if _may_be_ours(session, attempt):
         # Whoever reads the payment then, with the answer to ours, can tell the two apart.
-        payment.next_check_at = bell.clock.after(PUT_OFF)
+        payment.next_check_at = actor.clock.after(PUT_OFF)
         log.info("Refund not adopted yet", extra={"data": {"refundId": told.gateway_refund_id}})
         return
     is_money = told.amount.minor > 0 and told.amount.currency == attempt.currency
     if not is_money or _booked(session, payment.provider, told):
-        _flag(session, payment, ReviewReason.REFUND_MISMATCH, told, bell)
+        _flag(session, payment, ReviewReason.REFUND_MISMATCH, told, actor)
         return
     row = Refund(
         payment_id=payment.id,
@@ -269,12 +269,12 @@ def _adopt(session: Session, payment: Payment, told: RefundSnapshot, bell: Bell)
         provider=payment.provider,
         amount=told.amount.minor,
         currency=told.amount.currency,
-        next_check_at=bell.clock.now(),
+        next_check_at=actor.clock.now(),
     )
     session.add(row)
-    write_refund(session, payment, row, told, bell)
+    write_refund(session, payment, row, told, actor)
     if told.refund_id and told.refund_id.startswith(REFUND_PREFIX):
-        _flag(session, payment, ReviewReason.REFUND_NOT_ASKED_FOR, told, bell)
+        _flag(session, payment, ReviewReason.REFUND_NOT_ASKED_FOR, told, actor)
 
 
 def _may_be_ours(session: Session, attempt: PaymentAttempt) -> bool:
@@ -285,7 +285,7 @@ def _may_be_ours(session: Session, attempt: PaymentAttempt) -> bool:
     )
 
 
-def _follow(session: Session, payment: Payment, row: Refund, told: RefundSnapshot, bell: Bell) -> None:
+def _follow(session: Session, payment: Payment, row: Refund, told: RefundSnapshot, actor: Actor) -> None:
     """Book our refund under the attempt that the gateway took, if that is a captured one of the same order.
 
     One that is not known here yet comes with the next reading of the payment, which is made at once, once.
@@ -296,11 +296,11 @@ def _follow(session: Session, payment: Payment, row: Refund, told: RefundSnapsho
         return
     if taken is None or taken.status not in CAPTURED:
         if row.gateway_refund_id is None:
-            payment.next_check_at = bell.clock.now()
+            payment.next_check_at = actor.clock.now()
     elif taken.order_id == asked.order_id:
         row.attempt_id = taken.id
         evidence = {"id": str(row.id), "askedOf": asked.transaction_id, "paymentId": taken.transaction_id}
-        events.append(session, payment, "note", bell, "the gateway gave back another attempt", evidence)
+        history.append(session, payment, "note", actor, "the gateway gave back another attempt", evidence)
 
 
 def _attempt_of(session: Session, row: Refund) -> PaymentAttempt:
@@ -322,7 +322,7 @@ def _hear_after_the_end(
     row: Refund,
     told: RefundSnapshot,
     status: RefundStatus,
-    bell: Bell,
+    actor: Actor,
     *,
     was_known: bool,
 ) -> None:
@@ -332,14 +332,14 @@ def _hear_after_the_end(
     """
     is_alive = status is RefundStatus.COMPLETED or (status is RefundStatus.PENDING and not was_known)
     if row.status == RefundStatus.FAILED and is_alive:
-        row.gateway_status, row.next_check_at = told.gateway_status, bell.clock.now()
-        move_refund(session, payment, row, status, bell, "the gateway made it after all")
-        _flag(session, payment, ReviewReason.REFUND_MISMATCH, told, bell)
+        row.gateway_status, row.next_check_at = told.gateway_status, actor.clock.now()
+        move_refund(session, payment, row, status, actor, "the gateway made it after all")
+        _flag(session, payment, ReviewReason.REFUND_MISMATCH, told, actor)
     elif row.status == RefundStatus.COMPLETED and status is RefundStatus.FAILED:
-        _flag(session, payment, ReviewReason.REFUND_MISMATCH, told, bell)
+        _flag(session, payment, ReviewReason.REFUND_MISMATCH, told, actor)
 
 
-def _flag(session: Session, payment: Payment, why: ReviewReason, told: RefundSnapshot, bell: Bell) -> None:
+def _flag(session: Session, payment: Payment, why: ReviewReason, told: RefundSnapshot, actor: Actor) -> None:
     """Let a person look at it, once for each refund."""
     evidence = {
         "refundId": told.gateway_refund_id,
@@ -348,4 +348,4 @@ def _flag(session: Session, payment: Payment, why: ReviewReason, told: RefundSna
         "refundPaise": told.amount.minor,
         "currency": told.amount.currency,
     }
-    flag(session, payment, why, bell, evidence)
+    flag(session, payment, why, actor, evidence)

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from payments_service.errors import (
+from payments_service.domain.deadline import Deadline, Urgency
+from payments_service.domain.errors import (
     Conflict,
     GatewayError,
     InvalidInput,
@@ -18,24 +19,15 @@ from payments_service.errors import (
     StoreUnavailable,
     UnknownAtGateway,
 )
+from payments_service.domain.money import Money
+from payments_service.domain.news import REFUND_PREFIX, NewRefund, OrderRef, RefundRef, RefundSnapshot, new_id
+from payments_service.domain.states import CAPTURED, REFUND_OPEN, PaymentStatus, RefundStatus
 from payments_service.flows import record
-from payments_service.gateways.base import (
-    REFUND_PREFIX,
-    Deadline,
-    Gateway,
-    NewRefund,
-    OrderRef,
-    RefundRef,
-    RefundSnapshot,
-    Urgency,
-    new_id,
-)
-from payments_service.ledger import events, payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import Payment, PaymentAttempt, PaymentOrder, Refund
-from payments_service.money import Money
-from payments_service.states import CAPTURED, REFUND_OPEN, PaymentStatus, RefundStatus
+from payments_service.gateways.base import Gateway
+from payments_service.store import history, payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
+from payments_service.store.tables import Payment, PaymentAttempt, PaymentOrder, Refund
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +61,7 @@ def refund(
     payment_id: UUID,
     amount: Money | None,
     reason: str,
-    bell: Bell,
+    actor: Actor,
     *,
     transaction_id: str | None = None,
     webhook_url: str = "",
@@ -83,12 +75,12 @@ def refund(
     with db.begin() as session:
         payment = payments.lock(session, payment_id)
         attempt = _refundable(session, gateway, payment, transaction_id)
-        row = _write_intent(session, gateway, payment, attempt, amount, reason, bell)
+        row = _write_intent(session, gateway, payment, attempt, amount, reason, actor)
         new = _for_the_wire(session, row, webhook_url)
     about = {"id": payment_id, "refund": row.id, "amountPaise": row.amount}
     log.info("Refunding", extra={"data": about})
     try:
-        return _carry_out(db, gateway, row, new, bell)
+        return _carry_out(db, gateway, row, new, actor)
     except OutcomeUnknown as error:
         log.warning("Refund not confirmed", extra={"data": {**about, "error": error.code}})
     except StoreUnavailable:
@@ -98,18 +90,18 @@ def refund(
 
 
 def settle(
-    db: Database, payment_id: UUID, row_id: UUID, snapshot: RefundSnapshot, bell: Bell, generation: int
+    db: Database, payment_id: UUID, row_id: UUID, snapshot: RefundSnapshot, actor: Actor, generation: int
 ) -> RefundView:
     """Write down what the gateway says of a refund, while it is still the caller's to write."""
     with db.begin() as session:
         payment = payments.lock(session, payment_id)
         row = _lock(session, row_id)
         if row.generation == generation:
-            record.write_refund(session, payment, row, snapshot, bell)
+            record.write_refund(session, payment, row, snapshot, actor)
         return _view(row)
 
 
-def ask(db: Database, gateway: Gateway, row_id: UUID, bell: Bell, *, webhook_url: str = "") -> RefundView:
+def ask(db: Database, gateway: Gateway, row_id: UUID, actor: Actor, *, webhook_url: str = "") -> RefundView:
     """Ask what became of a refund; one of ours that the gateway never got is sent again under its id.
 
     The caller holds its lease. Raises GatewayError when nobody could say.
@@ -125,25 +117,25 @@ def ask(db: Database, gateway: Gateway, row_id: UUID, bell: Bell, *, webhook_url
             about = {"id": row.payment_id, "refund": row_id}
             log.error("Refund unknown at the gateway", extra={"data": about})  # noqa: TRY400
             raise
-        return _send_again(db, gateway, row, new, bell, deadline)
-    return settle(db, row.payment_id, row_id, snapshot, bell, row.generation)
+        return _send_again(db, gateway, row, new, actor, deadline)
+    return settle(db, row.payment_id, row_id, snapshot, actor, row.generation)
 
 
-def _carry_out(db: Database, gateway: Gateway, row: Refund, new: NewRefund, bell: Bell) -> RefundView:
+def _carry_out(db: Database, gateway: Gateway, row: Refund, new: NewRefund, actor: Actor) -> RefundView:
     try:
         snapshot = _send(gateway, new, Deadline(BUDGET_SECONDS))
     except OutcomeUnknown:
         raise
     except GatewayError as error:
-        current = _write_refusal(db, row, bell)
+        current = _write_refusal(db, row, actor)
         if current.status is not RefundStatus.FAILED:
             return current  # in the meantime the gateway told of it: it is there
         raise RefundFailed(error, row.id) from error
-    return settle(db, row.payment_id, row.id, snapshot, bell, row.generation)
+    return settle(db, row.payment_id, row.id, snapshot, actor, row.generation)
 
 
 def _send_again(
-    db: Database, gateway: Gateway, row: Refund, new: NewRefund, bell: Bell, deadline: Deadline
+    db: Database, gateway: Gateway, row: Refund, new: NewRefund, actor: Actor, deadline: Deadline
 ) -> RefundView:
     """What the gateway denies to have, once more under the same id, unless there was news of it meanwhile."""
     with db.begin() as session:
@@ -158,8 +150,8 @@ def _send_again(
         try:
             snapshot = gateway.fetch_refund(_ref(new), deadline)
         except UnknownAtGateway:
-            return _write_refusal(db, row, bell)
-    return settle(db, row.payment_id, row.id, snapshot, bell, row.generation)
+            return _write_refusal(db, row, actor)
+    return settle(db, row.payment_id, row.id, snapshot, actor, row.generation)
 
 
 def _refundable(
@@ -190,7 +182,7 @@ def _write_intent(
     attempt: PaymentAttempt,
     amount: Money | None,
     reason: str,
-    bell: Bell,
+    actor: Actor,
 ) -> Refund:
     """The row of a refund that does not exceed what was captured: all that did not fail counts."""
     earlier = payments.refunds(session, attempt.id)
@@ -209,12 +201,12 @@ def _write_intent(
         currency=wanted.currency,
         status=RefundStatus.INITIATED,
         generation=1,
-        next_check_at=bell.clock.now() + LEASE,
+        next_check_at=actor.clock.now() + LEASE,
     )
     session.add(row)
     session.flush()
     evidence = {"id": str(row.id), "amountPaise": wanted.minor}
-    events.append(session, payment, "refund", bell, "a refund is wanted", evidence, after=row.status)
+    history.append(session, payment, "refund", actor, "a refund is wanted", evidence, after=row.status)
     return row
 
 
@@ -260,14 +252,14 @@ def _send(gateway: Gateway, new: NewRefund, deadline: Deadline) -> RefundSnapsho
             raise error from None
 
 
-def _write_refusal(db: Database, row: Refund, bell: Bell) -> RefundView:
+def _write_refusal(db: Database, row: Refund, actor: Actor) -> RefundView:
     """The refund failed, unless somebody else answers for it by now or there is news of it."""
     with db.begin() as session:
         payment = payments.lock(session, row.payment_id)
         current = _lock(session, row.id)
         if current.generation == row.generation and current.status == RefundStatus.INITIATED:
             record.move_refund(
-                session, payment, current, RefundStatus.FAILED, bell, "the gateway did not take it"
+                session, payment, current, RefundStatus.FAILED, actor, "the gateway did not take it"
             )
         return _view(current)
 

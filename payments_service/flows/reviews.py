@@ -7,17 +7,17 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from payments_service.clock import REAL_TIME, Clock
-from payments_service.errors import Conflict, NotFound
+from payments_service.domain.clock import REAL_TIME, Clock
+from payments_service.domain.errors import Conflict, NotFound
+from payments_service.domain.money import Money
+from payments_service.domain.states import PaymentStatus, ReviewReason, ReviewResolution
 from payments_service.flows import record, sync
 from payments_service.flows.flag import ADVICE
-from payments_service.ledger import alerts, events, payments
-from payments_service.ledger import reviews as rows
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import Payment, PaymentReview
-from payments_service.money import Money
-from payments_service.states import PaymentStatus, ReviewReason, ReviewResolution
+from payments_service.store import alerts, history, payments
+from payments_service.store import reviews as rows
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
+from payments_service.store.tables import Payment, PaymentReview
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def clear(
     changes no status. The same evidence is not flagged again. Raises NotFound when nothing is open under
     this id (and reason), Conflict when it is not clear which review is meant, or there is nothing to accept.
     """
-    bell = Bell("operator", operator, clock)
+    actor = Actor("operator", operator, clock)
     with db.begin() as session:
         if not accept and alerts.close(session, review_id, clock.now()):
             return "Alert cleared"
@@ -82,12 +82,12 @@ def clear(
         deciding = _money_to_accept(session, payment) if accept else None
         rows.close(session, payment, review, resolution, clock.now())
         evidence = {"was": review.reason, "how": resolution.value}
-        events.append(session, payment, "review", bell, "cleared", evidence)
+        history.append(session, payment, "review", actor, "cleared", evidence)
         if deciding is None:
             return f"Review of {review.reason} {resolution.value}"
         payment.transaction_id, payment.payment_method = deciding
         moved = f"{review.reason}, accepted"
-        sync.move(session, payment, PaymentStatus.COMPLETED, bell, moved, {"paymentId": deciding[0]})
+        sync.move(session, payment, PaymentStatus.COMPLETED, actor, moved, {"paymentId": deciding[0]})
         return f"{moved}: {Money(payment.amount, payment.currency)} completed"
 
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from payments_service.flows.trail import Step, trail
-from payments_service.ledger import lookup, payments, reviews
-from payments_service.ledger.db import Database
-from payments_service.ledger.tables import (
+from payments_service.flows.history import Step, trail
+from payments_service.store import lookup, payments, reviews
+from payments_service.store.db import Database
+from payments_service.store.tables import (
     Outbox,
     Payment,
     PaymentAttempt,

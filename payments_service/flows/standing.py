@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from payments_service.gateways.base import PaymentSnapshot
-from payments_service.ledger.tables import Payment, PaymentAttempt
-from payments_service.money import Money
-from payments_service.states import CAPTURED, HOLDS_MONEY, AttemptStatus, PaymentStatus
+from payments_service.domain.money import Money
+from payments_service.domain.news import PaymentSnapshot
+from payments_service.domain.states import CAPTURED, HOLDS_MONEY, AttemptStatus, PaymentStatus
+from payments_service.store.tables import Payment, PaymentAttempt
 
 ENDED = frozenset({PaymentStatus.FAILED, PaymentStatus.EXPIRED})
 

@@ -9,14 +9,15 @@ from uuid import UUID
 from cachetools import TTLCache
 from sqlalchemy.orm import Session
 
-from payments_service.errors import GatewayError, NotFound, StoreUnavailable, UnknownAtGateway
+from payments_service.domain.deadline import Deadline, Urgency
+from payments_service.domain.errors import GatewayError, NotFound, StoreUnavailable, UnknownAtGateway
+from payments_service.domain.states import OPEN
 from payments_service.flows import asking, sync
-from payments_service.flows.views import PaymentView, view
-from payments_service.gateways.base import Deadline, Gateway, Urgency
-from payments_service.ledger import payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.states import OPEN
+from payments_service.flows.payment_view import PaymentView, view
+from payments_service.gateways.base import Gateway
+from payments_service.store import payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
 
 log = logging.getLogger(__name__)
 
@@ -39,18 +40,20 @@ def status(
         found = _find_through_gateway(db, providers, reference)
     if found is None:
         raise NotFound("Payment not found")
-    payment = ask_if_open(db, providers, found, Bell("status", request_id))
+    payment = ask_if_open(db, providers, found, Actor("status", request_id))
     with db.read() as session:
         return replace(payment, asked_by_order=names_order(session, payment, reference))
 
 
-def ask_if_open(db: Database, providers: Sequence[Gateway], payment: PaymentView, bell: Bell) -> PaymentView:
+def ask_if_open(
+    db: Database, providers: Sequence[Gateway], payment: PaymentView, actor: Actor
+) -> PaymentView:
     """Refresh an open payment unless somebody just did; failing to is not an error."""
     gateway = next((g for g in providers if g.provider == payment.provider), None)
     if payment.status not in OPEN or gateway is None or not _may_ask(db, payment.id):
         return payment
     try:
-        sync.refresh(db, gateway, payment.id, bell, Deadline(BUDGET_SECONDS))
+        sync.refresh(db, gateway, payment.id, actor, Deadline(BUDGET_SECONDS))
     except (GatewayError, StoreUnavailable) as error:
         log.warning("Status not refreshed", extra={"data": {"id": payment.id, "error": error.code}})
     return by_id(db, payment.id)

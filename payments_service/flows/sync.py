@@ -15,11 +15,14 @@ from uuid import UUID
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from payments_service.clock import LEAP, REAL_TIME, Clock
-from payments_service.errors import GatewayError, UnknownAtGateway
+from payments_service.domain.clock import LEAP, REAL_TIME, Clock
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import GatewayError, UnknownAtGateway
+from payments_service.domain.news import EventKind, OrderRef, PaymentSnapshot, WebhookEvent
+from payments_service.domain.schedule import next_follow_up
+from payments_service.domain.states import CAPTURED, HOLDS_MONEY, RANK, PaymentStatus, ReviewReason, may_move
 from payments_service.flows import announce, record, witnesses
 from payments_service.flows.flag import answer, flag
-from payments_service.flows.schedule import next_follow_up
 from payments_service.flows.standing import (
     ENDED,
     Standing,
@@ -27,25 +30,17 @@ from payments_service.flows.standing import (
     claimed_status,
     is_stale_word,
 )
-from payments_service.gateways.base import (
-    Deadline,
-    EventKind,
-    Gateway,
-    OrderRef,
-    PaymentSnapshot,
-    WebhookEvent,
-)
-from payments_service.ledger import events, inbox, payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import (
+from payments_service.gateways.base import Gateway
+from payments_service.store import history, inbox, payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
+from payments_service.store.tables import (
     LOST,
     Payment,
     PaymentOrder,
     PaymentReference,
     PaymentWebhook,
 )
-from payments_service.states import CAPTURED, HOLDS_MONEY, RANK, PaymentStatus, ReviewReason, may_move
 
 log = logging.getLogger(__name__)
 
@@ -67,21 +62,21 @@ class FollowUp(Enum):
     """The gateway's own words do not agree with each other: its next answer decides."""
 
 
-def refresh(db: Database, gateway: Gateway, payment_id: UUID, bell: Bell, deadline: Deadline) -> None:
+def refresh(db: Database, gateway: Gateway, payment_id: UUID, actor: Actor, deadline: Deadline) -> None:
     """Ask the gateway about the payment's current order and apply the answer.
 
     Money that is held is captured on the way, and whatever the capture answers is settled by asking
     again. Raises GatewayError when the gateway could not be asked; only our clock has spoken then.
     """
     try:
-        follow_up = _ask(db, gateway, payment_id, bell, deadline)
+        follow_up = _ask(db, gateway, payment_id, actor, deadline)
         if follow_up is FollowUp.CAPTURE:
             _capture(db, gateway, payment_id, deadline)
-            follow_up = _ask(db, gateway, payment_id, bell, deadline)
+            follow_up = _ask(db, gateway, payment_id, actor, deadline)
         if follow_up is FollowUp.FETCH_AGAIN:
-            _ask(db, gateway, payment_id, bell, deadline, is_second=True)
+            _ask(db, gateway, payment_id, actor, deadline, is_second=True)
     except GatewayError as error:
-        _let_time_speak(db, gateway, payment_id, error, bell.clock)
+        _let_time_speak(db, gateway, payment_id, error, actor.clock)
         raise
 
 
@@ -91,7 +86,7 @@ def settle(
     payment_id: UUID,
     order_id: UUID,
     snapshot: PaymentSnapshot,
-    bell: Bell,
+    actor: Actor,
     *,
     generation: int | None = None,
     is_second: bool = False,
@@ -109,9 +104,9 @@ def settle(
         if generation is not None and order.generation != generation:
             log.warning("Answer came after a takeover", extra={"data": {"id": payment_id}})
             return FollowUp.NOTHING
-        follow_up = _learn(session, gateway, payment, order, snapshot, bell, is_second=is_second)
+        follow_up = _learn(session, gateway, payment, order, snapshot, actor, is_second=is_second)
         if gateway.our_clock_expires:
-            expire_if_due(session, payment, bell.clock)
+            expire_if_due(session, payment, actor.clock)
         return follow_up
 
 
@@ -121,7 +116,7 @@ def apply(
     payment: Payment,
     order: PaymentOrder,
     snapshot: PaymentSnapshot,
-    bell: Bell,
+    actor: Actor,
     *,
     is_second: bool = False,
 ) -> FollowUp:
@@ -130,37 +125,37 @@ def apply(
         log.error("News of another order", extra={"data": _ids(payment, snapshot)})
         return FollowUp.NOTHING
     # A gateway whose clock runs ahead must not make every later answer look old.
-    now = bell.clock.now()
+    now = actor.clock.now()
     observed_at = min(snapshot.observed_at, now)
     known_at = payment.observed_at
     newer = known_at is None or observed_at > known_at or known_at > now + LEAP
-    others = record.attempts(session, payment, order, snapshot, bell)
-    record.refunds(session, payment, snapshot.refunds or (), bell)
+    others = record.attempts(session, payment, order, snapshot, actor)
+    record.refunds(session, payment, snapshot.refunds or (), actor)
     standing = record.standing(session, payment)
     if snapshot.status is None and payment.gateway_status != snapshot.gateway_status:
         log.error("Unknown status from gateway", extra={"data": _ids(payment, snapshot)})
         if payment.status != PaymentStatus.COMPLETED:
             payment.gateway_status = snapshot.gateway_status  # told once, until the word changes
     if amounts_differ(payment, snapshot):
-        return _question_amounts(session, payment, snapshot, standing, bell)
-    if _is_paid_elsewhere(session, payment, others, standing, bell):
+        return _question_amounts(session, payment, snapshot, standing, actor)
+    if _is_paid_elsewhere(session, payment, others, standing, actor):
         return FollowUp.NOTHING
     is_lost = order.status == LOST and snapshot.status not in PAID_FOR
     if is_lost and not standing.holds_money:
         return FollowUp.NOTHING  # the payer was never sent there: how it ends says nothing of the payment
     claimed, released = claimed_status(payment, snapshot, standing)
     if _is_cash_part(payment, snapshot, standing):
-        return _question_amounts(session, payment, snapshot, standing, bell)
+        return _question_amounts(session, payment, snapshot, standing, actor)
     if standing.collected and claimed is not PaymentStatus.COMPLETED:
-        flag(session, payment, ReviewReason.CASH_COLLECTED, bell, standing.evidence(payment))
+        flag(session, payment, ReviewReason.CASH_COLLECTED, actor, standing.evidence(payment))
     if is_stale_word(payment, claimed, standing):
-        return _question_word(session, payment, snapshot, standing, claimed, bell, is_second=is_second)
+        return _question_word(session, payment, snapshot, standing, claimed, actor, is_second=is_second)
     if claimed is None:
         return FollowUp.NOTHING
-    _move_on(session, payment, snapshot, standing, claimed, bell, newer=newer, released=released)
+    _move_on(session, payment, snapshot, standing, claimed, actor, newer=newer, released=released)
     if newer:
         payment.observed_at = observed_at
-    return _after(session, gateway, payment, standing, bell)
+    return _after(session, gateway, payment, standing, actor)
 
 
 def apply_event(
@@ -185,16 +180,16 @@ def apply_event(
         return FollowUp.FETCH
     follow_up = FollowUp.NOTHING
     try:
-        bell = Bell("webhook", event.event_id, clock)
+        actor = Actor("webhook", event.event_id, clock)
         with session.begin_nested():
             if event.dispute is not None:
-                record.dispute(session, payment, event.dispute, bell)
+                record.dispute(session, payment, event.dispute, actor)
             if event.refund is not None:
-                record.refunds(session, payment, (event.refund,), bell)
+                record.refunds(session, payment, (event.refund,), actor)
             elif event.kind is EventKind.REFUND and event.snapshot is None:
                 payments.ask_refunds_at(session, payment.id, clock.now())
             if event.snapshot is not None:
-                follow_up = _learn(session, gateway, payment, order, event.snapshot, bell)
+                follow_up = _learn(session, gateway, payment, order, event.snapshot, actor)
                 payment.webhook_data = {"type": event.type, "eventId": event.event_id}
     except OperationalError:
         raise  # the store itself is in trouble: nothing was kept, so nothing may be acknowledged
@@ -216,7 +211,7 @@ def has_reached(payment: Payment, event: WebhookEvent) -> bool:
 
 
 def move(
-    session: Session, payment: Payment, to: PaymentStatus, bell: Bell, reason: str, evidence: dict[str, Any]
+    session: Session, payment: Payment, to: PaymentStatus, actor: Actor, reason: str, evidence: dict[str, Any]
 ) -> None:
     """Change the status: the only place that does, and never without its row in the trail.
 
@@ -226,16 +221,16 @@ def move(
         about = {"id": payment.id, "to": to, "review": payment.review, "reason": reason}
         log.error("Payment is not ended: money, or a person, is in the way", extra={"data": about})
         return
-    before, now = payment.status, bell.clock.now()
+    before, now = payment.status, actor.clock.now()
     payment.status, payment.updated_at = to, now
-    sequence = events.append(session, payment, "status", bell, reason, evidence, before=before, after=to)
+    sequence = history.append(session, payment, "status", actor, reason, evidence, before=before, after=to)
     if to is PaymentStatus.COMPLETED:
         payment.completed_at = now
-        answer(session, payment, ReviewReason.CAPTURED_BUT_NOT_PAID, bell)
-        if _is_paid_twice(session, payment, bell):
+        answer(session, payment, ReviewReason.CAPTURED_BUT_NOT_PAID, actor)
+        if _is_paid_twice(session, payment, actor):
             return
-    announce.status(session, payment, sequence, bell.clock)
-    fields = {"id": payment.id, "from": before, "to": to, "source": bell.source, "reason": reason}
+    announce.status(session, payment, sequence, actor.clock)
+    fields = {"id": payment.id, "from": before, "to": to, "source": actor.source, "reason": reason}
     log.info("Payment status", extra={"data": {**fields, **evidence}})
 
 
@@ -246,18 +241,18 @@ def expire_if_due(session: Session, payment: Payment, clock: Clock) -> None:
     if record.standing(session, payment).stops_our_clock or not witnesses.agree(session, clock):
         return
     evidence = {"expiresAt": payment.expires_at.isoformat()}
-    bell = Bell("clock", "order-expiry", clock)
-    move(session, payment, PaymentStatus.EXPIRED, bell, "time ran out", evidence)
+    actor = Actor("clock", "order-expiry", clock)
+    move(session, payment, PaymentStatus.EXPIRED, actor, "time ran out", evidence)
 
 
-def give_up(session: Session, payment: Payment, bell: Bell) -> None:
+def give_up(session: Session, payment: Payment, actor: Actor) -> None:
     """No source could say how it ended for as long as it is watched. A late success is still welcome."""
     if payment.review or record.standing(session, payment).stops_our_clock:
         return
     if payment.status == PaymentStatus.INITIATED:
-        move(session, payment, PaymentStatus.FAILED, bell, "no order came to be", {})
+        move(session, payment, PaymentStatus.FAILED, actor, "no order came to be", {})
     elif payment.status == PaymentStatus.PENDING:
-        move(session, payment, PaymentStatus.EXPIRED, bell, "no word came for five days", {})
+        move(session, payment, PaymentStatus.EXPIRED, actor, "no word came for five days", {})
 
 
 # ── asking ──────────────────────────────────────────────────────────────────────────────────────────
@@ -267,7 +262,7 @@ def _ask(
     db: Database,
     gateway: Gateway,
     payment_id: UUID,
-    bell: Bell,
+    actor: Actor,
     deadline: Deadline,
     *,
     is_second: bool = False,
@@ -278,23 +273,23 @@ def _ask(
     current, *lost = [order for order in watched if order.status != payments.REFUSED] or watched
     for order in lost:
         try:
-            _ask_about(db, gateway, order, bell, deadline)
+            _ask_about(db, gateway, order, actor, deadline)
         except GatewayError as error:
             log.info("Lost order not asked", extra={"data": {"wireId": order.wire_id, "error": error.code}})
-    return _ask_about(db, gateway, current, bell, deadline, is_second=is_second)
+    return _ask_about(db, gateway, current, actor, deadline, is_second=is_second)
 
 
 def _ask_about(
     db: Database,
     gateway: Gateway,
     order: PaymentOrder,
-    bell: Bell,
+    actor: Actor,
     deadline: Deadline,
     *,
     is_second: bool = False,
 ) -> FollowUp:
     snapshot = gateway.fetch_payment(OrderRef(order.wire_id, order.gateway_order_id), deadline)
-    return settle(db, gateway, order.payment_id, order.id, snapshot, bell, is_second=is_second)
+    return settle(db, gateway, order.payment_id, order.id, snapshot, actor, is_second=is_second)
 
 
 def _let_time_speak(
@@ -309,8 +304,8 @@ def _let_time_speak(
         overdue = _is_over(payment, clock) and clock.now() >= order.leased_until
         denied = isinstance(error, UnknownAtGateway) and payment.status == PaymentStatus.INITIATED
         if denied and overdue and witnesses.agree(session, clock):
-            bell = Bell("clock", "order-expiry", clock)
-            move(session, payment, PaymentStatus.FAILED, bell, "no order came to be", {"error": error.code})
+            actor = Actor("clock", "order-expiry", clock)
+            move(session, payment, PaymentStatus.FAILED, actor, "no order came to be", {"error": error.code})
 
 
 def _capture(db: Database, gateway: Gateway, payment_id: UUID, deadline: Deadline) -> None:
@@ -338,18 +333,18 @@ def _learn(
     payment: Payment,
     order: PaymentOrder,
     snapshot: PaymentSnapshot,
-    bell: Bell,
+    actor: Actor,
     *,
     is_second: bool = False,
 ) -> FollowUp:
     """Apply news; when it tells the gateway's id of our order, also what waited for that id."""
-    is_new = _open_order(gateway, payment, order, snapshot, bell.clock)
-    follow_up = apply(session, gateway, payment, order, snapshot, bell, is_second=is_second)
+    is_new = _open_order(gateway, payment, order, snapshot, actor.clock)
+    follow_up = apply(session, gateway, payment, order, snapshot, actor, is_second=is_second)
     if is_new:
         session.flush()
         for row in inbox.foreign(session, gateway.provider, [order.wire_id, order.gateway_order_id or ""]):
             event = gateway.reread_webhook(row.event_id, row.payload)
-            waiting = apply_event(session, gateway, payment, order, event, row, bell.clock)
+            waiting = apply_event(session, gateway, payment, order, event, row, actor.clock)
             follow_up = follow_up if waiting is FollowUp.NOTHING else waiting
     return follow_up
 
@@ -370,7 +365,7 @@ def _open_order(
     return True
 
 
-def _is_paid_twice(session: Session, payment: Payment, bell: Bell) -> bool:
+def _is_paid_twice(session: Session, payment: Payment, actor: Actor) -> bool:
     """Whether the reference that the merchant vouches for was paid by another payment. Its row is locked."""
     if not (payment.price_verified and payment.reference):
         return False
@@ -378,16 +373,16 @@ def _is_paid_twice(session: Session, payment: Payment, bell: Bell) -> bool:
     reference.paid_by = reference.paid_by or payment.id
     if reference.paid_by == payment.id:
         return False
-    _flag_paid_twice(session, payment, reference.paid_by, bell)
+    _flag_paid_twice(session, payment, reference.paid_by, actor)
     return True
 
 
-def _flag_paid_twice(session: Session, payment: Payment, paid_by: UUID, bell: Bell) -> None:
+def _flag_paid_twice(session: Session, payment: Payment, paid_by: UUID, actor: Actor) -> None:
     """Money that is only held names no payment yet: once it is captured, that is another question."""
     is_paid = payment.status == PaymentStatus.COMPLETED
     ids = [payment.transaction_id] if is_paid else []
     evidence = {"paidBy": str(paid_by), "paymentIds": ids, "amountPaise": payment.amount}
-    flag(session, payment, ReviewReason.REFERENCE_PAID_TWICE, bell, evidence)
+    flag(session, payment, ReviewReason.REFERENCE_PAID_TWICE, actor, evidence)
 
 
 # ── the questions ───────────────────────────────────────────────────────────────────────────────────
@@ -409,7 +404,7 @@ def _is_cash_part(payment: Payment, snapshot: PaymentSnapshot, standing: Standin
 
 
 def _question_amounts(
-    session: Session, payment: Payment, snapshot: PaymentSnapshot, standing: Standing, bell: Bell
+    session: Session, payment: Payment, snapshot: PaymentSnapshot, standing: Standing, actor: Actor
 ) -> FollowUp:
     """An event only hints at another sum; what the gateway, asked, says of it goes to a person."""
     if not snapshot.fetched:
@@ -419,7 +414,7 @@ def _question_amounts(
         "gatewayPaise": snapshot.amount.minor,
         "gatewayCurrency": snapshot.amount.currency,
     }
-    flag(session, payment, ReviewReason.AMOUNT_MISMATCH, bell, evidence)
+    flag(session, payment, ReviewReason.AMOUNT_MISMATCH, actor, evidence)
     return FollowUp.NOTHING
 
 
@@ -429,7 +424,7 @@ def _question_word(
     snapshot: PaymentSnapshot,
     standing: Standing,
     claimed: PaymentStatus | None,
-    bell: Bell,
+    actor: Actor,
     *,
     is_second: bool,
 ) -> FollowUp:
@@ -441,32 +436,34 @@ def _question_word(
         return FollowUp.FETCH
     if not is_second:
         return FollowUp.FETCH_AGAIN
-    may_lag = claimed is PaymentStatus.PENDING and not _is_over(payment, bell.clock)
-    if may_lag and any(bell.clock.age(row.updated_at) < WORD_MAY_LAG for row in standing.captured):
-        payment.next_check_at = bell.clock.after(ASK_LAGGING_WORD_AGAIN)
+    may_lag = claimed is PaymentStatus.PENDING and not _is_over(payment, actor.clock)
+    if may_lag and any(actor.clock.age(row.updated_at) < WORD_MAY_LAG for row in standing.captured):
+        payment.next_check_at = actor.clock.after(ASK_LAGGING_WORD_AGAIN)
         return FollowUp.NOTHING
-    flag(session, payment, ReviewReason.CAPTURED_BUT_NOT_PAID, bell, standing.evidence(payment))
+    flag(session, payment, ReviewReason.CAPTURED_BUT_NOT_PAID, actor, standing.evidence(payment))
     return FollowUp.NOTHING
 
 
 def _is_paid_elsewhere(
-    session: Session, payment: Payment, others: list[record.Elsewhere], standing: Standing, bell: Bell
+    session: Session, payment: Payment, others: list[record.Elsewhere], standing: Standing, actor: Actor
 ) -> bool:
     """One payment of the gateway counts for one order: the second order is not paid by it."""
     with_money = [one for one in others if one.status in {*HOLDS_MONEY, *CAPTURED}]
     for one in with_money:
         evidence = {"paymentIds": [one.transaction_id], "bookedFor": str(one.payment_id)}
-        flag(session, payment, ReviewReason.PAYMENT_OF_ANOTHER_ORDER, bell, evidence)
+        flag(session, payment, ReviewReason.PAYMENT_OF_ANOTHER_ORDER, actor, evidence)
     return bool(with_money) and not standing.holds_money and not standing.ever_captured
 
 
-def _after(session: Session, gateway: Gateway, payment: Payment, standing: Standing, bell: Bell) -> FollowUp:
+def _after(
+    session: Session, gateway: Gateway, payment: Payment, standing: Standing, actor: Actor
+) -> FollowUp:
     """Money that is held is taken, unless that is left to the merchant, or a person has to look first."""
     if payment.status != PaymentStatus.AUTHORIZED or payment.review or not gateway.captures_automatically:
         return FollowUp.NOTHING
     paid_by = payments.reference_paid_by(session, payment)
     if paid_by not in (None, payment.id):
-        _flag_paid_twice(session, payment, paid_by, bell)
+        _flag_paid_twice(session, payment, paid_by, actor)
         return FollowUp.NOTHING
     return FollowUp.CAPTURE if standing.held else FollowUp.NOTHING
 
@@ -477,7 +474,7 @@ def _move_on(
     snapshot: PaymentSnapshot,
     standing: Standing,
     claimed: PaymentStatus,
-    bell: Bell,
+    actor: Actor,
     *,
     newer: bool,
     released: bool,
@@ -492,12 +489,12 @@ def _move_on(
     is_late = claimed is PaymentStatus.COMPLETED and current in ENDED
     if is_late and session.info["reviews_late_success"]:
         evidence = {"paymentIds": paid, "amountPaise": payment.amount}
-        flag(session, payment, ReviewReason.LATE_SUCCESS, bell, evidence)
+        flag(session, payment, ReviewReason.LATE_SUCCESS, actor, evidence)
     elif (reason := may_move(current, claimed, newer=newer, released=released)) is not None:
         payment.gateway_status = snapshot.gateway_status
-        move(session, payment, claimed, bell, reason, _evidence(payment, snapshot))
+        move(session, payment, claimed, actor, reason, _evidence(payment, snapshot))
     if len(paid) > 1:
-        flag(session, payment, ReviewReason.SECOND_SUCCESS, bell, {"paymentIds": paid})
+        flag(session, payment, ReviewReason.SECOND_SUCCESS, actor, {"paymentIds": paid})
 
 
 def _ids(payment: Payment, snapshot: PaymentSnapshot) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 import logging
 from collections.abc import Mapping, Sequence
 
-from payments_service.errors import GatewayError, NotFound, PaymentsError, SignatureInvalid
+from payments_service.domain.deadline import Deadline, Urgency
+from payments_service.domain.errors import GatewayError, NotFound, PaymentsError, SignatureInvalid
+from payments_service.domain.news import OrderRef
+from payments_service.domain.states import PaymentStatus
 from payments_service.flows import asking, status
-from payments_service.flows.views import PaymentView, view
-from payments_service.gateways.base import Deadline, Gateway, OrderRef, Urgency
-from payments_service.ledger import payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.states import PaymentStatus
+from payments_service.flows.payment_view import PaymentView, view
+from payments_service.gateways.base import Gateway
+from payments_service.store import payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +70,7 @@ def verify(
     is_news = gateway.returns_are_signed and asking.is_new_proof(payment.id, fields)
     try:
         is_asked = asking.ask_in_turn(
-            db, gateway, payment.id, Bell("verify", request_id), deadline, at_once=is_news
+            db, gateway, payment.id, Actor("verify", request_id), deadline, at_once=is_news
         )
     except GatewayError as error:
         log.warning("Verification without an answer", extra={"data": {"id": payment.id, "error": error.code}})

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from threading import Event, Lock, Thread
 
-from payments_service.clock import REAL_TIME, Clock
-from payments_service.errors import PaymentsError
+from payments_service.domain.clock import REAL_TIME, Clock
+from payments_service.domain.errors import PaymentsError
 from payments_service.flows import liveness
 from payments_service.flows.alerts import fact
 from payments_service.flows.deliver import Channels, deliver_fact
 from payments_service.gateways.base import Gateway
-from payments_service.ledger import alerts, heartbeats
-from payments_service.ledger.db import Database
+from payments_service.store import alerts, heartbeats
+from payments_service.store.db import Database
 
 log = logging.getLogger(__name__)
 

@@ -9,24 +9,26 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from payments_service.clock import REAL_TIME, Clock
-from payments_service.errors import (
+from payments_service.domain.clock import REAL_TIME, Clock
+from payments_service.domain.deadline import Deadline, Urgency
+from payments_service.domain.errors import (
     MissingCredentials,
     PaymentsError,
     Rejected,
     SignatureInvalid,
     UnknownAtGateway,
 )
+from payments_service.domain.news import WIRE_PREFIX, EventKind, WebhookEvent
+from payments_service.domain.schedule import next_follow_up
+from payments_service.domain.states import AlertCode
 from payments_service.flows import record, sync, witnesses
 from payments_service.flows.alerts import raise_alert
-from payments_service.flows.schedule import next_follow_up
 from payments_service.flows.sync import FollowUp
-from payments_service.gateways.base import WIRE_PREFIX, Deadline, EventKind, Gateway, Urgency, WebhookEvent
-from payments_service.ledger import inbox, payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import LOST, PaymentOrder, PaymentWebhook
-from payments_service.states import AlertCode
+from payments_service.gateways.base import Gateway
+from payments_service.store import inbox, payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
+from payments_service.store.tables import LOST, PaymentOrder, PaymentWebhook
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +139,7 @@ def _follow_up(
     """What the event makes necessary at the gateway. The answer is 200 whatever comes of it."""
     try:
         deadline = Deadline(FOLLOW_UP_SECONDS, Urgency.WAKE_UP)
-        _ask(db, gateway, payment_id, row_id, event, Bell("webhook", event.event_id), deadline)
+        _ask(db, gateway, payment_id, row_id, event, Actor("webhook", event.event_id), deadline)
     except PaymentsError as error:
         log.warning("Webhook follow-up left open", extra={"data": {"id": payment_id, "error": error.code}})
     except Exception:
@@ -163,7 +165,7 @@ def try_again(db: Database, gateway: Gateway, row_id: UUID, clock: Clock) -> Non
     try:
         if follow_up is not FollowUp.NOTHING:
             deadline = Deadline(SWEEP_SECONDS, Urgency.WAKE_UP)
-            _ask(db, gateway, payment_id, row_id, event, Bell("worker", event.event_id, clock), deadline)
+            _ask(db, gateway, payment_id, row_id, event, Actor("worker", event.event_id, clock), deadline)
     finally:
         if next_try_at is None:  # this was the last time to ask
             _give_up(db, row_id, _about(gateway, event))
@@ -175,7 +177,7 @@ def _ask(
     payment_id: UUID | None,
     row_id: UUID,
     event: WebhookEvent,
-    bell: Bell,
+    actor: Actor,
     deadline: Deadline,
 ) -> None:
     """Have the gateway's own word on what the event told: its order, its dispute, or whose payment it is."""
@@ -184,9 +186,9 @@ def _ask(
     if payment_id is None:
         return
     if event.asks_for_dispute:
-        _ask_for_dispute(db, gateway, payment_id, event, bell, deadline)
+        _ask_for_dispute(db, gateway, payment_id, event, actor, deadline)
     else:
-        sync.refresh(db, gateway, payment_id, bell, deadline)
+        sync.refresh(db, gateway, payment_id, actor, deadline)
     _confirm(db, payment_id, row_id, event)
 
 
@@ -209,7 +211,7 @@ def _find_payment(
 
 
 def _ask_for_dispute(
-    db: Database, gateway: Gateway, payment_id: UUID, event: WebhookEvent, bell: Bell, deadline: Deadline
+    db: Database, gateway: Gateway, payment_id: UUID, event: WebhookEvent, actor: Actor, deadline: Deadline
 ) -> None:
     try:
         told = gateway.fetch_dispute(event.dispute_id or "", deadline)
@@ -217,13 +219,13 @@ def _ask_for_dispute(
         # An account may not be allowed to ask for disputes; the merchant must hear of one all the same.
         with db.begin() as session:
             about = {**_about(gateway, event), "error": error.code}
-            raise_alert(session, AlertCode.DISPUTE_UNCONFIRMED, event.dispute_id or "", about, bell.clock)
+            raise_alert(session, AlertCode.DISPUTE_UNCONFIRMED, event.dispute_id or "", about, actor.clock)
         raise
     with db.begin() as session:
         payment = payments.lock(session, payment_id)
         attempt = payments.attempt(session, gateway.provider, told.transaction_id)
         if attempt is None or attempt in payments.attempts(session, payment_id):
-            record.dispute(session, payment, told, bell)
+            record.dispute(session, payment, told, actor)
         else:  # the event that named the order proved nothing
             about = {"id": str(payment_id), "disputeId": told.dispute_id}
             log.error("Dispute of another payment", extra={"data": about})

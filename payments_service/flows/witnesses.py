@@ -10,12 +10,12 @@ from socket import gethostname
 
 from sqlalchemy.orm import Session
 
-from payments_service import clock as clocks
-from payments_service.clock import LEAP, Clock, Watch
+from payments_service.domain import clock as clocks
+from payments_service.domain.clock import LEAP, Clock, Watch
+from payments_service.domain.states import AlertCode
 from payments_service.flows.alerts import raise_alert
-from payments_service.ledger import events
-from payments_service.ledger.db import Database
-from payments_service.states import AlertCode
+from payments_service.store import history
+from payments_service.store.db import Database
 
 IN_DOUBT = timedelta(hours=1)
 """While our clock may be wrong, it knows no age: everything is looked at this often."""
@@ -79,7 +79,7 @@ def _believe_gateways(session: Session, watch: Watch) -> bool:
 
 def _newest_row(session: Session, watch: Watch) -> datetime | None:
     """The last row of the trail, if it is from a time to come; else the last one from before our process."""
-    newest = events.newest(session)
+    newest = history.newest(session)
     if newest is None or newest > watch.now() + LEAP:
         return newest
-    return events.newest(session, before=watch.process_started)
+    return history.newest(session, before=watch.process_started)

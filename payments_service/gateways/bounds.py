@@ -14,8 +14,8 @@ from threading import Lock
 
 from pybreaker import STATE_CLOSED, STATE_OPEN, CircuitBreaker
 
-from payments_service.errors import CircuitOpen, GatewayError, Unavailable
-from payments_service.gateways.base import Deadline, Urgency
+from payments_service.domain.deadline import Deadline, Urgency
+from payments_service.domain.errors import CircuitOpen, GatewayError, Unavailable
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,9 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from payments_service.clock import utc_now
-from payments_service.errors import (
+from payments_service.domain.clock import utc_now
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import (
     GatewayError,
     MissingCredentials,
     OutcomeUnknown,
@@ -25,32 +26,28 @@ from payments_service.errors import (
     SignatureInvalid,
     UnknownAtGateway,
 )
-from payments_service.gateways import cashfree_reading as reading
-from payments_service.gateways.base import (
+from payments_service.domain.money import Money, json_number
+from payments_service.domain.news import (
     Checkout,
     Customer,
-    Deadline,
     DisputeSnapshot,
     EventKind,
-    Gateway,
     NewOrder,
     NewRefund,
     OrderRef,
     PaymentSnapshot,
-    Polling,
     RefundRef,
     RefundSnapshot,
-    VerifyField,
     WebhookEvent,
-    WrongVariables,
-    polling,
-    variable,
 )
+from payments_service.domain.schedule import Polling, polling
+from payments_service.domain.states import AttemptStatus, PaymentStatus
+from payments_service.domain.variables import WrongVariables, variable
+from payments_service.gateways import cashfree_reading as reading
+from payments_service.gateways.base import Gateway, VerifyField
 from payments_service.gateways.http import ErrorFacts, GatewaySession, decimal_json, reading_answer
 from payments_service.gateways.reading import UNREADABLE
 from payments_service.gateways.signatures import any_same, hmac_sha256_base64, sha256_hex
-from payments_service.money import Money, json_number
-from payments_service.states import AttemptStatus, PaymentStatus
 
 HOSTS = {"sandbox": "https://sandbox.cashfree.com/pg", "production": "https://api.cashfree.com/pg"}
 MODES = {"sandbox": "test", "production": "live"}

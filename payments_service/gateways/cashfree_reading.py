@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from typing import Any
 
-from payments_service.gateways.base import (
+from payments_service.domain.money import Money
+from payments_service.domain.news import (
     AttemptSnapshot,
     Checkout,
     DisputeSnapshot,
@@ -20,9 +21,8 @@ from payments_service.gateways.base import (
     RefundSnapshot,
     WebhookEvent,
 )
+from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus
 from payments_service.gateways.reading import UNREADABLE, each, text_or_none
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 
 ORDER_STATUS = {
     "ACTIVE": PaymentStatus.PENDING,  # also after a failed attempt

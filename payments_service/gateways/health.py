@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
-from payments_service.errors import GatewayError
+from payments_service.domain.errors import GatewayError
 
 READS, WRITES = "reads", "writes"
 LEAST_FAILURES = 5

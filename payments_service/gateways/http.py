@@ -32,8 +32,9 @@ from urllib3.exceptions import (
 )
 from urllib3.exceptions import TimeoutError as TookTooLong
 
-from payments_service import clock
-from payments_service.errors import (
+from payments_service.domain import clock
+from payments_service.domain.deadline import Deadline, Urgency
+from payments_service.domain.errors import (
     CircuitOpen,
     GatewayError,
     OutcomeUnknown,
@@ -41,7 +42,6 @@ from payments_service.errors import (
     Unavailable,
     UnknownAtGateway,
 )
-from payments_service.gateways.base import Deadline, Urgency
 from payments_service.gateways.bounds import READ_RESET_SECONDS, RESET_SECONDS, Circuit, ReadBudget
 from payments_service.gateways.health import READS, WRITES, Health
 from payments_service.gateways.transport import Adapter, timeout_within

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
-from payments_service.clock import utc_now
-from payments_service.errors import (
+from payments_service.domain.clock import utc_now
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import (
     GatewayError,
     MissingCredentials,
     OutcomeUnknown,
@@ -23,26 +24,23 @@ from payments_service.errors import (
     SignatureInvalid,
     UnknownAtGateway,
 )
-from payments_service.gateways.base import (
-    SHORTEST_SECRET,
+from payments_service.domain.money import INR, Money
+from payments_service.domain.news import (
     AttemptSnapshot,
     Checkout,
-    Deadline,
     DisputeSnapshot,
-    Gateway,
     NewOrder,
     NewRefund,
     OrderRef,
     PaymentSnapshot,
-    Polling,
     RefundRef,
     RefundSnapshot,
-    VerifyField,
     WebhookEvent,
-    WrongVariables,
-    polling,
-    variable,
 )
+from payments_service.domain.schedule import Polling, polling
+from payments_service.domain.states import AttemptStatus, RefundStatus
+from payments_service.domain.variables import SHORTEST_SECRET, WrongVariables, variable
+from payments_service.gateways.base import Gateway, VerifyField
 from payments_service.gateways.http import (
     ErrorFacts,
     GatewaySession,
@@ -54,8 +52,6 @@ from payments_service.gateways.phonepe_reading import DISPUTE_ID, PAYMENT_ID, or
 from payments_service.gateways.reading import UNREADABLE, each, text, text_or_none, whole
 from payments_service.gateways.signatures import any_same, hmac_sha256_hex, password_headers, sha256_hex
 from payments_service.gateways.tokens import SharedToken
-from payments_service.money import INR, Money
-from payments_service.states import AttemptStatus, RefundStatus
 
 ATTEMPT_STATUS = {
     "PENDING": AttemptStatus.PENDING,

@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from payments_service.gateways.base import EventKind, OrderRef, WebhookEvent
+from payments_service.domain.news import EventKind, OrderRef, WebhookEvent
+from payments_service.domain.states import PaymentStatus
 from payments_service.gateways.reading import UNREADABLE, text_or_none
-from payments_service.states import PaymentStatus
 
 ORDER_STATUS = {
     "CREATED": PaymentStatus.PENDING,  # custom checkout's sample of an order that was never tried

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from payments_service.clock import utc_now
-from payments_service.errors import (
+from payments_service.domain.clock import utc_now
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import (
     GatewayError,
     MissingCredentials,
     OutcomeUnknown,
@@ -23,27 +24,25 @@ from payments_service.errors import (
     SignatureInvalid,
     UnknownAtGateway,
 )
-from payments_service.gateways.base import (
+from payments_service.domain.money import Money
+from payments_service.domain.news import (
     REFUND_PREFIX,
     AttemptSnapshot,
     Checkout,
-    Deadline,
     DisputeSnapshot,
     EventKind,
-    Gateway,
     NewOrder,
     NewRefund,
     OrderRef,
     PaymentSnapshot,
-    Polling,
     RefundRef,
     RefundSnapshot,
-    VerifyField,
     WebhookEvent,
-    WrongVariables,
-    polling,
-    variable,
 )
+from payments_service.domain.schedule import Polling, polling
+from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus
+from payments_service.domain.variables import WrongVariables, variable
+from payments_service.gateways.base import Gateway, VerifyField
 from payments_service.gateways.http import (
     ErrorFacts,
     GatewaySession,
@@ -53,8 +52,6 @@ from payments_service.gateways.http import (
 )
 from payments_service.gateways.reading import UNREADABLE, each, text, text_or_none, whole
 from payments_service.gateways.signatures import any_same, password_headers, same, sha256_hex
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 
 RESPONSE = re.compile(rb'"response"\s*:\s*("(?:[^"\\]++|\\.)*+")', re.DOTALL)
 """The one member of a callback, its text still as JSON writes it."""

@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 
 import razorpay
 
-from payments_service.clock import utc_now
-from payments_service.errors import (
+from payments_service.domain.clock import utc_now
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import (
     GatewayError,
     MissingCredentials,
     OutcomeUnknown,
@@ -23,30 +24,27 @@ from payments_service.errors import (
     SignatureInvalid,
     UnknownAtGateway,
 )
-from payments_service.gateways import razorpay_reading as reading
-from payments_service.gateways.base import (
+from payments_service.domain.money import Money
+from payments_service.domain.news import (
     AttemptSnapshot,
     Checkout,
-    Deadline,
     DisputeSnapshot,
-    Gateway,
     NewOrder,
     NewRefund,
     OrderRef,
     PaymentSnapshot,
-    Polling,
     RefundRef,
     RefundSnapshot,
-    VerifyField,
     WebhookEvent,
-    polling,
-    variable,
 )
+from payments_service.domain.schedule import Polling, polling
+from payments_service.domain.variables import variable
+from payments_service.gateways import razorpay_reading as reading
+from payments_service.gateways.base import Gateway, VerifyField
 from payments_service.gateways.http import ErrorFacts, GatewaySession, reading_answer
 from payments_service.gateways.razorpay_reading import Entity
 from payments_service.gateways.reading import UNREADABLE, each
 from payments_service.gateways.signatures import any_same, hmac_sha256_hex, same, sha256_hex
-from payments_service.money import Money
 
 OFFICIAL_API = "https://api.razorpay.com"
 PAYMENT_ID = re.compile(r"pay_[A-Za-z0-9]{6,40}")

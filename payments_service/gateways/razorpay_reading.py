@@ -12,8 +12,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from payments_service.clock import utc_now
-from payments_service.gateways.base import (
+from payments_service.domain.clock import utc_now
+from payments_service.domain.money import Money
+from payments_service.domain.news import (
     AttemptSnapshot,
     DisputeSnapshot,
     EventKind,
@@ -22,9 +23,8 @@ from payments_service.gateways.base import (
     RefundSnapshot,
     WebhookEvent,
 )
+from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus
 from payments_service.gateways.reading import UNREADABLE, text_or_none, whole
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 
 Entity = Mapping[str, Any]
 

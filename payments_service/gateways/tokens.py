@@ -4,8 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from payments_service.errors import Unavailable
-from payments_service.gateways.base import Deadline
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import Unavailable
 
 RENEW_EARLY_SECONDS = 240
 """Three to five minutes before the end, says PhonePe's UAT checklist."""

@@ -18,7 +18,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util import Timeout
 from urllib3.util.connection import allowed_gai_family
 
-from payments_service.gateways.base import Deadline
+from payments_service.domain.deadline import Deadline
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 CHUNK_BYTES = 64 * 1024

@@ -10,9 +10,9 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from payments_service.api import guards, request_id, services
-from payments_service.errors import PaymentsError
+from payments_service.domain.errors import PaymentsError
 from payments_service.flows.hosted_page import HostedPage, Stage, come_back, hosted_page
-from payments_service.flows.views import PaymentView
+from payments_service.flows.payment_view import PaymentView
 from payments_service.pages import assets
 from payments_service.pages.gateways import CheckoutPage, checkout_page, label_of
 from payments_service.pages.language import reader_language

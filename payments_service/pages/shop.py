@@ -10,8 +10,8 @@ from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
 from payments_service.api import guards, services
-from payments_service.flows.trail import Step, trail
-from payments_service.money import Money, json_number
+from payments_service.domain.money import Money, json_number
+from payments_service.flows.history import Step, trail
 from payments_service.pages.gateways import label_of, stand_in_origin
 from payments_service.pages.language import reader_language
 from payments_service.pages.security import add_headers

@@ -18,12 +18,13 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from payments_service.domain.money import Money
+from payments_service.domain.variables import SHORTEST_SECRET, Variable, WrongVariables, variables_of
 from payments_service.gateways import GATEWAYS
-from payments_service.gateways.base import SHORTEST_SECRET, Gateway, Variable, WrongVariables, variables_of
-from payments_service.ledger.address import POOLER, unknown_parameters
-from payments_service.money import Money
+from payments_service.gateways.base import Gateway
 from payments_service.settings import names, rules
 from payments_service.settings.rules import DEVELOPMENT, PRODUCTION, Errors, listed, note
+from payments_service.store.address import POOLER, unknown_parameters
 
 DEVELOPMENT_ORIGINS = ("http://localhost:3000", "http://127.0.0.1:3000")
 NOT_BUILT_YET = (

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from payments_service.domain.money import Money
+from payments_service.domain.variables import variables_of
 from payments_service.gateways import GATEWAYS
-from payments_service.gateways.base import Gateway, variables_of
-from payments_service.money import Money
+from payments_service.gateways.base import Gateway
 from payments_service.settings.addresses import is_loopback, is_private
 
 DEVELOPMENT, PRODUCTION = "development", "production"

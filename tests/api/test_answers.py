@@ -7,10 +7,11 @@ import pytest
 from werkzeug.test import TestResponse
 
 from payments_service import create_app
-from payments_service.errors import Rejected, Unavailable
+from payments_service.domain.errors import Rejected, Unavailable
+from payments_service.domain.money import Money
+from payments_service.domain.news import OrderRef
 from payments_service.gateways import GATEWAYS
-from payments_service.gateways.base import Gateway, OrderRef
-from payments_service.money import Money
+from payments_service.gateways.base import Gateway
 from payments_service.settings import Settings
 from tests.api.test_idempotency import Shop
 from tests.support.environment import environment

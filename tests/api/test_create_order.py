@@ -9,8 +9,8 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from payments_service.gateways import GATEWAYS
-from payments_service.ledger.db import Database
-from payments_service.ledger.tables import Payment
+from payments_service.store.db import Database
+from payments_service.store.tables import Payment
 
 GATEWAY_NAMES = ", ".join(dict.fromkeys(gateway.name for gateway in GATEWAYS))
 CUSTOMER = {"name": "Asha Rao", "email": "asha@example.com", "phone": "9876543210"}

@@ -13,9 +13,9 @@ from werkzeug.test import TestResponse
 
 from payments_service import create_app
 from payments_service.api import schemas
-from payments_service.ledger.tables import IdempotencyKey, Payment
-from payments_service.money import Money
+from payments_service.domain.money import Money
 from payments_service.settings import Settings
+from payments_service.store.tables import IdempotencyKey, Payment
 from tests.support.environment import environment
 from tests.support.fake_gateway import FakeGateway
 

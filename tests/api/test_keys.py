@@ -13,8 +13,8 @@ from werkzeug.test import TestResponse
 
 from payments_service import create_app
 from payments_service.api import guards
-from payments_service.ledger.tables import IdempotencyKey, Payment
 from payments_service.settings import Settings, SettingsError
+from payments_service.store.tables import IdempotencyKey, Payment
 from tests.api.test_idempotency import GOOD, KEY, Shop
 from tests.support.environment import environment
 

@@ -13,8 +13,8 @@ from werkzeug.test import TestResponse
 
 from payments_service import create_app
 from payments_service.api import limits
-from payments_service.ledger.tables import Payment
 from payments_service.settings import Settings, SettingsError
+from payments_service.store.tables import Payment
 from tests.api.test_keys import entry
 from tests.support.environment import environment
 from tests.support.redis import running_redis

@@ -14,8 +14,8 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from payments_service.api import schemas
-from payments_service.errors import InvalidInput
-from payments_service.ledger.tables import Payment
+from payments_service.domain.errors import InvalidInput
+from payments_service.store.tables import Payment
 from tests.api.test_idempotency import CUSTOMER, GOOD, LIMITS, Shop
 from tests.api.test_keys import bearer, entry, made
 

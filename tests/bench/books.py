@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine, func, select
 
-from payments_service.ledger.tables import Payment, PaymentAttempt, PaymentEvent, PaymentOrder, PaymentWebhook
+from payments_service.store.tables import Payment, PaymentAttempt, PaymentEvent, PaymentOrder, PaymentWebhook
 from tests.bench.wrk import Load
 
 SETTLE_SECONDS = 60

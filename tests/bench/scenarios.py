@@ -14,7 +14,7 @@ from uuid import UUID
 import requests
 from sqlalchemy import Engine, create_engine
 
-from payments_service.ledger.address import normalized_url
+from payments_service.store.address import normalized_url
 from tests.bench import books, servers, work, wrk
 from tests.bench.servers import Server
 from tests.bench.wrk import Load

@@ -10,7 +10,8 @@ import responses
 from sqlalchemy import Engine, Table, delete, insert, select, update
 
 from payments_service import create_app
-from payments_service.ledger.tables import (
+from payments_service.settings import Settings
+from payments_service.store.tables import (
     Base,
     Payment,
     PaymentAttempt,
@@ -18,7 +19,6 @@ from payments_service.ledger.tables import (
     PaymentOrder,
     PaymentWebhook,
 )
-from payments_service.settings import Settings
 from tests.bench import books, servers, work
 from tests.bench.wrk import Load
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, insert, select, text
 from uuid6 import uuid7
 
-from payments_service.ledger.tables import Base, Payment, PaymentEvent, PaymentOrder
+from payments_service.store.tables import Base, Payment, PaymentEvent, PaymentOrder
 from tests.bench.servers import WEBHOOK_SECRET
 from tests.bench.wrk import post
 

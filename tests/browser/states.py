@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from playwright.sync_api import Page, Route, expect
 from sqlalchemy import update
 
-from payments_service.ledger.tables import Payment, PaymentOrder
+from payments_service.store.tables import Payment, PaymentOrder
 from tests.support.house import House
 
 CHECKOUT_SCRIPT = "**/v1/checkout.js"

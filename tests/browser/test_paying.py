@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Dialog, FrameLocator, Page, Route, expect
 from sqlalchemy import update
 
-from payments_service.ledger.tables import Payment
+from payments_service.store.tables import Payment
 from tests.browser.states import decline
 from tests.support.browser import DESKTOP, PHONE
 from tests.support.house import House

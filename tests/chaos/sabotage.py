@@ -44,12 +44,12 @@ SABOTAGES = (
         "unique inbox key removed",
         (
             Patch(
-                "ledger/inbox.py",
+                "store/inbox.py",
                 "    insert_once(\n        session,\n        PaymentWebhook,\n",
                 "    _insert(\n        session,\n        PaymentWebhook,\n",
             ),
             Patch(
-                "ledger/inbox.py",
+                "store/inbox.py",
                 "def _is_secret(header: str)",
                 "def _insert(session, table, _unique, **values):  # type: ignore\n"
                 "    from sqlalchemy import insert\n\n"
@@ -57,7 +57,7 @@ SABOTAGES = (
                 "def _is_secret(header: str)",
             ),
             Patch(
-                "ledger/migrations/versions/0001_first_tables.py",
+                "store/migrations/versions/0001_first_tables.py",
                 '        sa.UniqueConstraint("gateway", "event_id", '
                 'name=op.f("uq_payment_webhooks_gateway_event_id")),\n',
                 "",
@@ -70,7 +70,7 @@ SABOTAGES = (
         "row lock removed",
         (
             Patch(
-                "ledger/payments.py",
+                "store/payments.py",
                 "    query = select(Payment).where(Payment.id == payment_id).with_for_update()\n",
                 "    query = select(Payment).where(Payment.id == payment_id)\n",
             ),
@@ -111,7 +111,7 @@ SABOTAGES = (
                 "def _snapshot(session: Session",
             ),
             Patch(
-                "ledger/db.py",
+                "store/db.py",
                 "        with self._transaction(self.engine) as session:\n            yield session\n",
                 "        with self._transaction(self.engine) as session:\n            yield session\n"
                 '        for job in session.info.pop("later", []):\n'

@@ -17,11 +17,11 @@ from sqlalchemy import select
 
 from payments_service import create_app
 from payments_service.api import Services
-from payments_service.clock import REAL_TIME
+from payments_service.domain.clock import REAL_TIME
 from payments_service.flows import reconcile
-from payments_service.ledger import payments
-from payments_service.ledger.tables import Outbox, PaymentEvent, PaymentWebhook
 from payments_service.settings import Settings
+from payments_service.store import payments
+from payments_service.store.tables import Outbox, PaymentEvent, PaymentWebhook
 from tests.chaos.town import MERCHANT_SECRET
 from tests.e2e.journeys import Json
 from tests.e2e.test_razorpay import TestRazorpay as RazorpaysWords

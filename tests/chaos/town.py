@@ -111,7 +111,7 @@ class Town:
 
     def start(self) -> None:
         webhooks = ["--webhooks", f"{self.url}/api/webhook", "--seed", str(self.options.seed)]
-        simulator = ["payments_service.simulator", "--port", str(self.simulator_port), *webhooks]
+        simulator = ["gateway_simulator", "--port", str(self.simulator_port), *webhooks]
         self._start("simulator", simulator)
         merchant = ["--port", str(self.merchant_port), "--seed", str(self.options.seed)]
         merchant += ["--log", str(self.merchant_log), "--bad", str(self.options.bad_merchant)]

@@ -20,13 +20,13 @@ from sqlalchemy.orm import Session
 from payments_service import create_app, notify
 from payments_service.api import payments as payments_door
 from payments_service.api import request_id, services
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.money import Money
 from payments_service.flows import create_order, deliver, intent, reconcile, refund, verify
 from payments_service.gateways import GATEWAYS
-from payments_service.gateways.base import Deadline
-from payments_service.ledger import payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.money import Money
+from payments_service.store import payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
 
 
 def hurry() -> None:
@@ -123,7 +123,7 @@ def refund_(payment_id: UUID) -> ResponseReturnValue:
         payment_id,
         Money(paise) if paise else None,
         "chaos",
-        Bell("api", request_id()),
+        Actor("api", request_id()),
         transaction_id=body.get("paymentId"),
         webhook_url=house.urls.webhook(gateway.name),
     )

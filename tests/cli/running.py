@@ -8,8 +8,8 @@ from flask import Flask
 
 from payments_service.api import Services
 from payments_service.flows.create_order import Urls, create_order
-from payments_service.flows.views import PaymentView
-from payments_service.ledger.db import Database
+from payments_service.flows.payment_view import PaymentView
+from payments_service.store.db import Database
 from tests.flows.conftest import PRICE, wish
 from tests.flows.delivering import channels
 from tests.support.fake_gateway import FakeGateway

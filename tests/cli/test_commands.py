@@ -8,15 +8,15 @@ from click.testing import CliRunner
 from sqlalchemy import update
 
 from payments_service import cli
-from payments_service.errors import Unavailable
+from payments_service.domain.errors import Unavailable
+from payments_service.domain.states import ReviewReason
 from payments_service.flows.flag import flag
 from payments_service.flows.webhook import receive
-from payments_service.ledger import outbox, payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import Outbox, Payment, PaymentWebhook
 from payments_service.settings import SettingsError
-from payments_service.states import ReviewReason
+from payments_service.store import outbox, payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
+from payments_service.store.tables import Outbox, Payment, PaymentWebhook
 from tests.cli.running import Shop
 from tests.flows.delivering import Telling
 from tests.support.fake_gateway import GENUINE
@@ -178,8 +178,8 @@ def test_a_review_is_ended_by_its_payment_and_reason_and_a_word_is_needed(shop: 
         payment = payments.lock(session, bought.id)
         sums = {"orderedPaise": 49900, "payments": [], "gatewayPaise": 100, "gatewayCurrency": "INR"}
         twice = {"paymentIds": ["pay_1", "pay_2"]}
-        flag(session, payment, ReviewReason.AMOUNT_MISMATCH, Bell("webhook", "event-1"), sums)
-        flag(session, payment, ReviewReason.SECOND_SUCCESS, Bell("webhook", "event-1"), twice)
+        flag(session, payment, ReviewReason.AMOUNT_MISMATCH, Actor("webhook", "event-1"), sums)
+        flag(session, payment, ReviewReason.SECOND_SUCCESS, Actor("webhook", "event-1"), twice)
     assert shop.says("reviews").count(str(bought.id)) == 2
     assert "--accept or --dismiss" in shop.says("clear-review", str(bought.id), exit_code=2)
     assert "say which" in shop.says("clear-review", str(bought.id), "--dismiss", exit_code=1)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from payments_service.domain.states import ReviewReason
 from payments_service.flows import refund, webhook
 from payments_service.flows.flag import flag
-from payments_service.ledger import payments
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import Outbox, Payment, PaymentAttempt, PaymentOrder, Refund
-from payments_service.states import ReviewReason
+from payments_service.store import payments
+from payments_service.store.history import Actor
+from payments_service.store.tables import Outbox, Payment, PaymentAttempt, PaymentOrder, Refund
 from tests.cli.running import REQUEST, Shop
 from tests.flows.conftest import PRICE
 from tests.support.fake_gateway import GENUINE
@@ -30,7 +30,7 @@ def a_whole_life(shop: Shop) -> dict[str, str]:
     shop.pays("pay_1")
     body = shop.gateway.event(order=bought.order_id, status="completed", amount=49900)
     webhook.receive(shop.db, shop.gateway, {**GENUINE, "x-event-id": "evt-of-the-gateway"}, body)
-    refund.refund(shop.db, shop.gateway, bought.id, PRICE, "", Bell("operator", "Meera"))
+    refund.refund(shop.db, shop.gateway, bought.id, PRICE, "", Actor("operator", "Meera"))
     with shop.db.begin() as session:
         session.execute(update(PaymentAttempt).values(bank_reference="RRN412345678901"))
         session.execute(update(Refund).values(bank_reference="ARN74332744148"))
@@ -109,7 +109,7 @@ def test_a_payment_under_review_says_so_at_the_top(shop: Shop) -> None:
     bought = shop.buy()
     with shop.db.begin() as session:
         payment = payments.lock(session, bought.id)
-        flag(session, payment, ReviewReason.SECOND_SUCCESS, Bell("webhook", "e"), {"paymentIds": ["pay_1"]})
+        flag(session, payment, ReviewReason.SECOND_SUCCESS, Actor("webhook", "e"), {"paymentIds": ["pay_1"]})
     line = shop.says("show", str(bought.id)).splitlines()[1]
     assert line.startswith("A person must look at it: second_success. The customer paid twice.")
 

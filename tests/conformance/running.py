@@ -53,7 +53,7 @@ def simulator(project: Path) -> Iterator[str]:
     from tests.support.ports import free_port
 
     port = free_port()
-    command = [sys.executable, "-m", "payments_service.simulator", "--port", str(port)]
+    command = [sys.executable, "-m", "gateway_simulator", "--port", str(port)]
     nowhere = ["--webhooks", "http://127.0.0.1:9/api/webhook"]
     with subprocess.Popen([*command, *nowhere], cwd=project, stdout=subprocess.DEVNULL) as process:
         try:

@@ -17,7 +17,7 @@ import requests
 from sqlalchemy.orm import Session
 
 from payments_service import create_app
-from payments_service.ledger.db import Database
+from payments_service.store.db import Database
 from tests.support.house import CUSTOMER
 
 SIMULATOR = os.environ.get("SIMULATOR", "")

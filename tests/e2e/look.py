@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from payments_service.ledger.tables import Payment, PaymentEvent, PaymentOrder, PaymentWebhook
+from payments_service.store.tables import Payment, PaymentEvent, PaymentOrder, PaymentWebhook
 from tests.support.house import House
 
 

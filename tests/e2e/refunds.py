@@ -17,21 +17,22 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from payments_service.errors import Conflict
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import Conflict
+from payments_service.domain.money import Money
+from payments_service.domain.states import RefundStatus
 from payments_service.flows import refund, sync
 from payments_service.flows.refund import RefundView
-from payments_service.gateways.base import Deadline, Gateway
-from payments_service.ledger import payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import PaymentEvent, Refund
-from payments_service.money import Money
+from payments_service.gateways.base import Gateway
 from payments_service.settings import Settings
-from payments_service.states import RefundStatus
+from payments_service.store import payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
+from payments_service.store.tables import PaymentEvent, Refund
 from tests.e2e.journeys import Journeys, Json
 from tests.support.house import House
 
-BELL = Bell("operator", "e2e")
+BELL = Actor("operator", "e2e")
 COMPLETED, FAILED, INITIATED, PENDING = (
     RefundStatus.COMPLETED,
     RefundStatus.FAILED,

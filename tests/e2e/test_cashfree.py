@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from payments_service.errors import Conflict
+from payments_service.domain.errors import Conflict
 from tests.e2e import look
 from tests.e2e.refunds import RefundJourneys
 from tests.support.house import House

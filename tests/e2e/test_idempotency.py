@@ -21,14 +21,15 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from payments_service import create_app
-from payments_service.clock import REAL_TIME
+from payments_service.domain.clock import REAL_TIME
+from payments_service.domain.deadline import Deadline
 from payments_service.flows import reconcile
 from payments_service.gateways import http
-from payments_service.gateways.base import Deadline, Gateway
-from payments_service.ledger import payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.tables import IdempotencyKey, PaymentOrder
+from payments_service.gateways.base import Gateway
 from payments_service.settings import Settings
+from payments_service.store import payments
+from payments_service.store.db import Database
+from payments_service.store.tables import IdempotencyKey, PaymentOrder
 from tests.e2e import dying, look
 from tests.e2e.test_phonepe import ONLY_V1
 from tests.support.environment import environment

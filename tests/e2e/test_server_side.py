@@ -17,7 +17,7 @@ import requests
 from sqlalchemy import select
 from werkzeug.serving import make_server
 
-from payments_service.ledger.tables import Outbox, Payment
+from payments_service.store.tables import Outbox, Payment
 from tests.flows.delivering import SECRET
 from tests.support.environment import environment
 from tests.support.house import ROOT, House, running_house

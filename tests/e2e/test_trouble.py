@@ -10,7 +10,7 @@ import requests
 from sqlalchemy import select
 
 from payments_service.flows import create_order
-from payments_service.ledger.tables import Payment, PaymentOrder, PaymentWebhook
+from payments_service.store.tables import Payment, PaymentOrder, PaymentWebhook
 from tests.support.house import CUSTOMER, House, running_house
 
 PAY = {"amount": 499, "gateway": "razorpay", "customer": CUSTOMER}

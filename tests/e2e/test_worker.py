@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from payments_service.ledger.tables import Alert, Outbox, Payment
+from payments_service.store.tables import Alert, Outbox, Payment
 from tests.chaos.books import Books
 from tests.flows.delivering import SECRET
 from tests.gateways.wire import Reply, Trouble, wire

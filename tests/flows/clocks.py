@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
-from payments_service import clock as clocks
-from payments_service.clock import Watch
-from payments_service.errors import Unavailable
-from payments_service.gateways.base import Checkout, Deadline, NewOrder, OrderRef, PaymentSnapshot
+from payments_service.domain import clock as clocks
+from payments_service.domain.clock import Watch
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import Unavailable
+from payments_service.domain.news import Checkout, NewOrder, OrderRef, PaymentSnapshot
 from tests.support.fake_gateway import FakeGateway
 
 

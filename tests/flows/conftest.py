@@ -7,13 +7,13 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
+from payments_service.domain.money import Money
 from payments_service.flows.create_order import Urls, create_order
 from payments_service.flows.intent import NewPayment
-from payments_service.flows.views import PaymentView
-from payments_service.ledger import payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.tables import Payment, PaymentEvent, PaymentOrder, PaymentWebhook
-from payments_service.money import Money
+from payments_service.flows.payment_view import PaymentView
+from payments_service.store import payments
+from payments_service.store.db import Database
+from payments_service.store.tables import Payment, PaymentEvent, PaymentOrder, PaymentWebhook
 from tests.support.fake_gateway import FakeGateway
 
 PRICE = Money(49900)

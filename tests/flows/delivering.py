@@ -9,11 +9,11 @@ from uuid import UUID
 from sqlalchemy import select
 from uuid6 import uuid7
 
-from payments_service.clock import Clock
+from payments_service.domain.clock import Clock
 from payments_service.flows.deliver import Channels
-from payments_service.ledger import outbox
-from payments_service.ledger.db import Database
-from payments_service.ledger.tables import Alert, Outbox, Payment
+from payments_service.store import outbox
+from payments_service.store.db import Database
+from payments_service.store.tables import Alert, Outbox, Payment
 from tests.support.event_samples import sample_data
 
 SECRET = f"whsec_{base64.b64encode(bytes(range(32))).decode()}"

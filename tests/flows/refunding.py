@@ -6,20 +6,21 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.money import Money
+from payments_service.domain.news import RefundSnapshot
+from payments_service.domain.states import AttemptStatus
 from payments_service.flows import refund, sync, webhook
+from payments_service.flows.payment_view import PaymentView
 from payments_service.flows.refund import RefundView
-from payments_service.flows.views import PaymentView
-from payments_service.gateways.base import Deadline, RefundSnapshot
-from payments_service.ledger import outbox
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import Outbox, PaymentEvent, Refund
-from payments_service.money import Money
-from payments_service.states import AttemptStatus
+from payments_service.store import outbox
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
+from payments_service.store.tables import Outbox, PaymentEvent, Refund
 from tests.flows.conftest import PRICE, buy
 from tests.support.fake_gateway import GENUINE, FakeGateway
 
-MERCHANT, WORKER = Bell("operator", "request-2"), Bell("worker", "sweep")
+MERCHANT, WORKER = Actor("operator", "request-2"), Actor("worker", "sweep")
 
 
 @dataclass

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select, update
 
-from payments_service.clock import Clock
+from payments_service.domain.clock import Clock
 from payments_service.flows.alerts import raise_alert
-from payments_service.ledger.db import Database
-from payments_service.ledger.tables import Alert, Outbox
+from payments_service.store.db import Database
+from payments_service.store.tables import Alert, Outbox
 from tests.support.event_samples import UNDELIVERED
 
 THREADS = 8

@@ -11,16 +11,16 @@ import pytest
 from jsonschema import Draft202012Validator
 from sqlalchemy import select
 
-from payments_service.clock import Clock
+from payments_service.domain.clock import Clock
+from payments_service.domain.money import Money
+from payments_service.domain.news import DisputeSnapshot
+from payments_service.domain.states import AttemptStatus, RefundStatus
 from payments_service.flows import record, webhook
 from payments_service.flows.alerts import raise_alert
-from payments_service.gateways.base import DisputeSnapshot
-from payments_service.ledger import outbox, payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import Outbox
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, RefundStatus
+from payments_service.store import outbox, payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
+from payments_service.store.tables import Outbox
 from tests.flows.conftest import PRICE, buy
 from tests.flows.refunding import Refunding
 from tests.support.event_samples import UNDELIVERED
@@ -69,7 +69,7 @@ def _refund_dispute_and_review(db: Database, gateway: FakeGateway) -> None:
     for dispute in (opened, replace(opened, is_closed=True, observed_at=datetime.now(UTC))):
         with db.begin() as session:
             record.dispute(
-                session, payments.lock(session, refunding.payment.id), dispute, Bell("webhook", "1")
+                session, payments.lock(session, refunding.payment.id), dispute, Actor("webhook", "1")
             )
 
 

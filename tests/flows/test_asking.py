@@ -8,12 +8,13 @@ from datetime import timedelta
 
 import pytest
 
-from payments_service.errors import PaymentsError
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import PaymentsError
+from payments_service.domain.news import OrderRef, PaymentSnapshot
+from payments_service.domain.states import PaymentStatus
 from payments_service.flows import asking, verify
-from payments_service.flows.views import PaymentView
-from payments_service.gateways.base import Deadline, OrderRef, PaymentSnapshot
-from payments_service.ledger.db import Database
-from payments_service.states import PaymentStatus
+from payments_service.flows.payment_view import PaymentView
+from payments_service.store.db import Database
 from tests.flows.conftest import PRICE, buy
 from tests.support.fake_gateway import FakeGateway
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from payments_service.domain.news import EventKind, WebhookEvent
+from payments_service.domain.states import PaymentStatus
 from payments_service.flows.sync import has_reached
-from payments_service.gateways.base import EventKind, WebhookEvent
-from payments_service.ledger.tables import Payment
-from payments_service.states import PaymentStatus
+from payments_service.store.tables import Payment
 
 P = PaymentStatus
 

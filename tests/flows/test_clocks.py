@@ -13,21 +13,21 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from payments_service import clock as clocks
 from payments_service import worker
-from payments_service.clock import LEAP, REAL_TIME, Clock, Watch, since_switched_on, utc_now
-from payments_service.errors import OutcomeUnknown, PaymentsError, Unavailable, UnknownAtGateway
-from payments_service.flows import asking, idempotency, radar, reconcile, webhook
+from payments_service.domain import clock as clocks
+from payments_service.domain.clock import LEAP, REAL_TIME, Clock, Watch, since_switched_on, utc_now
+from payments_service.domain.errors import OutcomeUnknown, PaymentsError, Unavailable, UnknownAtGateway
+from payments_service.flows import asking, idempotency, monitors, reconcile, webhook
 from payments_service.flows.create_order import Urls, create_order
 from payments_service.flows.deliver import deliver_due
 from payments_service.flows.idempotency import KEPT, Claim, Kept, StillRunning
 from payments_service.flows.intent import LEASE
+from payments_service.flows.payment_view import PaymentView
 from payments_service.flows.status import status
 from payments_service.flows.verify import verify
-from payments_service.flows.views import PaymentView
-from payments_service.ledger import inbox, outbox, payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.tables import (
+from payments_service.store import inbox, outbox, payments
+from payments_service.store.db import Database
+from payments_service.store.tables import (
     Alert,
     IdempotencyKey,
     Outbox,
@@ -77,7 +77,7 @@ class Shop:
         reconcile.sweep_payments(self.db, self.gateway, self.clock)
         reconcile.sweep_refunds(self.db, self.gateway, URLS, self.clock)
         reconcile.sweep_inbox(self.db, [self.gateway], self.clock)
-        radar.tidy(self.db, self.clock)
+        monitors.tidy(self.db, self.clock)
 
     def work(self) -> None:
         """One round of the worker as it is wired."""
@@ -391,9 +391,9 @@ def test_a_lease_from_a_time_to_come_begins_anew_and_then_ends(shop: Shop) -> No
 def test_old_keys_are_forgotten_only_when_the_time_is_sure(shop: Shop) -> None:
     assert shop.buy() is not None
     moved = replace(REAL_TIME, now=lambda: shop.machine.moment + YEAR)
-    assert radar.tidy(shop.db, moved) == 0
+    assert monitors.tidy(shop.db, moved) == 0
     shop.machine.pass_time(KEPT + HOUR)
-    assert radar.tidy(shop.db, REAL_TIME) == 1
+    assert monitors.tidy(shop.db, REAL_TIME) == 1
 
 
 def test_a_trusted_reference_has_one_open_order_on_a_leap(shop: Shop) -> None:

@@ -4,17 +4,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from payments_service.errors import OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
+from payments_service.domain.money import Money
+from payments_service.domain.news import NewOrder, OrderRef
+from payments_service.domain.states import PaymentStatus
 from payments_service.flows import sync, webhook
 from payments_service.flows.create_order import CreateOrderFailed
 from payments_service.flows.status import status
-from payments_service.gateways.base import Deadline, NewOrder, OrderRef
-from payments_service.ledger import payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import PaymentOrder
-from payments_service.money import Money
-from payments_service.states import PaymentStatus
+from payments_service.store import payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
+from payments_service.store.tables import PaymentOrder
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.support.fake_gateway import GENUINE, FakeGateway
 
@@ -229,7 +230,7 @@ def test_the_lost_order_is_asked_about_together_with_the_current_one(
     assert gateway.calls == ["fetch_payment", "fetch_payment"]
 
 
-BELL = Bell("verify", "request-3")
+BELL = Actor("verify", "request-3")
 
 
 def wire(order: PaymentOrder) -> OrderRef:

@@ -16,13 +16,13 @@ from sqlalchemy import update
 from standardwebhooks import Webhook
 
 from payments_service import notify
-from payments_service.clock import Clock
+from payments_service.domain.clock import Clock
 from payments_service.flows import deliver
 from payments_service.flows.deliver import JITTER, LEASE, TRIES, WAITS, deliver_due
-from payments_service.ledger import outbox
-from payments_service.ledger.db import Database
-from payments_service.ledger.sqlite import BUSY_SECONDS
-from payments_service.ledger.tables import Outbox, Payment
+from payments_service.store import outbox
+from payments_service.store.db import Database
+from payments_service.store.sqlite import BUSY_SECONDS
+from payments_service.store.tables import Outbox, Payment
 from tests.flows.delivering import AFTER_THE_LEASE, SECRET, HandClock, Telling, channels
 from tests.gateways.wire import Reply, Request, Trouble, wire
 from tests.support.mailbox import mailbox
@@ -32,10 +32,10 @@ OK, NO = Reply(b""), Reply(b"not now", 500)
 MANY = 100
 SENDER = """
 import sys
-from payments_service.clock import Clock
+from payments_service.domain.clock import Clock
 from payments_service.flows.deliver import deliver_due
-from payments_service.ledger.db import Database
-from payments_service.ledger.sqlite import BUSY_SECONDS
+from payments_service.store.db import Database
+from payments_service.store.sqlite import BUSY_SECONDS
 from tests.flows.delivering import channels
 db = Database(sys.argv[1])
 print("ready", flush=True)

@@ -7,17 +7,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from payments_service.clock import Clock
-from payments_service.errors import Unavailable
+from payments_service.domain.clock import Clock
+from payments_service.domain.errors import Unavailable
+from payments_service.domain.money import Money
+from payments_service.domain.news import DisputeSnapshot, EventKind, OrderRef, WebhookEvent
 from payments_service.flows import reconcile, record, reviews, webhook
 from payments_service.flows.deliver import deliver_due
-from payments_service.flows.views import PaymentView
-from payments_service.gateways.base import DisputeSnapshot, EventKind, OrderRef, WebhookEvent
-from payments_service.ledger import outbox, payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import Outbox
-from payments_service.money import Money
+from payments_service.flows.payment_view import PaymentView
+from payments_service.store import outbox, payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
+from payments_service.store.tables import Outbox
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.flows.delivering import HandClock, channels
 from tests.support.fake_gateway import GENUINE, FakeGateway
@@ -124,7 +124,7 @@ def test_an_older_word_that_comes_late_opens_nothing_again(
     with db.begin() as session:
         payment = payments.lock(session, opened.id)
         late = told_dispute("open", "chargeback", timedelta(days=3))
-        record.dispute(session, payment, late, Bell("webhook", "late"))
+        record.dispute(session, payment, late, Actor("webhook", "late"))
     assert told(db) == [("dispute.closed", "won", "chargeback")]
 
 

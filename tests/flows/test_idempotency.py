@@ -11,7 +11,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from payments_service.errors import (
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import (
     CircuitOpen,
     Conflict,
     GatewayError,
@@ -20,19 +21,19 @@ from payments_service.errors import (
     Unavailable,
     UnknownAtGateway,
 )
-from payments_service.flows import idempotency, radar, sync, webhook
+from payments_service.domain.money import Money
+from payments_service.domain.news import Checkout, NewOrder, OrderRef, PaymentSnapshot
+from payments_service.domain.states import PaymentStatus, ReviewReason
+from payments_service.flows import idempotency, monitors, sync, webhook
 from payments_service.flows.create_order import CreateOrderFailed, OutcomeStillUnknown, Urls, create_order
 from payments_service.flows.flag import flag
 from payments_service.flows.idempotency import Claim, Kept, KeyReused, StillRunning
 from payments_service.flows.intent import LEASE, NewPayment
-from payments_service.flows.views import PaymentView
-from payments_service.gateways.base import Checkout, Deadline, NewOrder, OrderRef, PaymentSnapshot
-from payments_service.ledger import outbox, payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import IdempotencyKey, Outbox, Payment, PaymentOrder
-from payments_service.money import Money
-from payments_service.states import PaymentStatus, ReviewReason
+from payments_service.flows.payment_view import PaymentView
+from payments_service.store import outbox, payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
+from payments_service.store.tables import IdempotencyKey, Outbox, Payment, PaymentOrder
 from tests.flows.conftest import PRICE, Ledger, wish
 from tests.flows.delivering import HandClock
 from tests.support.fake_gateway import GENUINE, FakeGateway
@@ -40,7 +41,7 @@ from tests.support.fake_gateway import GENUINE, FakeGateway
 AFTER_THE_LEASE = LEASE + timedelta(seconds=1)
 UNKNOWN = OutcomeUnknown("read timeout")
 ABSENT = UnknownAtGateway("no such order")
-BELL = Bell("worker", "w")
+BELL = Actor("worker", "w")
 
 
 @dataclass
@@ -134,13 +135,13 @@ def test_old_keys_are_tidied_away_and_one_that_is_at_work_is_not(caller: Caller)
     caller.hand.advance(timedelta(minutes=1, seconds=1))
     with pytest.raises(StillRunning):
         caller.claim()
-    radar.tidy(caller.db, caller.hand.clock)
+    monitors.tidy(caller.db, caller.hand.clock)
     assert len(caller.stored_keys()) == 2
     caller.hand.advance(LEASE)
-    radar.tidy(caller.db, caller.hand.clock)
+    monitors.tidy(caller.db, caller.hand.clock)
     assert [row.generation for row in caller.stored_keys()] == [2]
     caller.hand.advance(timedelta(days=1))
-    radar.tidy(caller.db, caller.hand.clock)
+    monitors.tidy(caller.db, caller.hand.clock)
     assert caller.stored_keys() == []
 
 

@@ -6,13 +6,13 @@ from datetime import timedelta
 import pytest
 
 from payments_service import worker
-from payments_service.errors import MissingCredentials, Rejected, SignatureInvalid, Unavailable
-from payments_service.flows import liveness, radar, reviews, webhook
+from payments_service.domain.errors import MissingCredentials, Rejected, SignatureInvalid, Unavailable
+from payments_service.domain.news import EventKind, WebhookEvent
+from payments_service.flows import liveness, monitors, reviews, webhook
 from payments_service.flows.create_order import Urls
-from payments_service.gateways.base import EventKind, WebhookEvent
 from payments_service.gateways.health import LEAST_FAILURES, READS, WRITES, Health
-from payments_service.ledger import heartbeats
-from payments_service.ledger.db import Database
+from payments_service.store import heartbeats
+from payments_service.store.db import Database
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.flows.delivering import HandClock, channels
 from tests.support.fake_gateway import GENUINE, FakeGateway
@@ -44,7 +44,7 @@ class House:
             self.hand.advance(timedelta(seconds=15))
 
     def watch(self, gateway: FakeGateway | None = None) -> int:
-        return radar.watch(self.db, gateway or self.gateway, self.hand.clock)
+        return monitors.watch(self.db, gateway or self.gateway, self.hand.clock)
 
     def open(self) -> list[str]:
         return [review.why for review in reviews.open_reviews(self.db)]

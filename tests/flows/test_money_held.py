@@ -6,14 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from payments_service.errors import Conflict, NotFound
+from payments_service.domain.errors import Conflict, NotFound
+from payments_service.domain.money import Money
+from payments_service.domain.states import AttemptStatus, PaymentStatus
 from payments_service.flows import reviews, verify, webhook
-from payments_service.flows.views import PaymentView
-from payments_service.ledger import outbox
-from payments_service.ledger.db import Database
-from payments_service.ledger.tables import Outbox
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus
+from payments_service.flows.payment_view import PaymentView
+from payments_service.store import outbox
+from payments_service.store.db import Database
+from payments_service.store.tables import Outbox
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.flows.delivering import HandClock
 from tests.flows.test_reconcile import follow, told

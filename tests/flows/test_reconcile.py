@@ -7,16 +7,15 @@ from threading import Barrier
 
 import pytest
 
-from payments_service.clock import Clock
-from payments_service.errors import NotFound, Unavailable, UnknownAtGateway
+from payments_service.domain.clock import Clock
+from payments_service.domain.errors import NotFound, Unavailable, UnknownAtGateway
+from payments_service.domain.schedule import READ_AGAIN, next_check, next_follow_up, polling
+from payments_service.domain.states import AttemptStatus, PaymentStatus
 from payments_service.flows import intent, reconcile, record, reviews, webhook
-from payments_service.flows.schedule import READ_AGAIN, next_check, next_follow_up
-from payments_service.gateways.base import polling
-from payments_service.ledger import outbox, payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import Outbox, Payment, PaymentOrder
-from payments_service.states import AttemptStatus, PaymentStatus
+from payments_service.store import outbox, payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
+from payments_service.store.tables import Outbox, Payment, PaymentOrder
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.flows.delivering import HandClock
 from tests.support.fake_gateway import GENUINE, FakeGateway
@@ -286,8 +285,8 @@ def test_a_wake_up_about_the_end_of_a_lost_order_waits_for_nothing(
     with db.begin() as session:
         payment = payments.lock(session, opened.id)
         row = session.get_one(PaymentOrder, lost.id)
-        bell, lifetime = Bell("create-order", "r"), timedelta(minutes=30)
-        intent.write_another_order(session, gateway, payment, row, lifetime, bell, "lost")
+        actor, lifetime = Actor("create-order", "r"), timedelta(minutes=30)
+        intent.write_another_order(session, gateway, payment, row, lifetime, actor, "lost")
     event = gateway.event(wire=lost.wire_id, status=claim, amount=PRICE.minor, wake_up=True)
     webhook.receive(db, gateway, GENUINE, event)
     assert [row.outcome for row in ledger.inbox()] == [outcome]

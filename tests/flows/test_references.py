@@ -9,26 +9,27 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from payments_service.errors import Conflict, OutcomeUnknown, Unavailable
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import Conflict, OutcomeUnknown, Unavailable
+from payments_service.domain.money import Money
+from payments_service.domain.news import OrderRef, PaymentSnapshot
+from payments_service.domain.states import AttemptStatus, PaymentStatus, ReviewReason
 from payments_service.flows import idempotency, webhook
 from payments_service.flows.create_order import CreateOrderFailed, Urls, create_order
 from payments_service.flows.flag import flag
 from payments_service.flows.idempotency import Claim
 from payments_service.flows.intent import LEASE, NewPayment
+from payments_service.flows.payment_view import PaymentView
 from payments_service.flows.verify import verify
-from payments_service.flows.views import PaymentView
-from payments_service.gateways.base import Deadline, OrderRef, PaymentSnapshot
-from payments_service.ledger import outbox, payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.ledger.tables import Outbox, Payment
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus, ReviewReason
+from payments_service.store import outbox, payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
+from payments_service.store.tables import Outbox, Payment
 from tests.flows.conftest import PRICE, Ledger, wish
 from tests.flows.delivering import HandClock
 from tests.support.fake_gateway import GENUINE, FakeGateway
 
-BELL = Bell("worker", "w")
+BELL = Actor("worker", "w")
 
 
 class OtherGateway(FakeGateway):

@@ -13,7 +13,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from payments_service.errors import (
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import (
     Conflict,
     GatewayError,
     InvalidInput,
@@ -25,14 +26,14 @@ from payments_service.errors import (
     Unavailable,
     UnknownAtGateway,
 )
+from payments_service.domain.money import Money
+from payments_service.domain.news import NewRefund
+from payments_service.domain.states import AttemptStatus, RefundStatus
 from payments_service.flows import refund, reviews, status, sync
 from payments_service.flows.refund import RefundFailed
-from payments_service.gateways.base import Deadline, NewRefund
-from payments_service.ledger import payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.tables import Refund
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, RefundStatus
+from payments_service.store import payments
+from payments_service.store.db import Database
+from payments_service.store.tables import Refund
 from tests.flows.conftest import PRICE, buy
 from tests.flows.refunding import MERCHANT, Refunding
 from tests.support.fake_gateway import FakeGateway

@@ -8,16 +8,17 @@ from threading import Barrier
 import pytest
 from sqlalchemy import update
 
-from payments_service.clock import REAL_TIME, Clock
-from payments_service.errors import Conflict, OutcomeUnknown, Rejected, Unavailable
+from payments_service.domain.clock import REAL_TIME, Clock
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import Conflict, OutcomeUnknown, Rejected, Unavailable
+from payments_service.domain.money import Money
+from payments_service.domain.news import EventKind, NewRefund, RefundSnapshot, WebhookEvent
+from payments_service.domain.states import AttemptStatus, RefundStatus
 from payments_service.flows import reconcile, status
 from payments_service.flows.create_order import Urls
 from payments_service.flows.refund import RefundFailed
-from payments_service.gateways.base import Deadline, EventKind, NewRefund, RefundSnapshot, WebhookEvent
-from payments_service.ledger.db import Database
-from payments_service.ledger.tables import Payment, Refund
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, RefundStatus
+from payments_service.store.db import Database
+from payments_service.store.tables import Payment, Refund
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.flows.delivering import HandClock
 from tests.flows.refunding import Refunding

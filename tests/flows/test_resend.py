@@ -8,10 +8,10 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy import update
 
-from payments_service.clock import Clock
+from payments_service.domain.clock import Clock
 from payments_service.flows.deliver import deliver_due
-from payments_service.ledger import outbox
-from payments_service.ledger.tables import Outbox
+from payments_service.store import outbox
+from payments_service.store.tables import Outbox
 from tests.flows.delivering import Telling, channels
 from tests.gateways.wire import Reply, Wire, wire
 

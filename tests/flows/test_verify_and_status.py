@@ -6,14 +6,14 @@ from uuid import UUID
 
 import pytest
 
-from payments_service.errors import NotFound, StoreUnavailable, Unavailable
+from payments_service.domain.errors import NotFound, StoreUnavailable, Unavailable
+from payments_service.domain.news import OrderRef
+from payments_service.domain.states import PaymentStatus
+from payments_service.flows.payment_view import PaymentView
 from payments_service.flows.status import status
 from payments_service.flows.verify import NotCompletedYet, UnderReview, VerificationFailed, verify
-from payments_service.flows.views import PaymentView
-from payments_service.gateways.base import OrderRef
-from payments_service.ledger import payments
-from payments_service.ledger.db import Database
-from payments_service.states import PaymentStatus
+from payments_service.store import payments
+from payments_service.store.db import Database
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.support.fake_gateway import FakeGateway
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from payments_service.errors import StoreUnavailable
+from payments_service.domain.errors import StoreUnavailable
 from payments_service.flows import liveness, reviews
 from payments_service.flows.watch import PATIENCE_SECONDS, Watch
-from payments_service.ledger import outbox
-from payments_service.ledger.db import Database
+from payments_service.store import outbox
+from payments_service.store.db import Database
 from tests.flows.delivering import HandClock, Telling, channels
 from tests.support.fake_gateway import FakeGateway
 from tests.support.mailbox import Mailbox, mailbox

@@ -12,21 +12,22 @@ import pytest
 from sqlalchemy.event import listen, remove
 from sqlalchemy.exc import OperationalError
 
-from payments_service.errors import (
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import (
     MissingCredentials,
     OutcomeUnknown,
     SignatureInvalid,
     StoreUnavailable,
     Unavailable,
 )
+from payments_service.domain.money import Money
+from payments_service.domain.news import NewOrder, OrderRef
+from payments_service.domain.states import AttemptStatus, PaymentStatus
 from payments_service.flows import record, status, sync, webhook
 from payments_service.flows.reviews import open_reviews
-from payments_service.gateways.base import Deadline, NewOrder, OrderRef
-from payments_service.ledger import payments
-from payments_service.ledger.db import Database
-from payments_service.ledger.events import Bell
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus
+from payments_service.store import payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.support.fake_gateway import GENUINE, FakeGateway
 
@@ -75,7 +76,7 @@ def test_different_events_of_one_fact_at_once_complete_the_payment_once(
     def ring(number: int) -> None:
         start.wait()
         if number % 2:
-            sync.refresh(db, gateway, opened.id, Bell("verify", f"r{number}"), sync.Deadline(5))
+            sync.refresh(db, gateway, opened.id, Actor("verify", f"r{number}"), sync.Deadline(5))
         else:
             event = gateway.event(wire=wire_id, status="completed", amount=PRICE.minor, n=number)
             webhook.receive(db, gateway, GENUINE, event)
@@ -203,7 +204,7 @@ def test_a_fetch_that_is_answered_with_another_order_changes_nothing(
     theirs = gateway.fetch_payment(OrderRef("", other.order_id), sync.Deadline(5))
     with db.read() as session:
         order = payments.current_order(session, opened.id)
-    sync.settle(db, gateway, opened.id, order.id, theirs, Bell("verify", "r"))
+    sync.settle(db, gateway, opened.id, order.id, theirs, Actor("verify", "r"))
     assert ledger.payment(opened.id).status == "pending"
     assert ledger.trail(opened.id, "attempt") == []
 
@@ -255,7 +256,7 @@ def test_a_wrong_amount_that_the_gateway_confirms_is_quarantined_and_never_compl
     for _ in range(2):
         event = gateway.event(order=opened.order_id, status="completed", amount=100)
         webhook.receive(db, gateway, GENUINE, event)
-        sync.refresh(db, gateway, opened.id, Bell("verify", "r"), sync.Deadline(5))
+        sync.refresh(db, gateway, opened.id, Actor("verify", "r"), sync.Deadline(5))
     payment = ledger.payment(opened.id)
     assert (payment.status, payment.review) == ("pending", "amount_mismatch")
     assert [event.reason for event in ledger.trail(opened.id, "review")] == ["amount_mismatch"]
@@ -265,7 +266,7 @@ def test_another_currency_is_quarantined(db: Database, gateway: FakeGateway, led
     opened = buy(db, gateway)
     gateway.paid("pay_1", PRICE)
     gateway.amount = Money(PRICE.minor, "USD")
-    sync.refresh(db, gateway, opened.id, Bell("verify", "r"), sync.Deadline(5))
+    sync.refresh(db, gateway, opened.id, Actor("verify", "r"), sync.Deadline(5))
     payment = ledger.payment(opened.id)
     assert (payment.status, payment.review) == ("pending", "amount_mismatch")
 
@@ -288,7 +289,7 @@ def test_a_capture_error_is_settled_by_asking(db: Database, gateway: FakeGateway
     opened = buy(db, gateway)
     gateway.held("pay_1", PRICE)
     gateway.capture_error = OutcomeUnknown("timeout")
-    sync.refresh(db, gateway, opened.id, Bell("verify", "r"), sync.Deadline(5))
+    sync.refresh(db, gateway, opened.id, Actor("verify", "r"), sync.Deadline(5))
     assert ledger.payment(opened.id).status == "completed"
     assert gateway.calls.count("capture pay_1") == 1
 
@@ -309,10 +310,10 @@ def test_a_hold_that_was_released_uncaptured_fails_the_payment_and_a_later_succe
     gateway.fetch_error = None
     gateway.status = PaymentStatus.PENDING
     gateway.attempts = (gateway.attempt("pay_1", AttemptStatus.VOIDED, PRICE),)
-    sync.refresh(db, gateway, opened.id, Bell("status", "r"), sync.Deadline(5))
+    sync.refresh(db, gateway, opened.id, Actor("status", "r"), sync.Deadline(5))
     assert ledger.payment(opened.id).status == "failed"
     gateway.paid("pay_2", PRICE)
-    sync.refresh(db, gateway, opened.id, Bell("status", "r"), sync.Deadline(5))
+    sync.refresh(db, gateway, opened.id, Actor("status", "r"), sync.Deadline(5))
     assert ledger.payment(opened.id).status == "completed"
 
 
@@ -342,7 +343,7 @@ def test_a_return_of_a_duplicate_takes_nothing_off_what_was_paid(
         webhook.receive(db, gateway, GENUINE, event)
     gateway.paid("pay_1", PRICE)
     gateway.refunds = (gateway.refund("rf_2", "pay_2", PRICE), gateway.refund("rf_1", "pay_1", Money(100)))
-    sync.refresh(db, gateway, opened.id, Bell("verify", "r"), Deadline(5))
+    sync.refresh(db, gateway, opened.id, Actor("verify", "r"), Deadline(5))
     assert status.by_id(db, opened.id).amount_refunded == Money(100)
 
 
@@ -353,7 +354,7 @@ def test_held_money_of_a_payment_under_review_is_not_captured(
     gateway.held("pay_1", PRICE)
     with db.begin() as session:
         payments.lock(session, opened.id).review = "amount_mismatch"
-    sync.refresh(db, gateway, opened.id, Bell("verify", "r"), Deadline(5))
+    sync.refresh(db, gateway, opened.id, Actor("verify", "r"), Deadline(5))
     assert "capture pay_1" not in gateway.calls
 
 
@@ -369,7 +370,7 @@ def test_older_proof_of_a_release_does_not_end_a_newer_hold(
     gateway.held("pay_2", PRICE)
     newer_news = gateway.fetch_payment(OrderRef(order.wire_id), Deadline(5))
     for snapshot in (newer_news, old_news):
-        sync.settle(db, gateway, opened.id, order.id, snapshot, Bell("status", "r"))
+        sync.settle(db, gateway, opened.id, order.id, snapshot, Actor("status", "r"))
     assert ledger.payment(opened.id).status == "authorized"
 
 

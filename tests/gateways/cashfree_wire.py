@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar
 
-from payments_service.gateways.base import OrderRef
+from payments_service.domain.news import OrderRef
 from payments_service.gateways.cashfree import CashfreeConfig
 from tests.gateways.hooks import REFUND_ID, WIRE_ID, GatewayHooks, World
 from tests.gateways.wire import Reply, Request

@@ -11,11 +11,19 @@ from datetime import UTC, datetime
 
 import pytest
 
-from payments_service.errors import GatewayError, OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
-from payments_service.gateways.base import Deadline, NewRefund, OrderRef, variables_of
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import (
+    GatewayError,
+    OutcomeUnknown,
+    Rejected,
+    Unavailable,
+    UnknownAtGateway,
+)
+from payments_service.domain.money import Money
+from payments_service.domain.news import NewRefund, OrderRef
+from payments_service.domain.states import AttemptStatus, PaymentStatus
+from payments_service.domain.variables import variables_of
 from payments_service.gateways.http import READ_TRIES
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus
 from tests.gateways.hooks import AMOUNT, CUSTOMER, REFUND_ID, WIRE_ID, GatewayHooks
 from tests.gateways.strange import assert_storable, with_one_strange_member
 from tests.gateways.wire import HTML, Answer, Reply, Request, Trouble, closed_port, wire

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from payments_service.errors import MissingCredentials, SignatureInvalid
-from payments_service.gateways.base import EventKind, OrderRef, WebhookEvent
+from payments_service.domain.errors import MissingCredentials, SignatureInvalid
+from payments_service.domain.news import EventKind, OrderRef, WebhookEvent
 from tests.gateways.hooks import OTHER_WIRE_ID, WIRE_ID, GatewayHooks
 from tests.gateways.strange import any_json, assert_storable, paths, replaced
 

@@ -8,21 +8,21 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from payments_service.errors import GatewayError
-from payments_service.gateways.base import (
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import GatewayError
+from payments_service.domain.money import Money
+from payments_service.domain.news import (
     Customer,
-    Deadline,
     EventKind,
-    Gateway,
     NewOrder,
     NewRefund,
     OrderRef,
     RefundRef,
     WebhookEvent,
 )
+from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus
+from payments_service.gateways.base import Gateway
 from payments_service.gateways.bounds import ReadBudget
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 from tests.gateways.wire import Answer, Reply, Request, Trouble, Wire, wire
 
 WIRE_ID = "psv_0123456789abcdefghijklmn"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
-from payments_service.gateways.base import OrderRef
+from payments_service.domain.news import OrderRef
 from payments_service.gateways.phonepe import PhonePeConfig
 from payments_service.gateways.phonepe_v1 import PhonePeV1Config
 from tests.gateways.hooks import REFUND_ID, WIRE_ID, GatewayHooks, World

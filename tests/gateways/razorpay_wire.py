@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar
 
-from payments_service.gateways.base import OrderRef
+from payments_service.domain.news import OrderRef
 from payments_service.gateways.razorpay import RazorpayConfig
 from tests.gateways.hooks import REFUND_ID, GatewayHooks, World
 from tests.gateways.wire import Reply, Request

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from payments_service.errors import CircuitOpen, GatewayError, OutcomeUnknown, Rejected, Unavailable
+from payments_service.domain.deadline import Deadline, Urgency
+from payments_service.domain.errors import CircuitOpen, GatewayError, OutcomeUnknown, Rejected, Unavailable
 from payments_service.gateways import GATEWAYS, bounds, http
-from payments_service.gateways.base import Deadline, Gateway, Urgency
+from payments_service.gateways.base import Gateway
 from payments_service.gateways.bounds import (
     FAILURES_IN_A_ROW,
     READ_RESET_SECONDS,

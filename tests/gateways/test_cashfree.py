@@ -8,12 +8,19 @@ from typing import Any
 
 import pytest
 
-from payments_service.errors import GatewayError, OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
-from payments_service.gateways.base import Deadline, OrderRef, PaymentSnapshot, RefundRef
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import (
+    GatewayError,
+    OutcomeUnknown,
+    Rejected,
+    Unavailable,
+    UnknownAtGateway,
+)
+from payments_service.domain.money import Money
+from payments_service.domain.news import OrderRef, PaymentSnapshot, RefundRef
+from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus
 from payments_service.gateways.cashfree import CashfreeGateway
-from payments_service.money import Money
 from payments_service.settings import Settings, SettingsError
-from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 from tests.gateways import cashfree_wire
 from tests.gateways.cashfree_wire import (
     FAILED_PAYMENT,

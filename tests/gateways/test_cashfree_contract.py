@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from payments_service.gateways.base import EventKind
+from payments_service.domain.news import EventKind
+from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus
 from payments_service.gateways.cashfree import CashfreeGateway
-from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 from tests.gateways.cashfree_wire import CashfreeHooks, error_reply
 from tests.gateways.contract import GatewayContract
 from tests.gateways.hooks import World

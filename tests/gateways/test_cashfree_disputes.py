@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from payments_service.errors import Unavailable, UnknownAtGateway
-from payments_service.gateways.base import Deadline, DisputeSnapshot, WebhookEvent
-from payments_service.money import Money
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import Unavailable, UnknownAtGateway
+from payments_service.domain.money import Money
+from payments_service.domain.news import DisputeSnapshot, WebhookEvent
 from tests.gateways.cashfree_wire import error_reply, fixture
 from tests.gateways.strange import assert_storable, with_one_strange_member
 from tests.gateways.test_cashfree import Talk, talk

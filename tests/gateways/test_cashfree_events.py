@@ -7,16 +7,11 @@ from typing import Any
 
 import pytest
 
-from payments_service.errors import MissingCredentials, SignatureInvalid
-from payments_service.gateways.base import (
-    EventKind,
-    OrderRef,
-    PaymentSnapshot,
-    WebhookEvent,
-)
+from payments_service.domain.errors import MissingCredentials, SignatureInvalid
+from payments_service.domain.money import Money
+from payments_service.domain.news import EventKind, OrderRef, PaymentSnapshot, WebhookEvent
+from payments_service.domain.states import AttemptStatus, PaymentStatus
 from payments_service.gateways.cashfree import CashfreeGateway
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus
 from tests.gateways.cashfree_wire import FIXTURES, OLD_SECRET, SECRET, event, fixture, signature
 from tests.gateways.hooks import WIRE_ID
 from tests.gateways.strange import WRONG, assert_storable, paths, replaced

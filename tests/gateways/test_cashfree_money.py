@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from payments_service.errors import OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
-from payments_service.gateways.base import Deadline, OrderRef, PaymentSnapshot
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
+from payments_service.domain.money import Money
+from payments_service.domain.news import OrderRef, PaymentSnapshot
+from payments_service.domain.states import AttemptStatus, PaymentStatus
 from tests.gateways import cashfree_wire
 from tests.gateways.cashfree_wire import FAILED_PAYMENT, PAYMENT, error_reply, fixture
 from tests.gateways.contract_calls import TROUBLES

@@ -2,7 +2,7 @@
 
 import pytest
 
-from payments_service.errors import GatewayError, OutcomeUnknown, Rejected, Unavailable
+from payments_service.domain.errors import GatewayError, OutcomeUnknown, Rejected, Unavailable
 from payments_service.gateways.health import LEAST_FAILURES, READS, WRITES, Health
 
 NO_ANSWER = Unavailable("no answer")

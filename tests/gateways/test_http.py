@@ -18,10 +18,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from payments_service import clock
-from payments_service.errors import GatewayError, OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
+from payments_service.domain import clock
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import (
+    GatewayError,
+    OutcomeUnknown,
+    Rejected,
+    Unavailable,
+    UnknownAtGateway,
+)
 from payments_service.gateways import http, transport
-from payments_service.gateways.base import Deadline
 from payments_service.gateways.http import ErrorFacts, GatewaySession, decimal_json, reading_answer
 from tests.gateways.wire import HTML, Answer, Reply, Request, Trouble, closed_port, full_port, wire
 

@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from payments_service.errors import OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
+from payments_service.domain.money import Money
+from payments_service.domain.news import OrderRef, PaymentSnapshot, RefundRef
+from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus
+from payments_service.domain.variables import WrongVariables
 from payments_service.gateways import phonepe
-from payments_service.gateways.base import Deadline, OrderRef, PaymentSnapshot, RefundRef, WrongVariables
 from payments_service.gateways.phonepe import PhonePeConfig, PhonePeGateway
 from payments_service.gateways.phonepe_reading import ORDER_STATUS
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 from tests.gateways.hooks import REFUND_ID, WIRE_ID
 from tests.gateways.phonepe_wire import (
     CLIENT_ID,

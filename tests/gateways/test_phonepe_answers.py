@@ -8,17 +8,18 @@ from typing import Any, cast
 
 import pytest
 
-from payments_service.errors import (
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import (
     GatewayError,
     OutcomeUnknown,
     Rejected,
     Unavailable,
     UnknownAtGateway,
 )
-from payments_service.gateways.base import Deadline, OrderRef, PaymentSnapshot, RefundRef
+from payments_service.domain.money import Money
+from payments_service.domain.news import OrderRef, PaymentSnapshot, RefundRef
+from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus
 from payments_service.gateways.phonepe import PhonePeGateway
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 from tests.gateways.hooks import REFUND_ID, WIRE_ID
 from tests.gateways.phonepe_wire import PAYMENT, fixture, order
 from tests.gateways.strange import assert_storable, with_one_strange_member

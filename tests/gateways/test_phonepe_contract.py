@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from payments_service.gateways.base import EventKind
+from payments_service.domain.news import EventKind
+from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus
 from payments_service.gateways.phonepe import PhonePeGateway
 from payments_service.gateways.phonepe_v1 import PhonePeV1Gateway
-from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 from tests.gateways.contract import GatewayContract
 from tests.gateways.hooks import World
 from tests.gateways.phonepe_wire import PhonePeHooks, PhonePeV1Hooks, error_reply

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from payments_service.errors import MissingCredentials, SignatureInvalid
+from payments_service.domain.errors import MissingCredentials, SignatureInvalid
+from payments_service.domain.news import EventKind, OrderRef, WebhookEvent
+from payments_service.domain.states import PaymentStatus
 from payments_service.gateways import GATEWAYS
-from payments_service.gateways.base import EventKind, OrderRef, WebhookEvent
 from payments_service.gateways.phonepe import PhonePeConfig, PhonePeGateway
 from payments_service.gateways.phonepe_v1 import PhonePeV1Gateway
-from payments_service.states import PaymentStatus
 from tests.gateways.hooks import WIRE_ID
 from tests.gateways.phonepe_wire import compact, fixture, sha256
 from tests.gateways.strange import assert_storable, paths, replaced

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from payments_service.errors import MissingCredentials, SignatureInvalid
-from payments_service.gateways.base import WebhookEvent, WrongVariables
+from payments_service.domain.errors import MissingCredentials, SignatureInvalid
+from payments_service.domain.news import WebhookEvent
+from payments_service.domain.variables import WrongVariables
 from payments_service.gateways.phonepe import PhonePeConfig, PhonePeGateway
 from payments_service.gateways.signatures import hmac_sha256_hex
 from payments_service.settings import Settings, SettingsError

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from payments_service.errors import (
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import (
     MissingCredentials,
     OutcomeUnknown,
     Rejected,
@@ -17,19 +18,12 @@ from payments_service.errors import (
     Unavailable,
     UnknownAtGateway,
 )
+from payments_service.domain.money import Money
+from payments_service.domain.news import EventKind, NewRefund, OrderRef, PaymentSnapshot, RefundRef
+from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus
+from payments_service.domain.variables import WrongVariables
 from payments_service.gateways import phonepe_v1
-from payments_service.gateways.base import (
-    Deadline,
-    EventKind,
-    NewRefund,
-    OrderRef,
-    PaymentSnapshot,
-    RefundRef,
-    WrongVariables,
-)
 from payments_service.gateways.phonepe_v1 import PhonePeV1Config, PhonePeV1Gateway
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 from tests.gateways.hooks import CUSTOMER, REFUND_ID, WIRE_ID
 from tests.gateways.phonepe_wire import (
     MERCHANT,

@@ -6,11 +6,17 @@ from typing import Any, cast
 
 import pytest
 
-from payments_service.errors import GatewayError, OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
-from payments_service.gateways.base import EventKind, OrderRef, PaymentSnapshot, WebhookEvent
+from payments_service.domain.errors import (
+    GatewayError,
+    OutcomeUnknown,
+    Rejected,
+    Unavailable,
+    UnknownAtGateway,
+)
+from payments_service.domain.money import Money
+from payments_service.domain.news import EventKind, OrderRef, PaymentSnapshot, WebhookEvent
+from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus
 from payments_service.gateways.phonepe_v1 import PhonePeV1Config, PhonePeV1Gateway
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 from tests.gateways.hooks import REFUND_ID, WIRE_ID
 from tests.gateways.phonepe_wire import MERCHANT, TRANSACTION, compact, fixture, v1_refund, v1_status
 from tests.gateways.strange import assert_storable, paths, replaced

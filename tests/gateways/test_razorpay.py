@@ -12,23 +12,19 @@ from typing import Any
 import pytest
 from razorpay.resources.payment import Payment as SdkPayment
 
-from payments_service.errors import (
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import (
     GatewayError,
     OutcomeUnknown,
     Rejected,
     Unavailable,
     UnknownAtGateway,
 )
+from payments_service.domain.money import Money
+from payments_service.domain.news import OrderRef, PaymentSnapshot, RefundRef
+from payments_service.domain.states import AttemptStatus, PaymentStatus
 from payments_service.gateways import transport
-from payments_service.gateways.base import (
-    Deadline,
-    OrderRef,
-    PaymentSnapshot,
-    RefundRef,
-)
 from payments_service.gateways.razorpay import RazorpayConfig, RazorpayGateway
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus
 from tests.gateways import razorpay_wire
 from tests.gateways.hooks import REFUND_ID, WIRE_ID
 from tests.gateways.razorpay_wire import (

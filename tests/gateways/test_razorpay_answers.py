@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from payments_service.errors import OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
-from payments_service.gateways.base import Deadline, OrderRef, PaymentSnapshot, RefundRef
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
+from payments_service.domain.money import Money
+from payments_service.domain.news import OrderRef, PaymentSnapshot, RefundRef
+from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus
 from payments_service.gateways.razorpay import RazorpayGateway
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 from tests.gateways import razorpay_wire
 from tests.gateways.hooks import WIRE_ID
 from tests.gateways.razorpay_wire import FIXTURES, ORDER, PAYMENT, error_reply, fixture, listed

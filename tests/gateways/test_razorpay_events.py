@@ -7,18 +7,13 @@ from typing import Any
 
 import pytest
 
-from payments_service.errors import (
+from payments_service.domain.errors import (
     SignatureInvalid,
 )
-from payments_service.gateways.base import (
-    EventKind,
-    OrderRef,
-    PaymentSnapshot,
-    WebhookEvent,
-)
+from payments_service.domain.money import Money
+from payments_service.domain.news import EventKind, OrderRef, PaymentSnapshot, WebhookEvent
+from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus
 from payments_service.gateways.razorpay import RazorpayConfig, RazorpayGateway
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 from tests.gateways.hooks import WIRE_ID
 from tests.gateways.razorpay_wire import (
     FIXTURES,

@@ -13,18 +13,18 @@ from typing import Any
 
 import pytest
 
-from payments_service.errors import PaymentsError
+from payments_service.domain.errors import PaymentsError
+from payments_service.domain.money import Money
 from payments_service.flows import reconcile, reviews, status, verify, webhook
 from payments_service.flows.create_order import Urls, create_order
-from payments_service.flows.views import PaymentView
+from payments_service.flows.payment_view import PaymentView
 from payments_service.gateways.base import Gateway
 from payments_service.gateways.cashfree import CashfreeGateway
 from payments_service.gateways.phonepe import PhonePeGateway
 from payments_service.gateways.razorpay import RazorpayGateway
-from payments_service.ledger import outbox
-from payments_service.ledger.db import Database
-from payments_service.ledger.tables import Payment
-from payments_service.money import Money
+from payments_service.store import outbox
+from payments_service.store.db import Database
+from payments_service.store.tables import Payment
 from tests.flows.conftest import Ledger, wish
 from tests.flows.delivering import HandClock
 from tests.flows.test_reconcile import told

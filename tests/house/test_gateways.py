@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from payments_service import gateways, simulator
+import gateway_simulator
+from payments_service import gateways
+from payments_service.domain.variables import variable, variables_of
 from payments_service.gateways import GATEWAYS
-from payments_service.gateways.base import Gateway, variable, variables_of
+from payments_service.gateways.base import Gateway
 from payments_service.pages import gateways as pages
 from payments_service.pages import shop
 from tests.support.environment import environment
@@ -68,8 +70,8 @@ def _not_registered(gateway: type[Gateway]) -> Iterator[str]:
         yield f"payments_service/pages/static lacks {row.opener!r}"
     if gateway.name not in shop.METHODS:
         yield f"payments_service/pages/shop.py: METHODS lacks {gateway.name!r}"
-    if gateway.name not in {kind.name for kind in simulator.GATEWAYS}:
-        yield f"payments_service/simulator/__init__.py: GATEWAYS lacks {gateway.name!r}"
+    if gateway.name not in {kind.name for kind in gateway_simulator.GATEWAYS}:
+        yield f"gateway_simulator/__init__.py: GATEWAYS lacks {gateway.name!r}"
 
 
 def _without_variables(gateway: type[Gateway], root: Path) -> Iterator[str]:
@@ -137,7 +139,7 @@ def test_all_that_a_fourth_gateway_forgets_is_named() -> None:
     assert forgotten(FourthGateway) == [
         "payments_service/pages/gateways.py: ROWS lacks 'fourth'",
         "payments_service/pages/shop.py: METHODS lacks 'fourth'",
-        "payments_service/simulator/__init__.py: GATEWAYS lacks 'fourth'",
+        "gateway_simulator/__init__.py: GATEWAYS lacks 'fourth'",
         ".env.example lacks 'FOURTH_KEY'",
         "tests/support/environment.py does not switch 'fourth' on",
         *(f"{file} lacks {mark!r}" for file, mark in _texts(_names(FourthGateway))),
@@ -170,7 +172,7 @@ def test_a_pay_page_or_simulator_that_is_forgotten_is_named(monkeypatch: pytest.
         with monkeypatch.context() as without:
             rows = {provider: row for provider, row in pages.ROWS.items() if provider != gateway.provider}
             without.setattr(pages, "ROWS", rows)
-            without.setattr(simulator, "GATEWAYS", ())
+            without.setattr(gateway_simulator, "GATEWAYS", ())
             named = forgotten(gateway)
         assert f"payments_service/pages/gateways.py: ROWS lacks {gateway.provider!r}" in named
-        assert f"payments_service/simulator/__init__.py: GATEWAYS lacks {gateway.name!r}" in named
+        assert f"gateway_simulator/__init__.py: GATEWAYS lacks {gateway.name!r}" in named

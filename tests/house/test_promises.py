@@ -14,11 +14,13 @@ from sqlalchemy.exc import DBAPIError
 
 from payments_service import settings as settings_module
 from payments_service.api.guards import GUARD
+from payments_service.domain.news import WIRE_PREFIX, new_id
+from payments_service.domain.variables import variables_of
 from payments_service.gateways import GATEWAYS
-from payments_service.gateways.base import WIRE_PREFIX, Gateway, new_id, variables_of
-from payments_service.ledger import migrations
-from payments_service.ledger.db import Database, normalized_url
+from payments_service.gateways.base import Gateway
 from payments_service.settings import Settings, SettingsError
+from payments_service.store import migrations
+from payments_service.store.db import Database, normalized_url
 from tests.flows.conftest import buy
 from tests.support.environment import environment
 from tests.support.fake_gateway import FakeGateway

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url, select
 
-from payments_service.ledger.tables import Payment
+from payments_service.store.tables import Payment
 from tests.infrastructure.conftest import Load, create, create_many, under_load
 from tests.support.house import House, running_house
 from tests.support.pgbouncer import running_pgbouncer

@@ -11,10 +11,10 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from payments_service.errors import StoreUnavailable
-from payments_service.ledger import migrations, postgres
-from payments_service.ledger.db import Database
-from payments_service.ledger.tables import Alert
+from payments_service.domain.errors import StoreUnavailable
+from payments_service.store import migrations, postgres
+from payments_service.store.db import Database
+from payments_service.store.tables import Alert
 from tests.support.house import House
 from tests.support.postgres import running_pair
 from tests.support.switch import Switch, running_switch

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import make_url, text
 
-from payments_service.ledger import migrations
-from payments_service.ledger.db import Database
 from payments_service.settings import Settings, SettingsError
+from payments_service.store import migrations
+from payments_service.store.db import Database
 from tests.infrastructure.tap import Tap, tapped
 from tests.support.environment import environment
 

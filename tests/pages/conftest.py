@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 from uuid6 import uuid7
 
-from payments_service.ledger.db import Database
-from payments_service.ledger.tables import Payment, PaymentOrder
+from payments_service.store.db import Database
+from payments_service.store.tables import Payment, PaymentOrder
 
 NAME, EMAIL, PHONE = "Dilip O'Brien 😀", "dilip@example.com", "9876543210"
 LATER = timedelta(minutes=30)

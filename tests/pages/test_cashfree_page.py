@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 
 from payments_service.gateways.cashfree import CashfreeConfig, CashfreeGateway
-from payments_service.ledger.db import Database
-from payments_service.ledger.tables import PaymentOrder
+from payments_service.store.db import Database
+from payments_service.store.tables import PaymentOrder
 from tests.pages.conftest import Known, MakePayment
 
 CASHFREE = {"gateway": "cashfree", "provider": "cashfree"}

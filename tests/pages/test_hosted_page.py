@@ -11,9 +11,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from payments_service.ledger.db import Database
 from payments_service.pages import pay
 from payments_service.settings import Settings
+from payments_service.store.db import Database
 from tests.pages.conftest import EMAIL, PHONE, MakePayment
 from tests.support.environment import environment, only
 

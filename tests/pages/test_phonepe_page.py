@@ -10,10 +10,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
-from payments_service.ledger.db import Database
-from payments_service.ledger.tables import PaymentOrder
 from payments_service.pages.gateways import checkout_page
 from payments_service.settings import Settings
+from payments_service.store.db import Database
+from payments_service.store.tables import PaymentOrder
 from tests.pages.conftest import MakePayment
 from tests.support.environment import environment, only
 

@@ -7,10 +7,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from payments_service.errors import Unavailable
-from payments_service.ledger import payments
-from payments_service.ledger.db import Database
-from payments_service.money import Money
+from payments_service.domain.errors import Unavailable
+from payments_service.domain.money import Money
+from payments_service.store import payments
+from payments_service.store.db import Database
 from tests.pages.conftest import EMAIL, PHONE, Known, MakePayment
 from tests.support.fake_gateway import FakeGateway
 

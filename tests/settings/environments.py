@@ -2,8 +2,8 @@
 
 import dataclasses
 
+from payments_service.domain.variables import Variable
 from payments_service.gateways import GATEWAYS
-from payments_service.gateways.base import Variable
 from payments_service.settings import Settings, SettingsError
 
 LIVE_GATEWAYS = {

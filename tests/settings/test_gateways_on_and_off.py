@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
+from payments_service.domain.variables import variables_of
 from payments_service.gateways import GATEWAYS
-from payments_service.gateways.base import variables_of
 from tests.settings.environments import LIVE_GATEWAYS, gateway_variables, load, wrong
 
 DEVELOPMENT = {"APP_ENV": "development"}

@@ -2,8 +2,8 @@
 
 import pytest
 
+from payments_service.domain.variables import variables_of
 from payments_service.gateways import GATEWAYS
-from payments_service.gateways.base import variables_of
 from payments_service.settings.addresses import is_loopback, is_private
 from payments_service.settings.rules import PASSING_DISKS
 from tests.settings.environments import ALL_TEST, LIVE, MODES, load, wrong

@@ -11,10 +11,10 @@ import pytest
 
 from payments_service import create_app
 from payments_service.gateways.base import Gateway
-from payments_service.ledger import migrations
-from payments_service.ledger.db import Database
 from payments_service.settings import Settings
 from payments_service.settings.told import tell
+from payments_service.store import migrations
+from payments_service.store.db import Database
 from tests.settings.environments import LIVE, load
 from tests.support.environment import environment
 from tests.support.ports import free_port

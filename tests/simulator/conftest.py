@@ -12,8 +12,8 @@ import razorpay
 import requests
 from requests.adapters import HTTPAdapter
 
-from payments_service.simulator import create_simulator
-from payments_service.simulator.serving import serving
+from gateway_simulator import create_simulator
+from gateway_simulator.serving import serving
 from tests.support.browser import browser, context, expected_complaints
 from tests.support.browser import page as screen
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import requests
 
-from payments_service.simulator.__main__ import main
+from gateway_simulator.__main__ import main
 from tests.simulator.conftest import KEY_ID, KEY_SECRET, session
 
 ROOT = Path(__file__).parents[2]
@@ -86,7 +86,7 @@ def shop_at(base: str) -> Iterator[Shop]:
 @contextmanager
 def process(*options: str) -> "Iterator[tuple[subprocess.Popen[str], str]]":
     """The simulator as its own process, and its address; killed at the end if it still runs."""
-    command = [sys.executable, "-m", "payments_service.simulator", "--port", "0", *options]
+    command = [sys.executable, "-m", "gateway_simulator", "--port", "0", *options]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:

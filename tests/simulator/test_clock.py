@@ -7,9 +7,9 @@ from functools import partial
 
 import pytest
 
-from payments_service.simulator import Simulator, create_simulator
-from payments_service.simulator.serving import serving
-from payments_service.simulator.world import World
+from gateway_simulator import Simulator, create_simulator
+from gateway_simulator.serving import serving
+from gateway_simulator.world import World
 
 DAY = 24 * 3600.0
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import requests
 
-from payments_service.simulator import GATEWAYS
+from gateway_simulator import GATEWAYS
 from tests.simulator.conftest import MANUAL
 
 PAID_EVENTS = ["payment.authorized", "payment.captured", "order.paid"]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from payments_service.simulator import GATEWAYS
-from payments_service.simulator.control import VERBS
-from payments_service.simulator.faults import API_KINDS, OPERATIONS, WEBHOOK_KINDS
+from gateway_simulator import GATEWAYS
+from gateway_simulator.control import VERBS
+from gateway_simulator.faults import API_KINDS, OPERATIONS, WEBHOOK_KINDS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "simulator.md").read_text()
@@ -64,7 +64,7 @@ def test_verbs_and_faults_stand_in_the_document():
 
 def test_the_options_are_those_of_the_help():
     ended = subprocess.run(
-        [sys.executable, "-m", "payments_service.simulator", "--help"],
+        [sys.executable, "-m", "gateway_simulator", "--help"],
         cwd=ROOT,
         capture_output=True,
         text=True,

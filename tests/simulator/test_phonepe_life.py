@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from payments_service.simulator import create_simulator
-from payments_service.simulator.serving import serving
+from gateway_simulator import create_simulator
+from gateway_simulator.serving import serving
 from tests.simulator.conftest import Control, Receiver, session
 from tests.simulator.phonepe_client import Client, phonepe_client
 

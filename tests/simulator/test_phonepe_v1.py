@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from payments_service.simulator.phonepe.events import return_form
+from gateway_simulator.phonepe.events import return_form
 from tests.gateways.phonepe_wire import fixture
 from tests.simulator.conftest import Receiver
 from tests.simulator.phonepe_client import OLD_SALT, V1_ORDER, Client, phonepe_client, x_verify

@@ -17,13 +17,13 @@ from uuid import UUID
 import pytest
 from werkzeug.datastructures import MultiDict
 
-from payments_service.simulator import GATEWAYS, create_simulator
-from payments_service.simulator.deliveries import Deliveries
-from payments_service.simulator.faults import Fault, Faults
-from payments_service.simulator.plain import records, rows_of, value_of
-from payments_service.simulator.serving import serving
-from payments_service.simulator.state import StateFile
-from payments_service.simulator.world import World
+from gateway_simulator import GATEWAYS, create_simulator
+from gateway_simulator.deliveries import Deliveries
+from gateway_simulator.faults import Fault, Faults
+from gateway_simulator.plain import records, rows_of, value_of
+from gateway_simulator.serving import serving
+from gateway_simulator.state import StateFile
+from gateway_simulator.world import World
 from tests.simulator.shop import GATEWAYS as NAMES
 from tests.simulator.shop import shop_at
 

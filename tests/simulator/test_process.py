@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import requests
 
-import payments_service.simulator as simulator
-from payments_service.simulator.__main__ import main
+import gateway_simulator as simulator
+from gateway_simulator.__main__ import main
 from tests.simulator.conftest import KEY_ID, KEY_SECRET
 from tests.simulator.shop import refused
 
@@ -19,7 +19,7 @@ PACKAGE = Path(simulator.__file__).parent
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_process_says_where_it_is_and_ends_quietly(number):
-    command = [sys.executable, "-m", "payments_service.simulator", "--port", "0", "--seed", "1"]
+    command = [sys.executable, "-m", "gateway_simulator", "--port", "0", "--seed", "1"]
     root = PACKAGE.parent.parent
     with subprocess.Popen(
         command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -89,7 +89,7 @@ def test_the_help_explains_every_option_and_gives_examples(capsys):
 
 def start(*options: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "payments_service.simulator", *options],
+        [sys.executable, "-m", "gateway_simulator", *options],
         cwd=PACKAGE.parent.parent,
         capture_output=True,
         text=True,

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 import pytest
 import razorpay
 
-from payments_service.simulator import create_simulator
-from payments_service.simulator.razorpay.events import EVENT_TYPES
-from payments_service.simulator.serving import serving
+from gateway_simulator import create_simulator
+from gateway_simulator.razorpay.events import EVENT_TYPES
+from gateway_simulator.serving import serving
 from tests.simulator.conftest import KEY_ID, KEY_SECRET, MANUAL, WEBHOOK_SECRET, Control, session
 
 DAY = 24 * 3600

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from payments_service.simulator.razorpay.settlements import INDIA, transfer_after
+from gateway_simulator.razorpay.settlements import INDIA, transfer_after
 
 DAY = 24 * 3600
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from payments_service.simulator import Simulator, create_simulator
-from payments_service.simulator.serving import serving
-from payments_service.simulator.state import StateFileError
+from gateway_simulator import Simulator, create_simulator
+from gateway_simulator.serving import serving
+from gateway_simulator.state import StateFileError
 from tests.simulator.shop import GATEWAYS, end, process, refused, shop_at
 
 ENDS = [signal.SIGTERM, signal.SIGKILL]
@@ -193,7 +193,7 @@ CODE = {
     "a function by its dotted name": ["os.mkdir", {"path": "made"}],
     "a function of the package": ["state.os.mkdir", {"path": "made"}],
     "a class of the simulator that is no record": ["state.StateFile", {"_path": "made"}],
-    "a class of the service": ["payments_service.ledger.db.Database", {}],
+    "a class of the service": ["payments_service.store.db.Database", {}],
     "a built-in": ["eval", "1"],
     "an import": ["part", "os"],
     "a function of a part": ["method", [7], "__init__"],
@@ -306,7 +306,7 @@ def test_saving_a_lot_rests_long_enough_to_let_the_simulator_work(file, monkeypa
         clock.now += 1
         saves.append(clock.now)
 
-    monkeypatch.setattr("payments_service.simulator.state.time", clock)
+    monkeypatch.setattr("gateway_simulator.state.time", clock)
     monkeypatch.setattr(os, "fsync", fsync)
     simulator.state_file.save()
     for _ in range(9):

@@ -107,7 +107,7 @@ def test_a_failing_webhook_does_not_hold_up_the_next(control, receiver, pay):
 
 
 def test_after_ten_tries_the_event_is_given_up(control, receiver, pay):
-    """A slow machine may reach a retry's own time before the clock is moved, so the loop counts moves, not tries."""
+    """The loop counts moves of the clock: a slow machine may reach a retry on its own."""
     receiver.answers = [500] * 20
     pay("failure")
     for _ in range(12):

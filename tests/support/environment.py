@@ -1,7 +1,7 @@
 """The environment of a development service beside a simulator."""
 
+from payments_service.domain.variables import variables_of
 from payments_service.gateways import GATEWAYS
-from payments_service.gateways.base import variables_of
 
 
 def environment(

@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from payments_service.ledger import outbox
+from payments_service.store import outbox
 
 SCHEMA: dict[str, Any] = json.loads((Path(__file__).parents[2] / "docs" / "events.schema.json").read_text())
 TYPES = tuple(one["$ref"].removeprefix("#/$defs/") for one in SCHEMA["oneOf"])

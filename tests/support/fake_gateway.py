@@ -6,28 +6,32 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from payments_service.errors import GatewayError, MissingCredentials, SignatureInvalid, UnknownAtGateway
-from payments_service.gateways.base import (
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import (
+    GatewayError,
+    MissingCredentials,
+    SignatureInvalid,
+    UnknownAtGateway,
+)
+from payments_service.domain.money import Money
+from payments_service.domain.news import (
     AttemptSnapshot,
     Checkout,
-    Deadline,
     DisputeSnapshot,
     EventKind,
-    Gateway,
     NewOrder,
     NewRefund,
     OrderRef,
     PaymentSnapshot,
     RefundRef,
     RefundSnapshot,
-    VerifyField,
     WebhookEvent,
-    polling,
 )
+from payments_service.domain.schedule import polling
+from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus
+from payments_service.gateways.base import Gateway, VerifyField
 from payments_service.gateways.health import Health
 from payments_service.gateways.signatures import sha256_hex
-from payments_service.money import Money
-from payments_service.states import AttemptStatus, PaymentStatus, RefundStatus
 
 
 class FakeGateway(Gateway):

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-from payments_service.ledger import migrations
-from payments_service.ledger.db import Database
+from payments_service.store import migrations
+from payments_service.store.db import Database
 from tests.support import event_schema
 from tests.support.environment import environment
 from tests.support.ports import free_port, wait_for_port, wait_for_silence
@@ -84,7 +84,7 @@ class House:
 
     def start_simulator(self) -> None:
         port = urlsplit(self.simulator_url).port or 0
-        module = ["payments_service.simulator", "--port", str(port)]
+        module = ["gateway_simulator", "--port", str(port)]
         module += ["--webhooks", f"{self.url}/api/webhook"]
         self.simulator = _start(module, self.environment, subprocess.DEVNULL)
         wait_for_port(port, self.simulator)

@@ -12,8 +12,8 @@ from uuid import UUID
 
 from payments_service.flows import asking
 from payments_service.gateways import GATEWAYS
-from payments_service.ledger import payments
-from payments_service.ledger.db import Database
+from payments_service.store import payments
+from payments_service.store.db import Database
 from tests.support import event_schema
 
 for gateway in GATEWAYS:

@@ -1,0 +1,1 @@
+"""What is true: pure, without a session, a request or a log of its own."""

@@ -1,0 +1,68 @@
+"""When an open payment or refund is asked for again, and when nobody asks any more (see docs/worker.md).
+
+Each gateway declares how densely it may be asked in the first twenty minutes; the rest is the same for all.
+Banks settle what they left open within five days, so that is how long we watch.
+"""
+
+from datetime import datetime, timedelta
+
+from payments_service.domain.clock import Clock
+from payments_service.domain.states import PaymentStatus
+
+Polling = tuple[tuple[timedelta, timedelta], ...]
+"""(until which age, how often), ascending."""
+
+
+def polling(*seconds: tuple[int, int]) -> Polling:
+    return tuple((timedelta(seconds=until), timedelta(seconds=every)) for until, every in seconds)
+
+
+LATER: Polling = (
+    (timedelta(hours=1), timedelta(minutes=5)),
+    (timedelta(days=1), timedelta(hours=1)),
+    (timedelta(days=5), timedelta(hours=6)),
+)
+"""Until which age, how often: after the gateway's own dense part."""
+
+READ_AGAIN = (timedelta(hours=1), timedelta(days=1), timedelta(days=5))
+"""After its completion a payment is read again at these ages: for second payments and refunds elsewhere."""
+
+
+DAILY: Polling = ((timedelta(days=60), timedelta(days=1)),)
+"""For payments that no clock of ours ends: money is held or captured, cash is on its way, a person looks."""
+
+
+def next_check(
+    status: PaymentStatus,
+    polling: Polling,
+    created_at: datetime,
+    completed_at: datetime | None,
+    clock: Clock,
+    *,
+    is_unsettled: bool = False,
+) -> datetime | None:
+    """The moment of the next question, None when there is none left to ask.
+
+    `is_unsettled`: money, or a review, keeps an unpaid payment from ending by our clock.
+    """
+    if status is PaymentStatus.COMPLETED and completed_at:
+        age = _age(completed_at, clock)
+        return next((clock.after(moment - age) for moment in READ_AGAIN if moment > age), None)
+    daily = DAILY if is_unsettled else ()
+    return next_follow_up((*polling, *LATER, *daily), created_at, clock)
+
+
+def next_refund_check(polling: Polling, since: datetime, clock: Clock) -> datetime | None:
+    """Banks take longer to give back: after five days once a day, for a month."""
+    month: Polling = ((timedelta(days=30), timedelta(days=1)),)
+    return next_follow_up((*polling, *LATER, *month), since, clock)
+
+
+def next_follow_up(polling: Polling, since: datetime, clock: Clock) -> datetime | None:
+    age = _age(since, clock)
+    return next((clock.after(every) for until, every in (*polling, *LATER) if age < until), None)
+
+
+def _age(since: datetime, clock: Clock) -> timedelta:
+    """What a clock that was ahead has dated is as if it were of now."""
+    return max(clock.age(since), timedelta(0))

@@ -1,0 +1,65 @@
+"""A payment as the doors may show it: no row, no personal data."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from payments_service.domain.money import Money
+from payments_service.domain.states import PaymentStatus
+from payments_service.store import payments
+from payments_service.store.tables import Payment
+
+
+@dataclass(frozen=True)
+class PaymentView:
+    id: UUID
+    gateway: str
+    provider: str
+    mode: str
+    order_id: str | None
+    payment_id: str | None
+    status: PaymentStatus
+    gateway_status: str | None
+    amount: Money
+    amount_refunded: Money
+    method: str | None
+    description: str | None
+    reference: str | None
+    """The merchant's order number where the merchant's server vouches for it; a browser's label is none."""
+    review: str | None
+    return_url: str
+    expires_at: datetime
+    created_at: datetime
+    updated_at: datetime
+    checkout: dict[str, Any] | None
+    """How to open the current order in a browser; None until it is known."""
+    asked_by_order: bool = True
+    """False for a caller who named only a payment id: some gateways count these up, so the caller may be
+    a stranger, and the answer names neither our id nor the order's."""
+
+
+def view(session: Session, payment: Payment) -> PaymentView:
+    return PaymentView(
+        id=payment.id,
+        gateway=payment.gateway,
+        provider=payment.provider,
+        mode=payment.mode,
+        order_id=payment.order_id,
+        payment_id=payment.transaction_id,
+        status=PaymentStatus(payment.status),
+        gateway_status=payment.gateway_status,
+        amount=payment.money,
+        amount_refunded=payments.amount_refunded(session, payment),
+        method=payment.payment_method,
+        description=payment.description,
+        reference=payment.reference if payment.price_verified else None,
+        review=payment.review,
+        return_url=payment.return_url,
+        expires_at=payment.expires_at,
+        created_at=payment.created_at,
+        updated_at=payment.updated_at,
+        checkout=payments.current_order(session, payment.id).checkout,
+    )

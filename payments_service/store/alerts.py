@@ -1,0 +1,44 @@
+"""Alerts: trouble that a person should look at; the same trouble is one row while it is open."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+from uuid6 import uuid7
+
+from payments_service.store.db import changed_rows, insert_once
+from payments_service.store.tables import Alert
+
+
+def open_once(
+    session: Session, code: str, subject: str, detail: dict[str, Any], now: datetime
+) -> UUID | None:
+    """The new alert's id, or None when the same code and subject are open already."""
+    alert_id: UUID = uuid7()
+    is_new = insert_once(
+        session, Alert, None, id=alert_id, code=code, subject=subject, detail=detail, created_at=now
+    )
+    return alert_id if is_new else None
+
+
+def all_open(session: Session) -> list[Alert]:
+    return list(session.scalars(select(Alert).where(Alert.cleared_at.is_(None)).order_by(Alert.created_at)))
+
+
+def the_open(session: Session, code: str, subject: str) -> Alert | None:
+    about = (Alert.code == code, Alert.subject == subject)
+    return session.scalars(select(Alert).where(*about, Alert.cleared_at.is_(None))).one_or_none()
+
+
+def opened_since(session: Session, code: str, subject: str, since: datetime) -> bool:
+    """Whether it was told since then, cleared meanwhile or not."""
+    about = (Alert.code == code, Alert.subject == subject)
+    return session.scalars(select(Alert.id).where(*about, Alert.created_at > since)).first() is not None
+
+
+def close(session: Session, alert_id: UUID, now: datetime) -> bool:
+    """Whether there was an open one of this id."""
+    opened = update(Alert).where(Alert.id == alert_id, Alert.cleared_at.is_(None)).values(cleared_at=now)
+    return changed_rows(session, opened) == 1

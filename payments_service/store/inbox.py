@@ -1,0 +1,89 @@
+"""The inbox: every authenticated webhook, kept raw, once per event."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+from uuid6 import uuid7
+
+from payments_service.store.db import changed_rows, claim, insert_once
+from payments_service.store.tables import PaymentWebhook
+
+LONGEST_WAIT = timedelta(days=1)
+"""No event is ever put off for longer: a moment further off was written by a clock that leapt."""
+SECRET_HEADERS = ("authorization", "cookie", "signature", "x-verify")
+"""Headers whose name holds one of these words authenticate somebody and are not kept."""
+
+
+def store(
+    session: Session,
+    *,
+    gateway: str,
+    provider: str,
+    event_id: str,
+    webhook_type: str,
+    order_id: str | None,
+    transaction_id: str | None,
+    headers: Mapping[str, str],
+    payload: bytes,
+) -> PaymentWebhook | None:
+    """Keep the event; None when it is here already. One atomic insert decides, also between processes."""
+    row_id: UUID = uuid7()
+    insert_once(
+        session,
+        PaymentWebhook,
+        ["gateway", "event_id"],
+        id=row_id,
+        gateway=gateway,
+        provider=provider,
+        event_id=event_id,
+        webhook_type=webhook_type,
+        order_id=order_id,
+        transaction_id=transaction_id,
+        headers={k: v for k, v in headers.items() if not _is_secret(k)},
+        payload=payload,
+        processed=False,
+        outcome="stored",
+    )
+    return session.get(PaymentWebhook, row_id)
+
+
+def payload(session: Session, gateway: str, event_id: str) -> bytes | None:
+    """The raw body that is kept under this event id."""
+    kept = select(PaymentWebhook.payload)
+    mine = kept.where(PaymentWebhook.gateway == gateway, PaymentWebhook.event_id == event_id)
+    return session.scalars(mine).one_or_none()
+
+
+def foreign(session: Session, provider: str, order_ids: list[str]) -> list[PaymentWebhook]:
+    """Events that were stored before anybody knew that these order ids are ours, oldest first."""
+    query = select(PaymentWebhook).where(
+        PaymentWebhook.provider == provider,
+        PaymentWebhook.outcome == "foreign",
+        PaymentWebhook.order_id.in_(order_ids),
+    )
+    return list(session.scalars(query.order_by(PaymentWebhook.created_at, PaymentWebhook.id)))
+
+
+def claim_due(session: Session, now: datetime, lease_ends: datetime, limit: int) -> list[PaymentWebhook]:
+    """Events that were kept and could not be applied yet, now ours until the lease ends."""
+    waiting = select(PaymentWebhook).where(PaymentWebhook.processed.is_(False))
+    due = PaymentWebhook.next_try_at
+    taken = claim(session, waiting, due, now, lease_ends, limit, longest_wait=LONGEST_WAIT)
+    for row in taken:
+        row.attempts += 1
+    return taken
+
+
+def apply_again(session: Session, outcomes: Sequence[str], since: datetime | None, now: datetime) -> int:
+    """Have the worker try events once more; how many there are."""
+    chosen = update(PaymentWebhook).where(PaymentWebhook.outcome.in_(outcomes))
+    if since is not None:
+        chosen = chosen.where(PaymentWebhook.created_at >= since)
+    return changed_rows(session, chosen.values(processed=False, next_try_at=now))
+
+
+def _is_secret(header: str) -> bool:
+    return any(word in header.lower() for word in SECRET_HEADERS)

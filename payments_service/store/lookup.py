@@ -1,0 +1,87 @@
+"""Payments by any id that a person may hold in hand at night."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, CompoundSelect, or_, select, union
+from sqlalchemy.orm import Session
+
+from payments_service.store.tables import (
+    Outbox,
+    Payment,
+    PaymentAttempt,
+    PaymentOrder,
+    PaymentWebhook,
+    Refund,
+)
+
+
+def behind(session: Session, any_id: str) -> list[Payment]:
+    """The payments that bear this id in any column, oldest first.
+
+    Ours and the gateway's, of payment, order, attempt, refund or event; the merchant's reference; the bank's
+    reference. A reference may belong to several payments, the other ids to one.
+    """
+    if not any_id.isprintable():
+        return []
+    named: list[ColumnElement[bool]] = [Payment.id.in_(_ids_behind(any_id))]
+    if (own := _uuid(any_id)) is not None:
+        of_refund = select(Refund.payment_id).where(Refund.id == own)
+        named += [Payment.id == own, Payment.id.in_(of_refund)]
+    query = select(Payment).where(or_(*named))
+    return list(session.scalars(query.order_by(Payment.created_at, Payment.id)))
+
+
+def watched(session: Session, since: datetime | None) -> list[Payment]:
+    """Those made since a moment, also when they have ended; without one, those that the worker watches."""
+    which = Payment.next_check_at.is_not(None) if since is None else Payment.created_at >= since
+    return list(session.scalars(select(Payment).where(which).order_by(Payment.created_at, Payment.id)))
+
+
+def orders(session: Session, payment_id: UUID) -> list[PaymentOrder]:
+    mine = select(PaymentOrder).where(PaymentOrder.payment_id == payment_id)
+    return list(session.scalars(mine.order_by(PaymentOrder.created_at, PaymentOrder.id)))
+
+
+def refunds(session: Session, payment_id: UUID) -> list[Refund]:
+    mine = select(Refund).where(Refund.payment_id == payment_id)
+    return list(session.scalars(mine.order_by(Refund.created_at, Refund.id)))
+
+
+def webhooks(session: Session, payment_id: UUID) -> list[PaymentWebhook]:
+    mine = select(PaymentWebhook).where(PaymentWebhook.payment_id == payment_id)
+    return list(session.scalars(mine.order_by(PaymentWebhook.created_at, PaymentWebhook.id)))
+
+
+def told(session: Session, payment_id: UUID) -> list[Outbox]:
+    mine = select(Outbox).where(Outbox.payment_id == payment_id)
+    return list(session.scalars(mine.order_by(Outbox.created_at, Outbox.id)))
+
+
+def _ids_behind(any_id: str) -> CompoundSelect[tuple[UUID]]:
+    attempts = select(PaymentOrder.payment_id).join(PaymentAttempt)
+    return union(
+        select(Payment.id).where(
+            or_(Payment.order_id == any_id, Payment.transaction_id == any_id, Payment.reference == any_id)
+        ),
+        select(PaymentOrder.payment_id).where(
+            or_(PaymentOrder.wire_id == any_id, PaymentOrder.gateway_order_id == any_id)
+        ),
+        attempts.where(or_(PaymentAttempt.transaction_id == any_id, PaymentAttempt.bank_reference == any_id)),
+        select(Refund.payment_id).where(
+            or_(
+                Refund.refund_id == any_id,
+                Refund.gateway_refund_id == any_id,
+                Refund.bank_reference == any_id,
+            )
+        ),
+        select(Outbox.payment_id).where(Outbox.event_id == any_id),
+        select(PaymentWebhook.payment_id).where(PaymentWebhook.event_id == any_id),
+    )
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text) if len(text) == 36 else None
+    except ValueError:
+        return None

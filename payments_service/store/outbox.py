@@ -1,0 +1,145 @@
+"""The outbox: what is to be told, in the transaction of the change, and what became of telling it."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.orm import Session
+from uuid6 import uuid7
+
+from payments_service.store.db import changed_rows, insert_once, is_due
+from payments_service.store.tables import Outbox
+
+MERCHANT, CUSTOMER, OPERATOR = "merchant", "customer", "operator"
+PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
+LONGEST_WAIT = timedelta(days=2)
+"""No try is ever put off for longer: a moment further off was written by a clock that leapt."""
+
+
+def put(
+    session: Session,
+    destinations: Sequence[str],
+    *,
+    fact: str,
+    event_type: str,
+    payment_id: UUID | None,
+    data: dict[str, Any],
+    now: datetime,
+) -> None:
+    """One row per destination; a fact that is there already is not told again.
+
+    The body follows the Standard Webhooks recommendation: type, timestamp, data.
+    """
+    event_id = f"evt_{uuid7().hex}"
+    body = {"type": event_type, "timestamp": now.isoformat(), "data": data}
+    session.info["wakes"].add("outbox")
+    for destination in destinations:
+        insert_once(
+            session,
+            Outbox,
+            ["fact", "destination"],
+            id=uuid7(),
+            event_id=event_id,
+            fact=fact,
+            type=event_type,
+            payment_id=payment_id,
+            destination=destination,
+            body=json.dumps(body, ensure_ascii=False).encode(),
+            state=PENDING,
+            attempts=0,
+            generation=1,
+            next_try_at=now,
+            created_at=now,
+        )
+
+
+def due_destinations(session: Session, now: datetime, destinations: Sequence[str]) -> list[str]:
+    """Those for which something is due."""
+    due = select(Outbox.destination).where(Outbox.state == PENDING, _is_due(now))
+    return list(session.scalars(due.where(Outbox.destination.in_(destinations)).distinct()))
+
+
+def claim(
+    session: Session, destination: str, now: datetime, lease_ends: datetime, fact: str | None = None
+) -> Outbox | None:
+    """The row (of this fact) that is due longest, now ours until the lease ends: no other sends it meanwhile.
+
+    The try is counted here, so that one which its sender does not survive counts too.
+    """
+    due = (
+        select(Outbox.id)
+        .where(Outbox.state == PENDING, Outbox.destination == destination, _is_due(now))
+        .order_by(Outbox.next_try_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    if fact is not None:
+        due = due.where(Outbox.fact == fact)
+    taken = (
+        update(Outbox)
+        # "=", not "in": PostgreSQL may run a subquery of "in" again and take more than one.
+        .where(Outbox.id == due.scalar_subquery())
+        .values(next_try_at=lease_ends, generation=Outbox.generation + 1, attempts=Outbox.attempts + 1)
+        .returning(Outbox)
+        .execution_options(synchronize_session=False)
+    )
+    return session.scalars(taken).one_or_none()
+
+
+def write_back(session: Session, claimed: Outbox, **values: Any) -> bool:
+    """What became of a try; False, and nothing is written, when somebody else has the row by now."""
+    still_ours = (
+        update(Outbox)
+        .where(Outbox.id == claimed.id, Outbox.generation == claimed.generation)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    return changed_rows(session, still_ours) == 1
+
+
+def undelivered(session: Session) -> list[Outbox]:
+    """What waits, by its next try, and after it what was given up."""
+    query = select(Outbox).where(Outbox.state != DELIVERED)
+    return list(session.scalars(query.order_by(Outbox.state.desc(), Outbox.next_try_at, Outbox.id)))
+
+
+def send_again(
+    session: Session,
+    destination: str,
+    now: datetime,
+    *,
+    event_id: str | None = None,
+    states: Sequence[str] = (),
+    since: datetime | None = None,
+) -> list[Outbox]:
+    """Make rows pending now, whatever became of them, with a schedule from its start; oldest first.
+
+    The event ids stay the same. A sender that is at work on one of them no longer has it.
+    """
+    chosen = (
+        update(Outbox)
+        .where(Outbox.destination == destination)
+        .values(
+            state=PENDING,
+            attempts=0,
+            generation=Outbox.generation + 1,
+            next_try_at=now,
+            delivered_at=None,
+        )
+        .returning(Outbox)
+        .execution_options(synchronize_session=False)
+    )
+    if event_id is not None:
+        chosen = chosen.where(Outbox.event_id == event_id)
+    if states:
+        chosen = chosen.where(Outbox.state.in_(states))
+    if since is not None:
+        chosen = chosen.where(Outbox.created_at >= since)
+    return sorted(session.scalars(chosen), key=lambda row: (row.created_at, row.id))
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    return is_due(Outbox.next_try_at, now, LONGEST_WAIT)

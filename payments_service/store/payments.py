@@ -1,0 +1,248 @@
+"""Payments and their orders: find, lock, claim."""
+
+import re
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, or_, select, text, update
+from sqlalchemy.orm import Session
+
+from payments_service.domain.clock import utc_now
+from payments_service.domain.money import Money
+from payments_service.domain.states import OPEN, RefundStatus
+from payments_service.store.db import changed_rows, claim, insert_once
+from payments_service.store.tables import (
+    LOST,
+    Payment,
+    PaymentAttempt,
+    PaymentOrder,
+    PaymentReference,
+    Refund,
+)
+
+REFERENCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""What an id of ours or of a gateway can look like; anything else is nobody's."""
+LONGEST_WAIT = timedelta(days=5)
+"""No payment or refund is ever put off for longer: a moment further off was written by a clock that leapt."""
+REFUSED = "refused"
+"""The status of an order that the gateway surely never made."""
+
+
+def lock(session: Session, payment_id: UUID) -> Payment:
+    """The payment, fresh, its row locked until the transaction ends; before it, the reference it is for."""
+    trusted = select(Payment.reference).where(Payment.id == payment_id, Payment.price_verified)
+    if (reference := session.execute(trusted).scalar_one_or_none()) is not None:
+        lock_reference(session, reference)
+    query = select(Payment).where(Payment.id == payment_id).with_for_update()
+    return session.execute(query.execution_options(populate_existing=True)).scalar_one()
+
+
+def lock_reference(session: Session, reference: str) -> PaymentReference:
+    """The row of a trusted reference, made where it is missing, locked until the transaction ends."""
+    insert_once(session, PaymentReference, ["reference"], reference=reference, created_at=utc_now())
+    query = select(PaymentReference).where(PaymentReference.reference == reference).with_for_update()
+    return session.execute(query.execution_options(populate_existing=True)).scalar_one()
+
+
+def reference_paid_by(session: Session, payment: Payment) -> UUID | None:
+    """The payment that has paid what this one is for, where the merchant vouches for the reference."""
+    if not (payment.price_verified and payment.reference):
+        return None
+    paid_by = select(PaymentReference.paid_by).where(PaymentReference.reference == payment.reference)
+    return session.execute(paid_by).scalar_one_or_none()
+
+
+def unsettled_for_reference(session: Session, reference: str) -> list[Payment]:
+    """Payments for a trusted reference, at any gateway, that are open or wait for a person; newest first."""
+    unsettled = or_(Payment.status.in_(OPEN), Payment.review.is_not(None))
+    mine = select(Payment).where(Payment.reference == reference, Payment.price_verified, unsettled)
+    return list(session.scalars(mine.order_by(Payment.created_at.desc(), Payment.id.desc())))
+
+
+def lock_order_name(session: Session, gateway: str, order_id: str) -> None:
+    """Wait for whoever is at work on this order id, known to us or not, until the transaction ends.
+
+    A webhook that finds no such order and the transaction that makes it ours must not miss each
+    other. SQLite has one writer anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        name = {"name": f"{gateway}:{order_id}"}
+        session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), name)
+
+
+def order_by_reference(
+    session: Session, provider: str, *, wire_id: str | None, gateway_order_id: str | None
+) -> PaymentOrder | None:
+    """The order that news is about. Both ids, where both are known, must be of one order."""
+    mine = select(PaymentOrder).where(PaymentOrder.provider == provider)
+    if gateway_order_id:
+        found = session.scalars(mine.where(PaymentOrder.gateway_order_id == gateway_order_id)).one_or_none()
+        if found is not None:
+            return found if not wire_id or found.wire_id == wire_id else None
+    if not wire_id:
+        return None
+    found = session.scalars(mine.where(PaymentOrder.wire_id == wire_id)).one_or_none()
+    if found is None or (gateway_order_id and found.gateway_order_id):
+        return None  # another gateway order carries our wire id: not this order's news
+    return found
+
+
+def watched_orders(session: Session, payment_id: UUID) -> list[PaymentOrder]:
+    """The order that the payer is sent to, and after it those that were lost on the way, the newest first.
+
+    Which one is current is told by its status: the clocks of two machines may not agree on which is newer.
+    """
+    query = select(PaymentOrder).where(PaymentOrder.payment_id == payment_id)
+    newest_first = PaymentOrder.created_at.desc(), PaymentOrder.id.desc()
+    return list(session.scalars(query.order_by(PaymentOrder.status == LOST, *newest_first)))
+
+
+def current_order(session: Session, payment_id: UUID) -> PaymentOrder:
+    """The order that the payer is sent to."""
+    return watched_orders(session, payment_id)[0]
+
+
+def find(session: Session, gateway: str, reference: str) -> Payment | None:
+    """A payment by our id, its order id or any payment id of the gateway on it."""
+    if not REFERENCE.fullmatch(reference):
+        return None
+    mine = select(Payment).where(Payment.gateway == gateway)
+    if (payment_id := _uuid(reference)) is not None:
+        return session.scalars(mine.where(Payment.id == payment_id)).one_or_none()
+    known = mine.where(or_(Payment.order_id == reference, Payment.transaction_id == reference))
+    by_column = session.scalars(known.limit(1)).one_or_none()
+    return (
+        by_column
+        or session.scalars(mine.where(Payment.id.in_(_ids_behind(reference))).limit(1)).one_or_none()
+    )
+
+
+def by_id(session: Session, payment_id: UUID) -> Payment:
+    return session.get_one(Payment, payment_id)
+
+
+def exists(session: Session, payment_id: UUID) -> bool:
+    return session.get(Payment, payment_id) is not None
+
+
+def claim_asking(session: Session, payment_id: UUID, now: datetime, window: timedelta) -> bool:
+    """Whether it is for us to ask the gateway: at most one caller in a window, over all processes."""
+    # A moment to come was written by a clock that leapt.
+    long_ago = or_(
+        Payment.asked_at.is_(None), Payment.asked_at < now - window, Payment.asked_at > now + window
+    )
+    asking = update(Payment).where(Payment.id == payment_id, long_ago).values(asked_at=now)
+    return changed_rows(session, asking) == 1
+
+
+def had_order(session: Session, payment_id: UUID) -> bool:
+    """Whether the gateway ever knew an order of this payment."""
+    return _has_order(session, payment_id, PaymentOrder.gateway_order_id.is_not(None))
+
+
+def could_be_paid(session: Session, payment_id: UUID) -> bool:
+    """Whether anybody could ever be sent to an order of this payment."""
+    return _has_order(session, payment_id, PaymentOrder.checkout.is_not(None))
+
+
+def _has_order(session: Session, payment_id: UUID, which: ColumnElement[bool]) -> bool:
+    query = select(PaymentOrder.id).where(PaymentOrder.payment_id == payment_id, which)
+    return session.scalars(query.limit(1)).first() is not None
+
+
+def ask_now(session: Session, now: datetime, since: datetime | None, payment_id: UUID | None) -> int:
+    """Make payments due for the worker at once: one, those since a moment, or all that are watched."""
+    chosen = update(Payment)
+    if payment_id is not None:
+        chosen = chosen.where(Payment.id == payment_id)
+    elif since is not None:
+        chosen = chosen.where(Payment.created_at >= since)
+    else:
+        chosen = chosen.where(Payment.next_check_at.is_not(None))
+    return changed_rows(session, chosen.values(next_check_at=now))
+
+
+def claim_due(
+    session: Session, provider: str, now: datetime, lease_ends: datetime, limit: int
+) -> list[Payment]:
+    """Payments that the worker should ask about, now ours until the lease ends."""
+    theirs = select(Payment).where(Payment.provider == provider)
+    due = Payment.next_check_at
+    return claim(session, theirs, due, now, lease_ends, limit, longest_wait=LONGEST_WAIT)
+
+
+def claim_due_refunds(
+    session: Session, provider: str, now: datetime, lease_ends: datetime, limit: int
+) -> list[Refund]:
+    """Refunds whose end is not known, now ours until the lease ends."""
+    theirs = select(Refund).where(Refund.provider == provider)
+    due = Refund.next_check_at
+    taken = claim(session, theirs, due, now, lease_ends, limit, longest_wait=LONGEST_WAIT)
+    for refund in taken:
+        refund.generation += 1
+    return taken
+
+
+def attempts(session: Session, payment_id: UUID) -> list[PaymentAttempt]:
+    query = select(PaymentAttempt).join(PaymentOrder).where(PaymentOrder.payment_id == payment_id)
+    return list(session.scalars(query.order_by(PaymentAttempt.created_at, PaymentAttempt.id)))
+
+
+def attempt(session: Session, provider: str, transaction_id: str) -> PaymentAttempt | None:
+    query = select(PaymentAttempt).where(
+        PaymentAttempt.provider == provider, PaymentAttempt.transaction_id == transaction_id
+    )
+    return session.scalars(query).one_or_none()
+
+
+def refund(
+    session: Session, provider: str, *, refund_id: str | None, gateway_refund_id: str
+) -> Refund | None:
+    """A refund by our id, else by the gateway's."""
+    mine = select(Refund).where(Refund.provider == provider)
+    if refund_id and (row := session.scalars(mine.where(Refund.refund_id == refund_id)).one_or_none()):
+        return row
+    return session.scalars(mine.where(Refund.gateway_refund_id == gateway_refund_id)).one_or_none()
+
+
+def ask_refunds_at(session: Session, payment_id: UUID, moment: datetime) -> None:
+    """Make open refunds due: an event that nobody signed tells of one of them."""
+    waiting = Refund.payment_id == payment_id, Refund.status == RefundStatus.PENDING
+    session.execute(update(Refund).where(*waiting).values(next_check_at=moment))
+
+
+def refunds(session: Session, attempt_id: UUID) -> list[Refund]:
+    query = select(Refund).where(Refund.attempt_id == attempt_id)
+    return list(session.scalars(query.order_by(Refund.created_at, Refund.id)))
+
+
+def refunds_of_payment(session: Session, payment_id: UUID) -> list[Refund]:
+    return list(session.scalars(select(Refund).where(Refund.payment_id == payment_id)))
+
+
+def amount_refunded(session: Session, payment: Payment) -> Money:
+    """What went back for good of the attempt that paid; a duplicate that was returned took nothing off it."""
+    query = (
+        select(func.coalesce(func.sum(Refund.amount), 0))
+        .join(PaymentAttempt, Refund.attempt_id == PaymentAttempt.id)
+        .where(Refund.payment_id == payment.id, Refund.status == RefundStatus.COMPLETED)
+        .where(PaymentAttempt.transaction_id == payment.transaction_id)
+    )
+    return Money(int(session.execute(query).scalar_one()), payment.currency)
+
+
+def _ids_behind(reference: str):  # type: ignore[no-untyped-def]
+    by_order = select(PaymentOrder.payment_id).where(
+        or_(PaymentOrder.wire_id == reference, PaymentOrder.gateway_order_id == reference)
+    )
+    by_attempt = (
+        select(PaymentOrder.payment_id).join(PaymentAttempt).where(PaymentAttempt.transaction_id == reference)
+    )
+    return by_order.union(by_attempt)
+
+
+def _uuid(reference: str) -> UUID | None:
+    try:
+        return UUID(reference) if len(reference) == 36 else None
+    except ValueError:
+        return None

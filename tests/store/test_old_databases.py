@@ -1,0 +1,171 @@
+"""Each migration meets rows of every state: what was stored stays, and the service works on it."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import MetaData, select, update
+from sqlalchemy.exc import DBAPIError
+
+from payments_service import create_app
+from payments_service.flows import reviews as review_flow
+from payments_service.settings import Settings
+from payments_service.store import migrations, reviews, revision
+from payments_service.store.db import Database
+from tests.flows.conftest import buy
+from tests.support import dumps
+from tests.support.environment import environment
+from tests.support.fake_gateway import FakeGateway
+
+KEYS = {"payment_references": "reference", "heartbeats": "name"}
+"""By which a row is found again; elsewhere `id`."""
+
+
+def rows_of(db: Database) -> dict[str, dict[Any, dict[str, Any]]]:
+    """Every row of every table as the database has it, by its key."""
+    found = MetaData()
+    found.reflect(db.engine)
+    with db.engine.connect() as connection:
+        return {
+            table.name: {
+                row[KEYS.get(table.name, "id")]: dict(row)
+                for row in connection.execute(select(table)).mappings()
+            }
+            for table in found.sorted_tables
+            if table.name != revision.VERSION_TABLE
+        }
+
+
+def test_the_dumps_begin_with_the_first_revision_and_reach_the_newest_but_one() -> None:
+    """Who adds a revision keeps a dump of the one before it: tests/fixtures/databases/README.md says how."""
+    assert dumps.REVISIONS[0] == revision.REVISIONS[0]
+    assert set(revision.REVISIONS[:-1]) <= set(dumps.REVISIONS)
+
+
+def test_an_old_database_keeps_every_row_and_column_that_there_still_is(old: Database) -> None:
+    before = rows_of(old)
+    assert migrations.upgrade(old) == revision.HEAD
+    after = rows_of(old)
+    for name, rows in before.items():
+        assert rows, f"the dump has no row in {name}"
+        assert after[name].keys() == rows.keys()
+        for key, row in rows.items():
+            kept = {column: after[name][key].get(column, value) for column, value in row.items()}
+            assert kept == row
+
+
+def test_what_was_flagged_is_a_review_that_can_be_ended(old: Database) -> None:
+    flagged = {key for key, row in rows_of(old)["payments"].items() if row["review"]}
+    assert flagged
+    migrations.upgrade(old)
+    with old.read() as session:
+        opened = [(review, payment) for review, payment in reviews.all_open(session)]
+    assert [(review.reason, review.payment_id) for review, _ in opened] == [
+        (payment.review, payment.id) for _, payment in opened
+    ]
+    assert len(opened) == len(flagged)
+    for _, payment in opened:
+        assert "dismissed" in review_flow.clear(old, payment.id, "Meera")
+    assert not any(row["review"] for row in rows_of(old)["payments"].values())
+
+
+def test_an_order_is_named_as_its_gateway_knows_it(old: Database) -> None:
+    key, order = next(
+        (k, row) for k, row in rows_of(old)["payment_orders"].items() if row["gateway_order_id"]
+    )
+    with old.engine.begin() as connection:
+        table = MetaData()
+        table.reflect(connection, only=["payment_orders"])
+        orders = table.tables["payment_orders"]
+        numbered = update(orders).where(orders.c.id == key).values(checkout={"cfOrderId": "2149460581"})
+        connection.execute(numbered)
+    with old.engine.connect() as connection:
+        is_named_already = (revision.current(connection) or "") >= "0003"
+    migrations.upgrade(old)
+    after = rows_of(old)["payment_orders"]
+    assert after[key]["gateway_order_id"] == order["gateway_order_id" if is_named_already else "wire_id"]
+
+
+def test_an_upgraded_database_has_the_tables_of_the_code(old: Database) -> None:
+    migrations.upgrade(old)
+    assert migrations.difference(old) == []
+
+
+def test_the_service_works_on_an_upgraded_database(old: Database, empty_url: str) -> None:
+    migrations.upgrade(old)
+    for client in clients(empty_url):
+        for payment in rows_of(old)["payments"].values():
+            if payment["status"] in ("completed", "failed", "expired"):
+                path = f"/api/payment/status/{payment['gateway']}/{payment['order_id']}"
+                answer = client.get(path)
+                assert (answer.status_code, answer.json["paymentStatus"]) == (200, payment["status"])
+    assert buy(old, FakeGateway()).status == "pending"
+
+
+def clients(url: str) -> Iterator[FlaskClient]:
+    app = create_app(Settings.from_environment(environment(database_url=url, simulator_port=9)))
+    yield app.test_client()
+    app.extensions["payments_service"].db.engine.dispose()
+
+
+def test_a_watched_payment_of_before_the_worker_is_asked_for(old: Database) -> None:
+    migrations.upgrade(old)
+    open_ones = [p for p in rows_of(old)["payments"].values() if p["status"] in ("initiated", "pending")]
+    assert open_ones
+    assert all(payment["next_check_at"] for payment in open_ones)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """Opened as another program does, with none of the settings of the service's connections."""
+    path = tmp_path / "payments.db"
+    dumps.load(f"sqlite:///{path}", dumps.REVISIONS[0])
+    database = Database(f"sqlite:///{path}")
+    migrations.upgrade(database)
+    database.engine.dispose()
+    connection = sqlite3.connect(path)
+    connection.row_factory = sqlite3.Row
+    yield connection
+    connection.close()
+
+
+def write(history: sqlite3.Connection, verb: str, row: dict[str, Any]) -> None:
+    values = ", ".join(f":{name}" for name in row)
+    history.execute(f"{verb} INTO payment_events ({', '.join(row)}) VALUES ({values})", row)
+
+
+@pytest.mark.parametrize("verb", ["INSERT OR REPLACE", "REPLACE", "INSERT OR IGNORE", "INSERT"])
+@pytest.mark.parametrize("same", ["rowid", "id", "sequence"])
+def test_sqlites_history_cannot_be_rewritten_by_another_program(
+    history: sqlite3.Connection, verb: str, same: str
+) -> None:
+    everything = "SELECT rowid, * FROM payment_events ORDER BY rowid"
+    before = history.execute(everything).fetchall()
+    other_keys = {"rowid": 9999, "id": "f" * 32, "sequence": 9999}
+    del other_keys[same]
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        write(history, verb, {**before[0], "reason": "forged", **other_keys})
+    assert history.execute(everything).fetchall() == before
+    write(history, verb, {**before[0], "rowid": 9999, "id": "f" * 32, "sequence": 9999})
+    assert len(history.execute(everything).fetchall()) == len(before) + 1
+
+
+def test_sqlites_connections_of_our_own_tell_the_triggers_of_a_replaced_row(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'payments.db'}")
+    dumps.load(database.url, dumps.REVISIONS[0])  # its triggers are those of revision 0001 alone
+    replace = "INSERT OR REPLACE INTO payment_events SELECT * FROM payment_events LIMIT 1"
+    with database.engine.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
+        connection.exec_driver_sql(replace)
+    database.engine.dispose()
+
+
+def test_sqlites_log_of_writes_has_a_size_limit(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'payments.db'}")
+    with database.engine.connect() as connection:
+        limit = connection.exec_driver_sql("PRAGMA journal_size_limit").scalar_one()
+        pages = connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar_one()
+    database.engine.dispose()
+    assert (limit, pages) == (64 * 1024 * 1024, 1000)
