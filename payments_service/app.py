@@ -19,6 +19,7 @@ from payments_service.api.json import DecimalJSONProvider
 from payments_service.api.limits import Budgets
 from payments_service.domain.errors import StoreUnavailable, WrongEncoding
 from payments_service.flows.deliver import Channels
+from payments_service.flows.intake import Intake
 from payments_service.flows.watch import Watch
 from payments_service.settings import Settings, SettingsError
 from payments_service.settings.told import tell
@@ -51,6 +52,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         destinations=channels.destinations,
         reviews_late_success=settings.reviews_late_success,
         wake=_waker(settings),
+        secrets=settings.secret_keys,
     )
     gateways = tuple(gateway(config) for gateway, config in settings.gateways)
     app.extensions["payments_service"] = Services(
@@ -58,6 +60,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         db=db,
         channels=channels,
         gateways=gateways,
+        intake=Intake(db),
         watch=Watch(db, gateways, channels),
         budgets=Budgets(app, settings),
     )

@@ -20,6 +20,12 @@ ANSWER_SECONDS = 12
 """Longer than the server itself lets a statement take, so that a server which lives has the word."""
 RECYCLE_SECONDS = 300
 
+LIMITS = (
+    f"SELECT set_config('lock_timeout', '{LOCK_SECONDS}s', true),"
+    f" set_config('statement_timeout', '{STATEMENT_SECONDS}s', true),"
+    f" set_config('idle_in_transaction_session_timeout', '{3 * STATEMENT_SECONDS}s', true)"
+)
+"""The limits of a transaction that was begun in a pipeline, where a message is one statement."""
 READ_ONLY = "25006"
 CONNECTION_IS_OVER = ("57P", "08", "25P03")
 """Beginnings of SQLSTATEs: the server is going down or was replaced, the line is broken."""
@@ -112,6 +118,12 @@ def _begin(connection: Connection) -> None:
 
 def _doubt(context: ExceptionContext) -> None:
     """After such an error no pooled connection is used again: all led to the same server."""
-    state = getattr(context.original_exception, "sqlstate", None) or ""
-    if context.connection and state.startswith((READ_ONLY, *CONNECTION_IS_OVER, *POOLER_UNTOLD)):
+    error = context.original_exception
+    if context.connection and getattr(error, "sqlstate", None) and leads_nowhere(error):
         context.is_disconnect = True
+
+
+def leads_nowhere(error: BaseException | None) -> bool:
+    """The connection is broken, or its server is not the primary any more."""
+    state = getattr(error, "sqlstate", None)
+    return state is None or state.startswith((READ_ONLY, *CONNECTION_IS_OVER, *POOLER_UNTOLD))

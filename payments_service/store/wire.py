@@ -17,7 +17,10 @@ from uuid import UUID
 
 import psycopg
 
+from payments_service.store.sqlite import begin_immediate
+
 Row = tuple[Any, ...]
+BEGIN_IMMEDIATE = "BEGIN IMMEDIATE"
 SQL_TYPES = {
     UUID: "uuid",
     datetime: "timestamptz",
@@ -186,7 +189,10 @@ class Sqlite:
     def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
         found: list[list[Row]] = []
         for one in statements:
-            if one.many:
+            if one.sql == BEGIN_IMMEDIATE:
+                begin_immediate(self._connection)
+                found.append([])
+            elif one.many:
                 self._connection.executemany(one.sql, one.values)
                 found.append([])
             else:
