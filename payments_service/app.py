@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import click
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
+from flask.sessions import SessionInterface
 from flask.typing import ResponseReturnValue
 from flask_compress import Compress
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -27,6 +28,14 @@ from payments_service.store.db import Database
 
 log = logging.getLogger(__name__)
 
+
+class NoSessions(SessionInterface):
+    """This service knows no sessions, so no request pays for one."""
+
+    def open_session(self, app: Flask, request: Request) -> None:
+        return None
+
+
 RETRY_SECONDS = 5
 """When something that is away is worth another try, unless the answer itself knows better."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -38,6 +47,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     logs.configure(settings.log_level, settings.log_format)
     app = Flask("payments_service", static_folder=None)
     app.json = DecimalJSONProvider(app)
+    app.session_interface = NoSessions()
     app.config.update(MAX_CONTENT_LENGTH=CHECKOUT_BYTES, SECRET_KEY=settings.secret_key)
     channels = Channels(
         merchant_name=settings.merchant_name,
