@@ -95,6 +95,18 @@ SABOTAGES = (
         ("every payment ends as its gateway says",),
     ),
     Sabotage(
+        "reference not looked at before a capture",
+        (
+            Patch(
+                "flows/sync.py",
+                "    if paid_by not in (None, payment.id):\n        _flag_paid_twice(",
+                "    if False and paid_by not in (None, payment.id):\n        _flag_paid_twice(",
+            ),
+        ),
+        Options(payments=120, gateways=("phonepe", "razorpay"), stories=("bank holds",), **CALM),
+        ("money held for a paid reference is not captured",),
+    ),
+    Sabotage(
         "outbox outside the transaction",
         (
             Patch(
@@ -151,7 +163,7 @@ SABOTAGES = (
 
 def sabotaged(sabotage: Sabotage | None, folder: Path) -> Path:
     """A scratch copy of package and storm, patched; raises when a patch does not fit (any more)."""
-    for name in ("payments_service", "tests/chaos", "tests/support"):
+    for name in ("payments_service", "gateway_simulator", "tests/chaos", "tests/support"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "tests/__init__.py").touch()
     shutil.copy(ROOT / "wsgi.py", folder)
