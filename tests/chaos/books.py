@@ -105,7 +105,7 @@ def _plain(row: Row) -> Row:
 def is_migrated(url: str) -> bool:
     with Books(url) as books:
         try:
-            books.number("SELECT count(*) FROM alembic_version")
+            books.number("SELECT count(*) FROM payments_service_version")
         except (sqlite3.OperationalError, psycopg.errors.UndefinedTable):
             return False
     return True
