@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session
 
 from payments_service.domain.clock import utc_now
 from payments_service.domain.errors import NotFound
+from payments_service.domain.payment import Actor
 from payments_service.domain.states import PaymentStatus
 from payments_service.flows.payment_view import PaymentView, view
 from payments_service.flows.status import ask_if_open
 from payments_service.gateways.base import Gateway
 from payments_service.store import payments
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
 from payments_service.store.tables import Payment, PaymentEvent
 
 

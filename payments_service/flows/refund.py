@@ -7,6 +7,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from payments_service.domain import payment as domain
+from payments_service.domain import refund_news
 from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import (
     Conflict,
@@ -21,12 +23,12 @@ from payments_service.domain.errors import (
 )
 from payments_service.domain.money import Money
 from payments_service.domain.news import REFUND_PREFIX, NewRefund, OrderRef, RefundRef, RefundSnapshot, new_id
+from payments_service.domain.payment import Actor
 from payments_service.domain.states import CAPTURED, REFUND_OPEN, PaymentStatus, RefundStatus
-from payments_service.flows import record
 from payments_service.gateways.base import Gateway
 from payments_service.store import history, payments
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
+from payments_service.store.record import Names, load_one, retried
 from payments_service.store.tables import Payment, PaymentAttempt, PaymentOrder, Refund
 
 log = logging.getLogger(__name__)
@@ -93,12 +95,17 @@ def settle(
     db: Database, payment_id: UUID, row_id: UUID, snapshot: RefundSnapshot, actor: Actor, generation: int
 ) -> RefundView:
     """Write down what the gateway says of a refund, while it is still the caller's to write."""
-    with db.begin() as session:
-        payment = payments.lock(session, payment_id)
-        row = _lock(session, row_id)
-        if row.generation == generation:
-            record.write_refund(session, payment, row, snapshot, actor)
-        return _view(row)
+
+    def write() -> RefundView:
+        with db.begin() as session:
+            changes = load_one(session, payment_id, Names.of(snapshot))
+            row = changes.record.refund(row_id)
+            if row.generation == generation:
+                refund_news.apply_refund(changes.record, row, snapshot, actor)
+                changes.write()
+            return _view(row)
+
+    return retried(write)
 
 
 def ask(db: Database, gateway: Gateway, row_id: UUID, actor: Actor, *, webhook_url: str = "") -> RefundView:
@@ -255,12 +262,12 @@ def _send(gateway: Gateway, new: NewRefund, deadline: Deadline) -> RefundSnapsho
 def _write_refusal(db: Database, row: Refund, actor: Actor) -> RefundView:
     """The refund failed, unless somebody else answers for it by now or there is news of it."""
     with db.begin() as session:
-        payment = payments.lock(session, row.payment_id)
-        current = _lock(session, row.id)
+        changes = load_one(session, row.payment_id)
+        current = changes.record.refund(row.id)
         if current.generation == row.generation and current.status == RefundStatus.INITIATED:
-            record.move_refund(
-                session, payment, current, RefundStatus.FAILED, actor, "the gateway did not take it"
-            )
+            why = "the gateway did not take it"
+            refund_news.move_refund(changes.record, current, RefundStatus.FAILED, actor, why)
+            changes.write()
         return _view(current)
 
 
@@ -269,7 +276,7 @@ def _lock(session: Session, row_id: UUID) -> Refund:
     return session.get_one(Refund, row_id, with_for_update=True)
 
 
-def _view(row: Refund) -> RefundView:
+def _view(row: Refund | domain.Refund) -> RefundView:
     return RefundView(
         id=row.id,
         payment_id=row.payment_id,

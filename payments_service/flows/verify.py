@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import GatewayError, NotFound, PaymentsError, SignatureInvalid
 from payments_service.domain.news import OrderRef
+from payments_service.domain.payment import Actor
 from payments_service.domain.states import PaymentStatus
 from payments_service.flows import asking, status
 from payments_service.flows.payment_view import PaymentView, view
 from payments_service.gateways.base import Gateway
 from payments_service.store import payments
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
 
 log = logging.getLogger(__name__)
 

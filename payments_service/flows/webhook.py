@@ -9,8 +9,10 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from payments_service.domain import decide
 from payments_service.domain.clock import REAL_TIME, Clock
 from payments_service.domain.deadline import Deadline, Urgency
+from payments_service.domain.decide import FollowUp
 from payments_service.domain.errors import (
     MissingCredentials,
     PaymentsError,
@@ -19,16 +21,16 @@ from payments_service.domain.errors import (
     UnknownAtGateway,
 )
 from payments_service.domain.news import WIRE_PREFIX, EventKind, WebhookEvent
+from payments_service.domain.payment import LOST, Actor
 from payments_service.domain.schedule import next_follow_up
 from payments_service.domain.states import AlertCode
-from payments_service.flows import record, sync, witnesses
+from payments_service.flows import sync, witnesses
 from payments_service.flows.alerts import raise_alert
-from payments_service.flows.sync import FollowUp
 from payments_service.gateways.base import Gateway
 from payments_service.store import inbox, payments
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
-from payments_service.store.tables import LOST, PaymentOrder, PaymentWebhook
+from payments_service.store.record import Names, load_one
+from payments_service.store.tables import PaymentOrder, PaymentWebhook
 
 log = logging.getLogger(__name__)
 
@@ -98,9 +100,7 @@ def _take_effect(
     order = _order_of(session, gateway, event)
     if order is None:
         return None, _of_no_order(session, gateway, event, row)
-    payment = payments.lock(session, order.payment_id)
-    session.refresh(order)  # it was read before the lock was ours
-    return payment.id, sync.apply_event(session, gateway, payment, order, event, row)
+    return order.payment_id, sync.apply_event(session, gateway, order, event, row)
 
 
 def _order_of(session: Session, gateway: Gateway, event: WebhookEvent) -> PaymentOrder | None:
@@ -119,7 +119,7 @@ def _order_of(session: Session, gateway: Gateway, event: WebhookEvent) -> Paymen
 
 def _of_no_order(session: Session, gateway: Gateway, event: WebhookEvent, row: PaymentWebhook) -> FollowUp:
     """An order that is not ours, or not yet; a payment id that is not known here is asked for."""
-    row.outcome = "foreign"
+    row.outcome = "unmatched"
     if event.order is None:
         row.next_try_at = REAL_TIME.after(sync.LEFT_TO_THE_WORKER)
         return FollowUp.FETCH
@@ -222,10 +222,11 @@ def _ask_for_dispute(
             raise_alert(session, AlertCode.DISPUTE_UNCONFIRMED, event.dispute_id or "", about, actor.clock)
         raise
     with db.begin() as session:
-        payment = payments.lock(session, payment_id)
-        attempt = payments.attempt(session, gateway.provider, told.transaction_id)
-        if attempt is None or attempt in payments.attempts(session, payment_id):
-            record.dispute(session, payment, told, actor)
+        changes = load_one(session, payment_id, Names(frozenset({told.transaction_id}), disputes=True))
+        owner = changes.record.elsewhere.attempts.get((gateway.provider, told.transaction_id))
+        if owner is None or owner[1] == payment_id:
+            decide.apply_dispute(changes.record, told, actor)
+            changes.write()
         else:  # the event that named the order proved nothing
             about = {"id": str(payment_id), "disputeId": told.dispute_id}
             log.error("Dispute of another payment", extra={"data": about})
@@ -235,10 +236,10 @@ def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) 
     """What had to wait for the gateway's own word is done with when that word was as claimed."""
     with db.begin() as session:
         row = session.get_one(PaymentWebhook, row_id)
-        payment = payments.lock(session, payment_id)
+        payment = load_one(session, payment_id).record.payment
         if row.outcome != "waiting":
             return
-        if sync.has_reached(payment, event) or _is_end_of_a_lost_order(session, row, event):
+        if decide.has_reached(payment, event) or _is_end_of_a_lost_order(session, row, event):
             row.processed, row.outcome = True, "applied"
         else:
             log.warning("Webhook not confirmed by the gateway", extra={"data": {"id": payment_id}})
@@ -246,7 +247,7 @@ def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) 
 
 def _is_end_of_a_lost_order(session: Session, row: PaymentWebhook, event: WebhookEvent) -> bool:
     """Nobody was ever sent there: that it ended without money says nothing of the payment."""
-    if event.order is None or event.claims in sync.PAID_FOR:
+    if event.order is None or event.claims in decide.PAID_FOR:
         return False
     order = payments.order_by_reference(
         session,

@@ -37,6 +37,7 @@ from payments_service.domain.errors import NotMigrated, StoreUnavailable
 from payments_service.store import revision, trouble
 from payments_service.store.address import normalized_url, without_pooler
 from payments_service.store.postgres import POOLER_UNTOLD, postgres_engine
+from payments_service.store.seal import keys_of
 from payments_service.store.sqlite import sqlite_engine
 
 log = logging.getLogger(__name__)
@@ -76,11 +77,14 @@ class Database:
         reviews_late_success: bool = False,
         wake: Callable[[str], None] | None = None,
         pool_size: int = 10,
+        secrets: Sequence[str] = (),
     ) -> None:
         self.destinations = tuple(destinations)
         """Those that the settings name, of `outbox.MERCHANT`, `CUSTOMER` and `OPERATOR`."""
         self.reviews_late_success = reviews_late_success
         """Whether money that comes after failure or expiry waits for a person (LATE_SUCCESS=review)."""
+        self.chain_keys = keys_of(secrets)
+        """What seals the history, newest first."""
         self.wake = wake
         """Told after a commit which sweep it has left work for."""
         self.url = normalized_url(url)
@@ -113,6 +117,8 @@ class Database:
             with self._begun(engine) as session, _trouble_is_not_swallowed(session.connection()):
                 yield session
                 session.commit()
+            for line in session.info["lines"]:
+                logging.getLogger(line.logger).log(line.level, line.message, extra={"data": line.data})
             for sweep in session.info["wakes"]:
                 if self.wake:
                     self.wake(sweep)
@@ -164,6 +170,8 @@ class Database:
             "destinations": self.destinations,
             "reviews_late_success": self.reviews_late_success,
             "wakes": set(),
+            "chain_keys": self.chain_keys,
+            "lines": [],
         }
 
 

@@ -16,6 +16,9 @@ LONGEST_WAIT = timedelta(days=1)
 SECRET_HEADERS = ("authorization", "cookie", "signature", "x-verify")
 """Headers whose name holds one of these words authenticate somebody and are not kept."""
 
+UNMATCHED = ("unmatched", "foreign")
+"""Of an order that is not ours, or not yet; the second is how version 1 says so, which may run beside us."""
+
 
 def store(
     session: Session,
@@ -57,11 +60,11 @@ def payload(session: Session, gateway: str, event_id: str) -> bytes | None:
     return session.scalars(mine).one_or_none()
 
 
-def foreign(session: Session, provider: str, order_ids: list[str]) -> list[PaymentWebhook]:
+def unmatched(session: Session, provider: str, order_ids: list[str]) -> list[PaymentWebhook]:
     """Events that were stored before anybody knew that these order ids are ours, oldest first."""
     query = select(PaymentWebhook).where(
         PaymentWebhook.provider == provider,
-        PaymentWebhook.outcome == "foreign",
+        PaymentWebhook.outcome.in_(UNMATCHED),
         PaymentWebhook.order_id.in_(order_ids),
     )
     return list(session.scalars(query.order_by(PaymentWebhook.created_at, PaymentWebhook.id)))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,11 +11,34 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
+from payments_service.domain.facts import CUSTOMER as CUSTOMER
+from payments_service.domain.facts import MERCHANT as MERCHANT
+from payments_service.domain.facts import OPERATOR as OPERATOR
+from payments_service.domain.payment import Fact
 from payments_service.store.db import changed_rows, insert_once, is_due
 from payments_service.store.tables import Outbox
+from payments_service.store.wire import Statement, Table, Wire
 
-MERCHANT, CUSTOMER, OPERATOR = "merchant", "customer", "operator"
 PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
+
+
+@dataclass(frozen=True)
+class OutboxRow:
+    id: UUID
+    event_id: str
+    fact: str
+    type: str
+    payment_id: UUID
+    destination: str
+    body: bytes
+    state: str
+    attempts: int
+    generation: int
+    next_try_at: datetime
+    created_at: datetime
+
+
+OUTBOX = Table("outbox", OutboxRow)
 LONGEST_WAIT = timedelta(days=2)
 """No try is ever put off for longer: a moment further off was written by a clock that leapt."""
 
@@ -54,6 +78,36 @@ def put(
             next_try_at=now,
             created_at=now,
         )
+
+
+def rows_of(fact: Fact) -> list[OutboxRow]:
+    """What is written of a fact: one row for each who is told."""
+    event_id = f"evt_{uuid7().hex}"
+    body = {"type": fact.type, "timestamp": fact.created_at.isoformat(), "data": fact.data}
+    encoded = json.dumps(body, ensure_ascii=False).encode()
+    return [
+        OutboxRow(
+            id=uuid7(),
+            event_id=event_id,
+            fact=fact.fact,
+            type=fact.type,
+            payment_id=fact.payment_id,
+            destination=destination,
+            body=encoded,
+            state=PENDING,
+            attempts=0,
+            generation=1,
+            next_try_at=fact.created_at,
+            created_at=fact.created_at,
+        )
+        for destination in fact.destinations
+    ]
+
+
+def inserting(wire: Wire, rows: Sequence[OutboxRow]) -> Statement:
+    """A fact that is there already is not told again."""
+    in_order = sorted(rows, key=lambda row: (row.fact, row.destination))
+    return wire.insert(OUTBOX, in_order, " ON CONFLICT (fact, destination) DO NOTHING")
 
 
 def due_destinations(session: Session, now: datetime, destinations: Sequence[str]) -> list[str]:

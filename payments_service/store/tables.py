@@ -55,12 +55,12 @@ class Payment(Base):
     mode: Mapped[str]
     order_id: Mapped[str | None] = mapped_column(index=True)
     """The current order as the browser knows it."""
-    transaction_id: Mapped[str | None] = mapped_column(index=True)
+    transaction_id: Mapped[str | None]
     """The attempt that paid; the API's paymentId."""
     user_id: Mapped[str | None] = mapped_column(index=True)
     amount: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str]
-    status: Mapped[str] = mapped_column(index=True)
+    status: Mapped[str]
     gateway_status: Mapped[str | None]
     payment_method: Mapped[str | None]
     customer_name: Mapped[str]
@@ -88,13 +88,16 @@ class Payment(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(default=utc_now)
     """When the payment last changed in the eyes of its merchant; asking alone does not count."""
+    history_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Rows of its history; the last one's number."""
+    history_unchained: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How many of them bear no seal: written before there was one, or by an older version."""
+    history_head: Mapped[str | None]
+    """The seal of the last row that has one (`store/chain.py`)."""
 
     @property
     def money(self) -> Money:
         return Money(self.amount, self.currency)
-
-
-LOST = "lost"
 
 
 class PaymentReference(Base):
@@ -206,7 +209,7 @@ class PaymentWebhook(Base):
     payload: Mapped[bytes] = mapped_column(LargeBinary)
     processed: Mapped[bool]
     outcome: Mapped[str]
-    """applied · stored · waiting · ignored · unknown · unreadable · foreign · failed · unconfirmed."""
+    """applied · stored · waiting · ignored · unknown · unreadable · unmatched · failed · unconfirmed."""
     attempts: Mapped[int] = mapped_column(default=1)
     next_try_at: Mapped[datetime | None]
     """When the worker tries again what waits or failed."""
@@ -234,6 +237,10 @@ class PaymentEvent(Base):
     reason: Mapped[str]
     evidence: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    mac: Mapped[str | None]
+    """HMAC-SHA256 over this row and the seal before it."""
+    mac_key: Mapped[str | None]
+    """Which key it was made with."""
 
 
 class PaymentReview(Base):

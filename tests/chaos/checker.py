@@ -469,7 +469,7 @@ def nothing_is_left_undone(facts: Facts) -> Found:
                 subject,
                 f"event {row['event_id']} ({row['webhook_type']}) is {row['outcome']}: {row['error']}",
             )
-        if not row["processed"] and (row["outcome"] != "foreign" or row["order_id"] in wire_ids):
+        if not row["processed"] and (row["outcome"] != "unmatched" or row["order_id"] in wire_ids):
             yield subject, f"event {row['event_id']} ({row['webhook_type']}) is left {row['outcome']}"
     for refund in facts.books["refunds"]:
         if refund["status"] in ("initiated", "pending"):

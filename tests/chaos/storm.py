@@ -174,7 +174,7 @@ REPLAYS = 200
 UNSETTLED = {
     "outbox": "SELECT count(*) FROM outbox WHERE state = 'pending'",
     "refunds": "SELECT count(*) FROM refunds WHERE next_check_at IS NOT NULL",
-    "inbox": "SELECT count(*) FROM payment_webhooks WHERE NOT processed AND outcome <> 'foreign'",
+    "inbox": "SELECT count(*) FROM payment_webhooks WHERE NOT processed AND outcome <> 'unmatched'",
 }
 
 

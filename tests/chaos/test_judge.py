@@ -1,4 +1,7 @@
-"""The judge by hand: the one end that is neither paid, failed nor expired, and nothing looser than it."""
+"""The judge by hand: the one end that is neither paid, failed nor expired, and nothing looser than it.
+
+And its sabotages: a rule that cannot be taken out any more proves nothing.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,8 +14,9 @@ from tests.chaos import checker
 from tests.chaos.books import TABLES
 from tests.chaos.checker import Facts
 from tests.chaos.payers import Diary
+from tests.chaos.sabotage import SABOTAGES, Sabotage
 from tests.chaos.storm import Outcome
-from tests.chaos.town import Options
+from tests.chaos.town import ROOT, Options
 
 Books = dict[str, list[dict[str, Any]]]
 PAID_AT = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -137,3 +141,14 @@ def test_it_must_not_be_captured_once_the_other_has_paid(
     log = f'a line\n{line}, "milliseconds": 250}}\n{line}'
     found = list(checker.money_held_for_a_paid_reference_is_not_captured(Facts(outcome(of, log))))
     assert [subject for subject, _ in found] == ([HELD] if is_wrong else [])
+
+
+@pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda sabotage: sabotage.name)
+def test_a_sabotage_fits_the_package_and_expects_a_rule_of_the_judge(sabotage: Sabotage) -> None:
+    texts: dict[str, str] = {}
+    for patch in sabotage.patches:
+        text = texts.get(patch.file) or (ROOT / "payments_service" / patch.file).read_text()
+        texts[patch.file] = patch.patched(text)
+    for file, text in texts.items():
+        compile(text, file, "exec")
+    assert set(sabotage.expects) <= {rule.__name__.replace("_", " ") for rule in checker.RULES}

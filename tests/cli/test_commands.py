@@ -9,16 +9,17 @@ from sqlalchemy import update
 
 from payments_service import cli, create_app
 from payments_service.domain.errors import Unavailable
+from payments_service.domain.flag import flag
+from payments_service.domain.payment import Actor
 from payments_service.domain.states import ReviewReason
-from payments_service.flows.flag import flag
 from payments_service.flows.webhook import receive
 from payments_service.settings import Settings, SettingsError
-from payments_service.store import outbox, payments
+from payments_service.store import outbox
 from payments_service.store.db import AWAY, Database
-from payments_service.store.history import Actor
 from payments_service.store.tables import Outbox, Payment, PaymentWebhook
 from tests.cli.running import Shop
 from tests.flows.delivering import Telling
+from tests.support.deciding import deciding
 from tests.support.environment import environment
 from tests.support.fake_gateway import GENUINE
 
@@ -175,12 +176,11 @@ def test_reviews_lists_what_a_person_must_see(shop: Shop) -> None:
 
 def test_a_review_is_ended_by_its_payment_and_reason_and_a_word_is_needed(shop: Shop) -> None:
     bought = shop.buy()
-    with shop.db.begin() as session:
-        payment = payments.lock(session, bought.id)
+    with deciding(shop.db, bought.id) as known:
         sums = {"orderedPaise": 49900, "payments": [], "gatewayPaise": 100, "gatewayCurrency": "INR"}
         twice = {"paymentIds": ["pay_1", "pay_2"]}
-        flag(session, payment, ReviewReason.AMOUNT_MISMATCH, Actor("webhook", "event-1"), sums)
-        flag(session, payment, ReviewReason.SECOND_SUCCESS, Actor("webhook", "event-1"), twice)
+        flag(known, ReviewReason.AMOUNT_MISMATCH, Actor("webhook", "event-1"), sums)
+        flag(known, ReviewReason.SECOND_SUCCESS, Actor("webhook", "event-1"), twice)
     assert shop.says("reviews").count(str(bought.id)) == 2
     assert "--accept or --dismiss" in shop.says("clear-review", str(bought.id), exit_code=2)
     assert "say which" in shop.says("clear-review", str(bought.id), "--dismiss", exit_code=1)

@@ -368,7 +368,7 @@ def test_an_answer_that_could_not_be_written_down_does_not_invite_to_send_it_aga
     refunding.gateway.refund_error = error
 
     def lose_the_store(_: NewRefund) -> None:
-        monkeypatch.setattr(payments, "lock", _raise(StoreUnavailable("away")))
+        monkeypatch.setattr(refund, "load_one", _raise(StoreUnavailable("away")))
 
     refunding.gateway.during_refund = lose_the_store
     assert refunding.send(100).status is INITIATED

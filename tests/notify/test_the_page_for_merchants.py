@@ -12,8 +12,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from werkzeug.serving import make_server
 
+from payments_service.domain.facts import EVENTS, REFUND_EVENTS, REVIEW
 from payments_service.domain.states import AlertCode, ReviewReason
-from payments_service.flows.announce import EVENTS, REFUND_EVENTS, REVIEW
 from payments_service.flows.deliver import WAITS
 from payments_service.notify import Verdict, post
 from tests.flows.delivering import SECRET
