@@ -17,9 +17,10 @@ lint: $(VENV)/.tools ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: $(VENV)/.tools ## Try failover, a hung database and PgBouncer with real processes (installs PgBouncer)
+check: $(VENV)/.tools ## Try what `make test` leaves: failover, PgBouncer, nginx, the other database (installs them)
 	@sh deploy/need-packages.sh pgbouncer nginx
-	$(BIN)/pytest -m check --timeout 600
+	@sh deploy/need-chromium.sh $(VENV)
+	$(BIN)/pytest -m check --timeout 600 --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 conformance: $(VENV)/.tools ## Try the simulator with the gateways' official SDKs
 	$(BIN)/python tests/conformance

@@ -20,12 +20,31 @@ from tests.support import event_schema
 from tests.support.environment import environment
 from tests.support.house import House, running_house
 from tests.support.postgres import running_postgres
+from tests.support.recycled import RecycledDatabases
 
 KINDS = ("sqlite", "postgresql")
 # Those suites run in environments of their own: `make conformance`.
 collect_ignore = ["conformance"]
-ON_ONE_DATABASE = ("api", "bench", "cli", "pages")
-"""What stands on the doors' side: `make test` tries it on SQLite, `make check` on PostgreSQL, too."""
+ON_ONE_DATABASE = {
+    **dict.fromkeys(("api", "bench", "browser", "cli", "e2e", "pages"), "sqlite"),
+    **dict.fromkeys(("chaos",), "postgresql"),
+}
+"""What stands on the doors' side, and the one database on which `make test` tries it; `make check` tries the
+other. What flows and store do is tried on both."""
+SLOWEST_FIRST = (
+    "chaos/test_storm.py",
+    "chaos/test_races.py",
+    "browser",
+    "e2e",
+    "simulator/test_razorpay_pages_in_browser.py",
+    "store/test_upgrade.py",
+    "deploy",
+    "simulator",
+    "flows",
+    "store",
+    "gateways",
+)
+"""Files and folders in the order in which they are begun, so that none is left to one process at the end."""
 _used: Counter[str] = Counter()
 _wrong_events: list[str] = []
 event_schema.watch(_wrong_events.append)
@@ -53,10 +72,10 @@ def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _postgres_template(postgres_server: str) -> str:
+def _postgres_databases(postgres_server: str) -> RecycledDatabases:
     _create_database(postgres_server, "template_payments")
     _migrate(postgres_server.replace("/postgres", "/template_payments"))
-    return "template_payments"
+    return RecycledDatabases(postgres_server.replace("+psycopg", ""), "template_payments")
 
 
 @pytest.fixture(params=KINDS)
@@ -67,16 +86,18 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A migrated, empty database."""
     _used[database_kind] += 1
     if database_kind == "sqlite":
         shutil.copy(request.getfixturevalue("_sqlite_template"), tmp_path / "payments.db")
-        return f"sqlite:///{tmp_path / 'payments.db'}"
+        yield f"sqlite:///{tmp_path / 'payments.db'}"
+        return
+    databases: RecycledDatabases = request.getfixturevalue("_postgres_databases")
     server: str = request.getfixturevalue("postgres_server")
-    name = f"test_{_used['postgresql']}"
-    _create_database(server, name, template=request.getfixturevalue("_postgres_template"))
-    return server.replace("/postgres", f"/{name}")
+    name = databases.take()
+    yield server.replace("/postgres", f"/{name}")
+    databases.give_back(name)
 
 
 @pytest.fixture
@@ -141,12 +162,21 @@ def house(database_kind: str, request: pytest.FixtureRequest) -> Iterator[House]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave to `make check` what `make test` has no time for."""
-    folder = Path(__file__).parent
+    """Leave to `make check` what `make test` has no time for, and begin with what takes longest."""
     for item in items:
         kind = getattr(item, "callspec", None) and item.callspec.params.get("database_kind")  # type: ignore[attr-defined]
-        if kind == "postgresql" and item.path.relative_to(folder).parts[0] in ON_ONE_DATABASE:
+        if kind and kind != ON_ONE_DATABASE.get(_path(item).parts[0], kind):
             item.add_marker(pytest.mark.check)
+    items.sort(key=_turn)  # stable: what stands in one file stays together
+
+
+def _turn(item: pytest.Item) -> int:
+    places = (number for number, name in enumerate(SLOWEST_FIRST) if _path(item).is_relative_to(name))
+    return next(places, len(SLOWEST_FIRST))
+
+
+def _path(item: pytest.Item) -> Path:
+    return item.path.relative_to(Path(__file__).parent)
 
 
 def count_use(of: str) -> None:
@@ -184,11 +214,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(f"Tests that used a real service: {used}")
 
 
-def _create_database(server: str, name: str, template: str | None = None) -> None:
+def _create_database(server: str, name: str) -> None:
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        like = f" TEMPLATE {template}" if template else ""
-        connection.execute(text(f"CREATE DATABASE {name}{like}"))
+        connection.execute(text(f"CREATE DATABASE {name}"))
     engine.dispose()
 
 

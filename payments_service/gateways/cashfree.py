@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from payments_service.domain.clock import utc_now
-from payments_service.domain.deadline import Deadline
+from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import (
     GatewayError,
     MissingCredentials,
@@ -70,6 +70,8 @@ POLLING = polling((60, 20), (300, 30), (1200, 60))
 """No schedule is published: a few questions with growing gaps."""
 LAST_MINUTE = timedelta(minutes=1)
 """Whoever began in time may finish; and 15 minutes, the least, are still that when they arrive."""
+ASK_AGAIN = (Urgency.PAYER, Urgency.POLLING)
+"""Who comes by again: for them an order that can still be paid is read without its attempts."""
 NAME_CATEGORIES = ("L", "M", "N", "Zs")
 NAME_MARKS = "-'.,&"
 
@@ -156,14 +158,15 @@ class CashfreeGateway(Gateway):
         """Nothing of a return is signed by Cashfree, so nothing can be forged: only a fetch tells."""
 
     def fetch_payment(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
-        """The order, its attempts, and its refunds where money came in."""
+        """The order, its attempts unless it is open and asked for again, refunds where money came in."""
         observed_at = utc_now()
         path = f"/orders/{order.wire_id}"
         answer = self._send("GET", path, deadline)
         with reading_answer(self.provider, of_write=False):
             entity = reading.named(answer, order.wire_id)
             word, amount = reading.order_word(entity), reading.order_amount(entity)
-            listed = self._list(f"{path}/payments", deadline)
+            is_enough = deadline.urgency in ASK_AGAIN and reading.is_open(entity, observed_at)
+            listed = [] if is_enough else self._list(f"{path}/payments", deadline)
             attempts = reading.attempts(self.provider, listed, word, amount)
             status, gateway_status = reading.order_claim(word, attempts, amount)
             is_paid = status is PaymentStatus.COMPLETED

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import razorpay
 
 from payments_service.domain.clock import utc_now
-from payments_service.domain.deadline import Deadline
+from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import (
     GatewayError,
     MissingCredentials,
@@ -53,6 +53,8 @@ POLLING = polling((60, 20), (300, 30), (1200, 60))
 """No schedule is published: a few questions with growing gaps."""
 
 
+ASK_AGAIN = (Urgency.PAYER, Urgency.POLLING)
+"""Who comes by again: for them an order that says that it has no attempts is believed."""
 LIVE_KEYS = "rzp_live_"
 
 
@@ -140,7 +142,8 @@ class RazorpayGateway(Gateway):
         entity = self._fetch_order(order, deadline)
         with reading_answer(self.provider, of_write=False):
             order_id = _order_id(order, entity)
-            listed = _none_if_unknown(lambda: _items(self.client.order.payments(order_id, timeout=deadline)))
+            is_enough = deadline.urgency in ASK_AGAIN and reading.is_untouched(entity)
+            listed = [] if is_enough else self._list_payments(order_id, deadline)
             attempts = self._attempts(entity, listed)
             status = reading.order_status(entity, attempts)
             return PaymentSnapshot(
@@ -261,6 +264,9 @@ class RazorpayGateway(Gateway):
             if payment.get("amount_refunded") and payment.get("id") in known:
                 items = _none_if_unknown(partial(self._list_refunds, payment["id"], deadline))
                 yield from each(self.provider, items, reading.refund, decides=lambda _: False)
+
+    def _list_payments(self, order_id: str, deadline: Deadline) -> list[Entity]:
+        return _none_if_unknown(lambda: _items(self.client.order.payments(order_id, timeout=deadline)))
 
     def _list_refunds(self, payment_id: str, deadline: Deadline) -> list[Entity]:
         return _items(self.client.payment.fetch_multiple_refund(payment_id, {"count": 100}, timeout=deadline))

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 APP = "tests.support.wsgi"
 CUSTOMER = {"name": "Asha Rao", "email": "asha@example.com", "phone": "9876543210"}
 Answer = TypeVar("Answer")
+STOP_SECONDS = 3.0
 
 
 @dataclass
@@ -117,9 +118,17 @@ class House:
             _kill(self.simulator, signal.SIGKILL)
 
     def stop(self) -> None:
-        for process in (self.worker, self.service, self.simulator):
-            if process:
-                _kill(process, signal.SIGTERM)
+        """All at once; connections that a test has left open are not waited for."""
+        running = [process for process in (self.worker, self.service, self.simulator) if process]
+        for process in running:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+        ends = time.monotonic() + STOP_SECONDS
+        for process in running:
+            try:
+                process.wait(max(0.0, ends - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _kill(process, signal.SIGKILL)
 
     def log(self) -> str:
         return self.log_file.read_text()
