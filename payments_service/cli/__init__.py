@@ -15,6 +15,7 @@ from flask import Flask
 
 from payments_service import worker
 from payments_service.cli.ask import reconcile
+from payments_service.cli.doctor import doctor
 from payments_service.cli.house import SETTINGS_ERROR, Moment
 from payments_service.cli.house import house as _house
 from payments_service.cli.show import show
@@ -32,7 +33,7 @@ def register(app: Flask) -> None:
     app.cli.add_command(db)
     for command in (show, outbox, resend, reconcile, replay_webhooks, reviews_, clear_review):
         app.cli.add_command(command)
-    for command in (api_key, worker_):
+    for command in (api_key, worker_, doctor):
         app.cli.add_command(command)
 
 
