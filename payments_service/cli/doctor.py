@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from time import monotonic
 
 import click
@@ -89,25 +90,34 @@ def _look(services: Services, skip: Sequence[str]) -> list[Finding]:
     """All checks beside each other, then the clock, of which the gateways' answers told."""
     settings = services.settings
     modes = {gateway.name: gateway.mode for gateway in services.gateways}
-    checks: list[Check] = [
-        lambda: _modes(settings, services.gateways),
-        lambda: _secrets(settings),
-        lambda: _database(services),
-        lambda: _worker(services),
-        *(lambda gateway=gateway: _gateway(gateway) for gateway in services.gateways),
-        *(lambda gateway=gateway: _webhooks(services, gateway) for gateway in services.gateways),
-        lambda: web.public_address(settings),
-        lambda: web.webhook_door(settings),
-        lambda: web.pages_allowed(settings),
-        lambda: web.domains(settings, modes),
-        lambda: web.mail(settings),
-        lambda: web.merchant_address(settings),
+    checks: list[tuple[str, Check]] = [
+        ("settings", lambda: _modes(settings, services.gateways)),
+        ("secrets", lambda: _secrets(settings)),
+        ("database", lambda: _database(services)),
+        ("worker", lambda: _worker(services)),
+        *((f"gateway {one.provider}", partial(_gateway, one)) for one in services.gateways),
+        *((f"webhooks {one.provider}", partial(_webhooks, services, one)) for one in services.gateways),
+        ("public address", lambda: web.public_address(settings)),
+        ("webhook round trip", lambda: web.webhook_door(settings)),
+        ("page's origin", lambda: web.pages_allowed(settings)),
+        ("domains", lambda: web.domains(settings, modes)),
+        ("mail", lambda: web.mail(settings)),
+        ("merchant's address", lambda: web.merchant_address(settings)),
     ]
     with ThreadPoolExecutor(len(checks)) as pool:
-        found = [
-            finding for findings in pool.map(lambda check: list(check()), checks) for finding in findings
-        ]
+        found = [finding for findings in pool.map(_run, checks) for finding in findings]
     return [finding for finding in [*found, *_clock()] if finding.check not in skip]
+
+
+def _run(named: tuple[str, Check]) -> list[Finding]:
+    """An error that no check foresaw is a finding too: the others must be told."""
+    name, check = named
+    try:
+        return list(check())
+    except Exception as error:
+        return [
+            bad(name, f"could not be looked at: {type(error).__name__}", "This is a fault of doctor itself")
+        ]
 
 
 def _modes(settings: Settings, gateways: Sequence[Gateway]) -> Iterator[Finding]:
