@@ -218,17 +218,27 @@ def test_money_of_the_hour_is_known_to_nobody_else_and_no_second_payment_is_made
     assert len(drill.rows("SELECT * FROM payments")) == 2 * len(GATEWAYS)
 
 
-def test_webhooks_of_a_payment_whose_row_is_gone_become_an_alert(drill: Drill) -> None:
-    """Where the event itself bears our id: Razorpay's names only its own, and says ours when it is asked."""
+def unknown_orders(drill: Drill) -> list[dict[str, Any]]:
+    """What the alerts say, once the gateways have told of money that goes back."""
     for bought in drill.after.values():
-        drill.house.simulate(f"orders/{bought['order']['orderId']}/dashboard-refund", {"amountPaise": 49900})
-    wanted = {(name, drill.after[name]["order"]["orderId"]) for name in ("phonepe", "cashfree")}
-    seen = drill.house.until(
-        lambda: drill.rows("SELECT * FROM alerts WHERE code = 'unknown_order'"),
-        lambda rows: {(row["detail"]["gateway"], row["subject"]) for row in rows} >= wanted,
-        SECONDS,
+        drill.house.simulate(f"orders/{bought['order']['orderId']}/dashboard-refund", {"amountPaise": 100})
+    drill.house.until(
+        lambda: [one["tries"] for one in drill.house.simulated("deliveries")["events"]], all, SECONDS
     )
-    print(seen)
+    return [row["detail"] for row in drill.rows("SELECT * FROM alerts WHERE code = 'unknown_order'")]
+
+
+def test_a_webhook_that_bears_our_id_of_a_payment_whose_row_is_gone_is_an_alert(drill: Drill) -> None:
+    wanted = {(name, drill.after[name]["order"]["orderId"]) for name in ("phonepe", "cashfree")}
+    assert {(one["gateway"], one["orderId"]) for one in unknown_orders(drill)} >= wanted
+
+
+@pytest.mark.xfail(
+    strict=True, reason="an event that bears only the gateway's id is not asked about; no amount"
+)
+def test_it_is_an_alert_at_every_gateway_with_its_amount(drill: Drill) -> None:
+    told = {(one["gateway"], one.get("amountPaise")) for one in unknown_orders(drill)}
+    assert {name for name, amount in told if amount} == set(GATEWAYS)
 
 
 @pytest.mark.xfail(
