@@ -69,7 +69,7 @@ def _begin(connection: Connection) -> None:
 
 
 def begin_immediate(connection: sqlite3.Connection) -> None:
-    """Take the writer's place. SQLite's own wait would stop every greenlet of the process: it is done here."""
+    """Take the writer's place. SQLite's own wait for it would stop every greenlet of the process."""
     ends, pause = time.monotonic() + BUSY_SECONDS, SHORTEST_PAUSE_SECONDS
     while True:
         try:
