@@ -25,7 +25,7 @@ from payments_service.gateways.base import Gateway
 from payments_service.store import burst, inbox
 from payments_service.store.db import Database
 from payments_service.store.inbox import InboxRow
-from payments_service.store.record import BrokenInvariant, Names, Records
+from payments_service.store.record import BrokenInvariant, Names, Outdated, Records
 
 log = logging.getLogger(__name__)
 
@@ -122,11 +122,11 @@ def _take_in(db: Database, batch: Sequence[Arrival]) -> None:
     """Keep and apply them; each then says what became of it."""
     try:
         has_facts = burst.run(db, _Batch(db, batch))
-    except StoreUnavailable as error:
-        for arrival in batch:
-            arrival.error = error
-        return
-    except Exception:
+    except Exception as error:
+        if isinstance(error, StoreUnavailable) and not isinstance(error, Outdated):
+            for arrival in batch:
+                arrival.error = error
+            return
         log.exception("Webhooks are taken in one by one", extra={"data": {"events": len(batch)}})
         for arrival in batch:
             arrival.outcome, arrival.follow_up = Outcome.ALONE, FollowUp.NOTHING

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
 from payments_service.domain.clock import utc_now
-from payments_service.domain.errors import PaymentsError
+from payments_service.domain.errors import StoreUnavailable
 from payments_service.domain.news import PaymentSnapshot, RefundSnapshot, WebhookEvent
 from payments_service.domain.payment import (
     Attempt,
@@ -55,11 +55,8 @@ CHILDREN = (ORDERS, ATTEMPTS, REFUNDS, REVIEWS)
 Result = TypeVar("Result")
 
 
-class Outdated(PaymentsError):
+class Outdated(StoreUnavailable):
     """Another process wrote one of these rows first: load again, decide again."""
-
-    code = "database_unavailable"
-    http_status = 503
 
 
 class BrokenInvariant(Exception):

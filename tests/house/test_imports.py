@@ -17,7 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"flask", "flask_compress", "click", "werkzeug"},
     "cors": {"settings", "flask", "flask_cors", "cachetools"},
     "https": {"api", "settings", "flask"},
-    "domain": {"domain"},
+    "domain": {"domain", "uuid6"},
     "logs": set(),
     "simulator": {"gateway_simulator"},
     "gateways": {"domain"}
