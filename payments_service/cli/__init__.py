@@ -25,6 +25,7 @@ from payments_service.cli.house import house as _house
 from payments_service.cli.lost import lost
 from payments_service.cli.show import show
 from payments_service.cli.telling import outbox, resend
+from payments_service.cli.verify import verify_ledger
 from payments_service.domain.clock import REAL_TIME, utc_now
 from payments_service.domain.errors import PaymentsError
 from payments_service.flows import reviews
@@ -41,7 +42,7 @@ def register(app: Flask) -> None:
     app.cli.add_command(db)
     for command in (show, outbox, resend, reconcile, replay_webhooks, reviews_, clear_review):
         app.cli.add_command(_told_in_a_sentence(command))
-    for command in (api_key, worker_, doctor, lost):
+    for command in (api_key, worker_, doctor, lost, verify_ledger):
         app.cli.add_command(_told_in_a_sentence(command))
 
 

@@ -11,7 +11,7 @@ SERVING = re.compile("--(threads|timeout|keep-alive|worker-class|no-control-sock
 
 
 def test_idle_connections_outlast_a_balancers() -> None:
-    """Read in a process of its own: the file replaces blocking calls of the process that reads it."""
+    """Read in a process of its own, whose blocking calls the file replaces."""
     read = (
         "import json, runpy; s = runpy.run_path('gunicorn.conf.py'); print(s['keepalive'], s['worker_class'])"
     )
