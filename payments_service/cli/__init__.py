@@ -22,7 +22,7 @@ from payments_service.cli.telling import outbox, resend
 from payments_service.domain.clock import REAL_TIME, utc_now
 from payments_service.domain.errors import Conflict, NotFound, StoreUnavailable
 from payments_service.flows import reviews
-from payments_service.settings import API_KEY, SettingsError
+from payments_service.settings import API_KEY, SCOPES, SettingsError
 from payments_service.settings.told import tell
 from payments_service.store import inbox
 from payments_service.store.db import Database
@@ -62,13 +62,14 @@ def upgrade() -> None:
 
 @click.command("api-key")
 @click.argument("name")
-@click.option("--scopes", default="read+write", show_default=True, help="read, write or read+write.")
+@click.option("--scopes", default="read+write", show_default=True, help=f"Of {', '.join(SCOPES)}, joined by +.")
 def api_key(name: str, scopes: str) -> None:
     """Make a key for the merchant's own server. It is shown once; only its SHA-256 goes into API_KEYS."""
     key = f"psk_{secrets.token_urlsafe(32)}"
     entry = f"{name}:{scopes}:{hashlib.sha256(key.encode()).hexdigest()}"
     if not API_KEY.fullmatch(entry):
-        raise click.UsageError("NAME takes letters, digits, . _ and -; scopes are read, write or read+write.")
+        scopes_known = ", ".join(SCOPES)
+        raise click.UsageError(f"NAME takes letters, digits, . _ and -; scopes are {scopes_known}, joined by +.")
     click.echo(f"The key, for your server (Authorization: Bearer …):\n  {key}")
     click.echo(f"Its entry, for API_KEYS here (comma-separated):\n  {entry}")
 
