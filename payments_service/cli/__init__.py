@@ -62,14 +62,18 @@ def upgrade() -> None:
 
 @click.command("api-key")
 @click.argument("name")
-@click.option("--scopes", default="read+write", show_default=True, help=f"Of {', '.join(SCOPES)}, joined by +.")
+@click.option(
+    "--scopes", default="read+write", show_default=True, help=f"Of {', '.join(SCOPES)}, joined by +."
+)
 def api_key(name: str, scopes: str) -> None:
     """Make a key for the merchant's own server. It is shown once; only its SHA-256 goes into API_KEYS."""
     key = f"psk_{secrets.token_urlsafe(32)}"
     entry = f"{name}:{scopes}:{hashlib.sha256(key.encode()).hexdigest()}"
     if not API_KEY.fullmatch(entry):
         scopes_known = ", ".join(SCOPES)
-        raise click.UsageError(f"NAME takes letters, digits, . _ and -; scopes are {scopes_known}, joined by +.")
+        raise click.UsageError(
+            f"NAME takes letters, digits, . _ and -; scopes are {scopes_known}, joined by +."
+        )
     click.echo(f"The key, for your server (Authorization: Bearer …):\n  {key}")
     click.echo(f"Its entry, for API_KEYS here (comma-separated):\n  {entry}")
 

@@ -1,7 +1,7 @@
 """Send money back: our row and our id first, then the gateway; unknown is resolved by asking for that id.
 
-A caller's key is kept for ever: with the payment it names one refund, and our id at the gateway is a function of
-both, so that a database restored from yesterday sends nothing twice.
+A caller's key is kept for ever: with the payment it names one refund, and our id at the gateway is a function
+of both, so that a database restored from yesterday sends nothing twice.
 """
 
 import logging
@@ -44,7 +44,7 @@ LEASE = timedelta(seconds=BUDGET_SECONDS + 60)
 BEGIN_LEASE = timedelta(seconds=20)
 """Between the commit of its intent and its call: longer than the database may take for both."""
 EXPECTED_WORKING_DAYS = 7
-"""Banks credit a refund in five to seven of them (razorpay.com/docs/api/refunds; the others say no more)."""
+"""Banks credit a refund in five to seven of them, as the documents of the gateways say."""
 SATURDAY = 5
 REFERENCE_COMES_AT = (timedelta(hours=1), timedelta(days=1), timedelta(days=3), timedelta(days=7))
 """After its end a refund without the bank's reference is asked for again at these ages."""
@@ -112,6 +112,7 @@ class RefundFailed(PaymentsError):
     def __init__(self, cause: GatewayError, refund: UUID) -> None:
         super().__init__("Failed to refund", code=cause.code, retryable=cause.retryable, id=str(refund))
         self.explanation = cause.message
+        self.refund_id = refund
 
 
 def refund(
@@ -130,8 +131,8 @@ def refund(
 ) -> RefundView:
     """Give back `amount`, or all that is left, of the attempt that paid, else of the one that is named.
 
-    The answer may be `initiated`: whether the gateway took it is unknown, and the worker finds out. A key that
-    was used before brings the refund that it named, as it stands now. `force`: also during an open dispute.
+    The answer may be `initiated`: whether the gateway took it is unknown, and the worker finds out. A key
+    that was used before brings its refund as it stands now. `force`: also during an open dispute.
     Raises InvalidInput, NotFound, KeyReused, Conflict (`not_refundable`, `refund_in_progress`,
     `refund_exceeds_captured`, `disputed`) and RefundFailed.
     """
@@ -196,7 +197,7 @@ def _begin_call(db: Database, row: Refund, actor: Actor) -> None:
     """From now on the refund may be at the gateway, and the worker may send it again under its id.
 
     Its intent is known to be stored: had that commit been lost, nothing would be sent, and only the same
-    request, repeated, would send it. Raises Conflict when another one has taken over, or its mark may be lost.
+    request, repeated, would send it. Raises Conflict when another one has taken over, or this may be lost.
     """
     lease_ends = actor.clock.now() + LEASE
     try:
@@ -224,8 +225,12 @@ def listed(db: Database, payment_id: UUID) -> list[RefundView]:
     with db.read() as session:
         if not payments.exists(session, payment_id):
             raise NotFound("Payment not found")
-        found = refunds.with_payment_ids(session, payment_id)
-        return [_view(row, transaction_id) for row, transaction_id in found]
+        return views(session, payment_id)
+
+
+def views(session: Session, payment_id: UUID) -> list[RefundView]:
+    found = refunds.with_payment_ids(session, payment_id)
+    return [_view(row, transaction_id) for row, transaction_id in found]
 
 
 def one(db: Database, payment_id: UUID, refund_id: UUID) -> RefundView:

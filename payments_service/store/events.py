@@ -68,9 +68,11 @@ def number(session: Session, limit: int = BATCH) -> int:
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-    payments_own = {"partition_by": func.coalesce(Event.payment_id, Event.id), "order_by": Event.sequence}
-    not_before = func.max(Event.created_at).over(**payments_own, rows=(None, 0))
-    waiting = select(Event.id, Event.sequence, not_before.label("at")).where(Event.position.is_(None)).subquery()
+    not_before = func.max(Event.created_at).over(
+        partition_by=func.coalesce(Event.payment_id, Event.id), order_by=Event.sequence, rows=(None, 0)
+    )
+    unnumbered = select(Event.id, Event.sequence, not_before.label("at")).where(Event.position.is_(None))
+    waiting = unnumbered.subquery()
     in_order = (waiting.c.at, waiting.c.sequence, waiting.c.id)
     chosen = select(waiting.c.id, *in_order[:2]).order_by(*in_order).limit(limit).subquery()
     place = func.row_number().over(order_by=(chosen.c.at, chosen.c.sequence, chosen.c.id))
@@ -133,4 +135,25 @@ def _is_told(destination: str, delivered: str) -> ColumnElement[bool]:
         select(Outbox.id)
         .where(Outbox.fact == Event.fact, Outbox.destination == destination, Outbox.state == delivered)
         .exists()
+    )
+
+
+def deliver(session: Session, event: Event, destination: str, now: datetime) -> None:
+    """Have it told to a destination that there was none of when it came to be."""
+    insert_once(
+        session,
+        Outbox,
+        ["fact", "destination"],
+        id=uuid7(),
+        event_id=event.event_id,
+        fact=event.fact,
+        type=event.type,
+        payment_id=event.payment_id,
+        destination=destination,
+        body=event.body,
+        state="pending",
+        attempts=0,
+        generation=1,
+        next_try_at=now,
+        created_at=now,
     )

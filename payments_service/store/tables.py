@@ -307,7 +307,7 @@ class Refund(Base):
     speed: Mapped[str | None]
     """normal or optimum, as it was asked for."""
     awaits_first_send: Mapped[bool] = mapped_column(default=False, server_default=false())
-    """The request that asked for it has not reached its call yet: only that request, repeated, may make it."""
+    """The request that asked for it did not reach its call: only that request, repeated, may make it."""
     generation: Mapped[int] = mapped_column(default=1)
     next_check_at: Mapped[datetime | None] = mapped_column(index=True)
     """When the worker asks for it next; until then whoever sends or asks is left alone."""

@@ -32,8 +32,10 @@ def upgrade() -> None:
     op.add_column("refunds", sa.Column("idempotency_key", sa.Text(), nullable=True))
     op.add_column("refunds", sa.Column("fingerprint", sa.Text(), nullable=True))
     op.add_column("refunds", sa.Column("speed", sa.Text(), nullable=True))
-    unsent = sa.Column("awaits_first_send", sa.Boolean(), nullable=False, server_default=sa.false())
-    op.add_column("refunds", unsent)
+    op.add_column(
+        "refunds",
+        sa.Column("awaits_first_send", sa.Boolean(), nullable=False, server_default=sa.false()),
+    )
     key = ["payment_id", "idempotency_key"]
     op.create_index("uq_refunds_payment_id_idempotency_key", "refunds", key, unique=True)
     _index_lists()
