@@ -46,12 +46,20 @@ def close(db: Database, gateway: Gateway | None, payment_id: UUID, actor: Actor)
     known = merchant.payment(db, payment_id)
     deadline = Deadline(BUDGET_SECONDS)
     if gateway and known.status in OPEN_WITHOUT_MONEY:
+        _refuse_while_its_order_is_made(db, known, actor)  # which asking would end for whoever makes it
         _look(db, gateway, payment_id, actor, deadline)
     order = _write_wish(db, payment_id, actor)
     if gateway and order is not None:
         _close_there(db, gateway, order, actor, deadline)
     _end_here(db, payment_id, actor)
     return merchant.payment(db, payment_id)
+
+
+def _refuse_while_its_order_is_made(db: Database, known: PaymentView, actor: Actor) -> None:
+    with db.read() as session:
+        order = payments.current_order(session, known.id)
+    if order.status == CREATING and order.leased_until > actor.clock.now():
+        raise BeingPaid(known.status)
 
 
 def _look(db: Database, gateway: Gateway, payment_id: UUID, actor: Actor, deadline: Deadline) -> None:
@@ -69,11 +77,8 @@ def _write_wish(db: Database, payment_id: UUID, actor: Actor) -> PaymentOrder | 
         order = payments.current_order(session, payment_id)
         if payment.status == PaymentStatus.COMPLETED:
             raise Conflict("This payment is paid", code="order_paid", paymentStatus=payment.status)
-        is_being_made = order.status == CREATING and order.leased_until > actor.clock.now()
         has_money = record.standing(session, payment).stops_our_clock
-        if payment.closed_at is None and (
-            payment.status == PaymentStatus.AUTHORIZED or has_money or is_being_made
-        ):
+        if payment.closed_at is None and (payment.status == PaymentStatus.AUTHORIZED or has_money):
             raise BeingPaid(payment.status)
         if payment.closed_at is None:
             payment.closed_at = payment.updated_at = actor.clock.now()
