@@ -74,15 +74,18 @@ def amounts_refunded(session: Session, payments: Sequence[Payment]) -> dict[UUID
 
 def _chosen(filters: Filters) -> Select[Payment]:
     query = select(Payment)
-    equal: dict[ColumnElement[bool], object] = {
-        Payment.status == filters.status: filters.status,
-        Payment.gateway == filters.gateway: filters.gateway,
-        Payment.mode == filters.mode: filters.mode,
-        Payment.user_id == filters.user_id: filters.user_id,
-        Payment.created_at >= filters.since: filters.since,
-        Payment.created_at < filters.until: filters.until,
-    }
-    query = query.where(*(condition for condition, value in equal.items() if value is not None))
+    for column, value in (
+        (Payment.status, filters.status),
+        (Payment.gateway, filters.gateway),
+        (Payment.mode, filters.mode),
+        (Payment.user_id, filters.user_id),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if filters.since is not None:
+        query = query.where(Payment.created_at >= filters.since)
+    if filters.until is not None:
+        query = query.where(Payment.created_at < filters.until)
     if filters.review is not None:
         query = query.where(Payment.review.is_not(None) if filters.review else Payment.review.is_(None))
     if filters.reference is not None:
