@@ -72,7 +72,7 @@ def _begins(column: Text, text: str, is_postgres: bool) -> ColumnElement[bool]:
 def _begins_in_any_case(column: Text, text: str, is_postgres: bool) -> ColumnElement[bool]:
     if is_postgres:
         lowered = func.lower(column)
-        first, last = func.lower(text), func.lower(text) + LAST
+        first, last = func.lower(text), func.lower(text + LAST)
         return lowered.op("~>=~", is_comparison=True)(first) & lowered.op("~<~", is_comparison=True)(last)
     any_case = column.collate("NOCASE")
     return (any_case >= text) & (any_case < text + LAST)
