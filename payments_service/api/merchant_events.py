@@ -1,12 +1,17 @@
 """Events to pull and to resend: a shop that was down recovers by one loop."""
 
+import re
+
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
 from payments_service.api import guards, services
 from payments_service.api import merchant_schemas as shapes
 from payments_service.api.merchant import body, json_bytes, once
+from payments_service.domain.errors import NotFound
 from payments_service.flows import events
+
+EVENT_ID = re.compile(r"evt_[0-9a-f]{32}")
 
 blueprint = Blueprint("events", __name__, url_prefix="/api/events")
 
@@ -30,6 +35,8 @@ def events_() -> ResponseReturnValue:
 @guards.key_with("write")
 def resend(event_id: str) -> ResponseReturnValue:
     shapes.loaded(shapes.NothingSchema(), body())
+    if not EVENT_ID.fullmatch(event_id):
+        raise NotFound("Event not found")
 
     def tell_again() -> bytes:
         return json_bytes(

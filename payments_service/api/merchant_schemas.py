@@ -88,7 +88,7 @@ class FilterSchema(_Asked):
     """Which payments."""
 
     status = fields.String(load_default=None, validate=validate.OneOf([one.value for one in PaymentStatus]))
-    gateway = fields.String(load_default=None, validate=validate.Length(max=40))
+    gateway = Text(load_default=None, validate=validate.Length(max=40))
     mode = fields.String(load_default=None, validate=validate.OneOf(["test", "live"]))
     since = Moment(load_default=None, data_key="from")
     until = Moment(load_default=None, data_key="to")

@@ -27,6 +27,7 @@ from payments_service.domain.errors import (
 )
 from payments_service.domain.money import Money
 from payments_service.domain.news import REFUND_PREFIX, NewRefund, OrderRef, RefundRef, RefundSnapshot, new_id
+from payments_service.domain.schedule import next_reference_check
 from payments_service.domain.states import CAPTURED, REFUND_OPEN, PaymentStatus, RefundStatus
 from payments_service.flows import record, witnesses
 from payments_service.flows.idempotency import KeyReused, StillRunning
@@ -46,9 +47,8 @@ BEGIN_LEASE = timedelta(seconds=20)
 EXPECTED_WORKING_DAYS = 7
 """Banks credit a refund in five to seven of them, as the documents of the gateways say."""
 SATURDAY = 5
-REFERENCE_COMES_AT = (timedelta(hours=1), timedelta(days=1), timedelta(days=3), timedelta(days=7))
-"""After its end a refund without the bank's reference is asked for again at these ages."""
-REFERENCE_AGAIN = timedelta(hours=1)
+NEVER_SENT_AFTER = timedelta(days=1)
+"""A refund whose request never reached its call, and was not repeated in this time, is given up."""
 RETRY_AFTER_SECONDS = int(BEGIN_LEASE.total_seconds())
 NORMAL, OPTIMUM = "normal", "optimum"
 ID_CHARACTERS = 24
@@ -258,9 +258,7 @@ def _ask_for_reference(row: Refund, clock: Clock) -> None:
     """The bank's reference often comes after the end of the refund: plan the next question for it."""
     if row.status != RefundStatus.COMPLETED:
         return
-    age = clock.age(row.updated_at)
-    ages = () if row.bank_reference else REFERENCE_COMES_AT
-    row.next_check_at = next((clock.after(moment - age) for moment in ages if moment > age), None)
+    row.next_check_at = None if row.bank_reference else next_reference_check(row.updated_at, clock)
 
 
 def ask(db: Database, gateway: Gateway, row_id: UUID, actor: Actor, *, webhook_url: str = "") -> RefundView:
@@ -277,6 +275,8 @@ def ask(db: Database, gateway: Gateway, row_id: UUID, actor: Actor, *, webhook_u
     try:
         snapshot = gateway.fetch_refund(_ref(new, row.gateway_refund_id), deadline)
     except UnknownAtGateway:
+        if row.awaits_first_send and _is_given_up(db, row, actor):
+            return _write_refusal(db, row, actor, "it was never sent")
         if row.gateway_refund_id or row.status != RefundStatus.INITIATED or row.awaits_first_send:
             about = {"id": row.payment_id, "refund": row_id}
             log.error("Refund unknown at the gateway", extra={"data": about})  # noqa: TRY400
@@ -285,12 +285,17 @@ def ask(db: Database, gateway: Gateway, row_id: UUID, actor: Actor, *, webhook_u
     return settle(db, row.payment_id, row_id, snapshot, actor, row.generation)
 
 
+def _is_given_up(db: Database, row: Refund, actor: Actor) -> bool:
+    """Whether the request was not repeated in time: what it held back can be refunded under another key."""
+    with db.read() as session:
+        return actor.clock.age(row.created_at) > NEVER_SENT_AFTER and witnesses.agree(session, actor.clock)
+
+
 def _put_off(db: Database, row: Refund, actor: Actor) -> None:
     """Its end is known, and only the bank's reference is asked for: there is no haste."""
-    is_over = actor.clock.age(row.updated_at) > REFERENCE_COMES_AT[-1]
     with db.begin() as session:
         payments.lock(session, row.payment_id)
-        _lock(session, row.id).next_check_at = None if is_over else actor.clock.after(REFERENCE_AGAIN)
+        _lock(session, row.id).next_check_at = next_reference_check(row.updated_at, actor.clock)
 
 
 def _carry_out(db: Database, gateway: Gateway, row: Refund, new: NewRefund, actor: Actor) -> RefundView:
@@ -443,15 +448,15 @@ def _send(gateway: Gateway, new: NewRefund, deadline: Deadline) -> RefundSnapsho
             raise error from None
 
 
-def _write_refusal(db: Database, row: Refund, actor: Actor) -> RefundView:
+def _write_refusal(
+    db: Database, row: Refund, actor: Actor, reason: str = "the gateway did not take it"
+) -> RefundView:
     """The refund failed, unless somebody else answers for it by now or there is news of it."""
     with db.begin() as session:
         payment = payments.lock(session, row.payment_id)
         current = _lock(session, row.id)
         if current.generation == row.generation and current.status == RefundStatus.INITIATED:
-            record.move_refund(
-                session, payment, current, RefundStatus.FAILED, actor, "the gateway did not take it"
-            )
+            record.move_refund(session, payment, current, RefundStatus.FAILED, actor, reason)
         return _view(current)
 
 

@@ -243,4 +243,5 @@ def test_an_event_from_before_there_was_a_webhook_can_be_told_too(shop: Merchant
 
 
 def test_an_event_that_is_not_there_is_404(shop: MerchantShop) -> None:
-    assert told(shop.post(f"{EVENTS}/evt_none/resend", None, "writer")) == (404, "not_found")
+    for name in ("evt_none", "%00", "%ED%A0%80", events.id_of("another")):
+        assert told(shop.post(f"{EVENTS}/{name}/resend", None, "writer")) == (404, "not_found")

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from payments_service.domain.money import Money
 from payments_service.flows import payment_list
-from payments_service.store.tables import Payment, PaymentAttempt
+from payments_service.store.tables import IdempotencyKey, Payment, PaymentAttempt
 from tests.api.merchant_shop import CUSTOMER, MerchantShop, told
 from tests.api.merchant_shop import shop as shop
 
@@ -188,6 +188,7 @@ def test_a_label_of_a_browser_is_no_reference(shop: MerchantShop) -> None:
         ("after=%F0%9F%92%B0", "after"),
         ("review=perhaps", "review"),
         ("mode=prod", "mode"),
+        ("gateway=a%00", "gateway"),
         ("reference=" + "x" * 65, "reference"),
     ],
 )
@@ -263,6 +264,15 @@ def test_people_are_found_by_e_mail_name_and_phone_with_the_scope_alone(shop: Me
         answer = shop.post(f"{LIST}/search", {"query": text}, "reader").json
         assert (ids(answer), answer["searchedPeople"]) == ([], False)
     assert told(shop.post(f"{LIST}/search", {"query": "asha@ex"}, "reader")) == (403, "scope_missing")
+
+
+def test_what_a_search_showed_is_not_kept_under_a_key(shop: MerchantShop) -> None:
+    key = {"Idempotency_Key": "search-of-the-office"}
+    assert ids(shop.post(f"{LIST}/search", {"query": "asha"}, **key).json) == []
+    payment_id = shop.buy()
+    assert ids(shop.post(f"{LIST}/search", {"query": "asha"}, **key).json) == [payment_id]
+    with shop.db.read() as session:
+        assert list(session.scalars(select(IdempotencyKey))) == []
 
 
 def test_three_characters_list_no_customers(shop: MerchantShop) -> None:

@@ -22,6 +22,7 @@ from payments_service.store.history import Actor
 from payments_service.store.tables import Refund
 from tests.api.merchant_shop import MerchantShop, told
 from tests.api.merchant_shop import shop as shop
+from tests.flows.delivering import HandClock
 
 KEY = "refund-of-order-1001"
 
@@ -197,6 +198,25 @@ def test_a_lost_commit_of_the_intent_sends_nothing_until_the_same_key_comes_agai
         again = ask(shop, payment_id, amount=100)
     assert again.status_code == 201
     assert len(rows(shop)) == len(shop.gateway.sent) == 1
+
+
+def test_a_refund_that_was_never_sent_is_given_up_after_a_day(
+    shop: MerchantShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id = shop.paid()
+    monkeypatch.setattr(refund, "_begin_call", gone)
+    ask(shop, payment_id, amount=499)
+    monkeypatch.undo()
+    [row] = rows(shop)
+    hand = HandClock()
+    worker = Actor("worker", "test", hand.clock)
+    with pytest.raises(Rejected):
+        refund.ask(shop.db, shop.gateway, row.id, worker)
+    hand.advance(timedelta(days=1, minutes=1))
+    assert refund.ask(shop.db, shop.gateway, row.id, worker).status is RefundStatus.FAILED
+    assert told(ask(shop, payment_id, amount=499)) == (409, "refund_failed")
+    assert ask(shop, payment_id, "another-key-for-it", amount=499).status_code == 201
+    assert len(shop.gateway.sent) == 1
 
 
 def gone(*_: object) -> None:
