@@ -140,7 +140,7 @@ def refund(
         payment = payments.lock(session, payment_id)
         row = _begun_before(session, payment_id, key)
         if row is not None and not _may_take_over(session, row, actor):
-            if row.awaits_first_send:
+            if row.awaits_first_send and row.status == RefundStatus.INITIATED:
                 raise StillRunning("The first request with this Idempotency-Key is still running")
             return _view(row)
         is_begun = row is not None
