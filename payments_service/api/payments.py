@@ -87,7 +87,8 @@ def verify_payment() -> ResponseReturnValue:
     fields = schemas.verify_fields(providers[0].verify_fields, body)
     with house.budgets.unknown_lookup():
         payment = verify(house.db, providers[0].name, providers, fields, request_id())
-    return {**_summary(payment), "timestamp": payment.updated_at.isoformat()}
+    held = {"captureBy": payment.capture_by.isoformat()} if payment.capture_by else {}
+    return {**_summary(payment), **held, "timestamp": payment.updated_at.isoformat()}
 
 
 @blueprint.get("/status/<gateway>/<path:reference>")

@@ -22,6 +22,7 @@ from payments_service.cli.ask import reconcile
 from payments_service.cli.doctor import doctor
 from payments_service.cli.house import SETTINGS_ERROR, Moment
 from payments_service.cli.house import house as _house
+from payments_service.cli.keys import api_keys
 from payments_service.cli.lost import lost
 from payments_service.cli.show import show
 from payments_service.cli.telling import outbox, resend
@@ -29,7 +30,7 @@ from payments_service.cli.verify import verify_ledger
 from payments_service.domain.clock import REAL_TIME, utc_now
 from payments_service.domain.errors import PaymentsError
 from payments_service.flows import reviews
-from payments_service.settings import API_KEY, SettingsError
+from payments_service.settings import API_KEY, SCOPES, SettingsError
 from payments_service.settings.told import tell
 from payments_service.store import inbox
 from payments_service.store.db import Database
@@ -42,7 +43,7 @@ def register(app: Flask) -> None:
     app.cli.add_command(db)
     for command in (show, outbox, resend, reconcile, replay_webhooks, reviews_, clear_review):
         app.cli.add_command(_told_in_a_sentence(command))
-    for command in (api_key, worker_, doctor, lost, verify_ledger):
+    for command in (api_key, api_keys, worker_, doctor, lost, verify_ledger):
         app.cli.add_command(_told_in_a_sentence(command))
 
 
@@ -89,13 +90,18 @@ def upgrade() -> None:
 
 @click.command("api-key")
 @click.argument("name")
-@click.option("--scopes", default="read+write", show_default=True, help="read, write or read+write.")
+@click.option(
+    "--scopes", default="read+write", show_default=True, help=f"Of {', '.join(SCOPES)}, joined by +."
+)
 def api_key(name: str, scopes: str) -> None:
     """Make a key for the merchant's own server. It is shown once; only its SHA-256 goes into API_KEYS."""
     key = f"psk_{secrets.token_urlsafe(32)}"
     entry = f"{name}:{scopes}:{hashlib.sha256(key.encode()).hexdigest()}"
     if not API_KEY.fullmatch(entry):
-        raise click.UsageError("NAME takes letters, digits, . _ and -; scopes are read, write or read+write.")
+        scopes_known = ", ".join(SCOPES)
+        raise click.UsageError(
+            f"NAME takes letters, digits, . _ and -; scopes are {scopes_known}, joined by +."
+        )
     click.echo(f"The key, for your server (Authorization: Bearer …):\n  {key}")
     click.echo(f"Its entry, for API_KEYS here (comma-separated):\n  {entry}")
 

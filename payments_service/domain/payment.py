@@ -125,6 +125,7 @@ class Refund:
     next_check_at: datetime | None
     gateway_refund_id: str | None
     bank_reference: str | None
+    speed: str | None
     amount: int
     currency: str
     status: str

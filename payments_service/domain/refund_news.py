@@ -132,6 +132,7 @@ def _adopt(record: PaymentRecord, told: RefundSnapshot, actor: Actor) -> None:
         next_check_at=now,
         gateway_refund_id=None,
         bank_reference=None,
+        speed=None,
         amount=told.amount.minor,
         currency=told.amount.currency,
         status="",

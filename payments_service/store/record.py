@@ -363,9 +363,7 @@ def writing(wire: Wire, records: Records, keys: ChainKeys) -> list[Statement]:
             statements.append(wire.update(table, changed))
     if history:
         statements.append(wire.insert(HISTORY, history))
-    if told := [row for record in records for fact in record.facts for row in outbox.rows_of(fact)]:
-        statements.append(outbox.inserting(wire, told))
-    return statements
+    return statements + outbox.inserting(wire, [fact for record in records for fact in record.facts])
 
 
 def asking_for_refunds(wire: Wire, record: PaymentRecord) -> Statement:
