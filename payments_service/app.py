@@ -13,7 +13,7 @@ from flask_compress import Compress
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from payments_service import cli, cors, https, logs, pages
-from payments_service.api import Services, errors, guards, payments, services, webhooks
+from payments_service.api import Services, errors, guards, payments, quotes, services, webhooks
 from payments_service.api.bodies import CHECKOUT_BYTES, ReadAway
 from payments_service.api.json import DecimalJSONProvider
 from payments_service.api.limits import Budgets
@@ -67,6 +67,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     errors.register(app)
     app.register_blueprint(payments.blueprint)
     app.register_blueprint(webhooks.blueprint)
+    app.register_blueprint(quotes.blueprint)
     app.add_url_rule("/health", view_func=health)
     pages.register(app)
     cli.register(app)

@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 from flask import abort, g, request
 
 from payments_service.api import services
-from payments_service.domain.errors import Unauthorized
+from payments_service.domain.errors import Forbidden, Unauthorized
 from payments_service.settings import ApiKey
 
 Parameters = ParamSpec("Parameters")
@@ -44,14 +44,39 @@ def browser_or_key(view: View[Parameters, Result]) -> View[Parameters, Result]:
     return guarded
 
 
-def _presented_key(scope: str) -> ApiKey:
+def merchant_key(scope: str) -> Callable[[View[Parameters, Result]], View[Parameters, Result]]:
+    """The merchant's server alone: a valid API key (else 401) that has this scope (else 403)."""
+
+    def guard(view: View[Parameters, Result]) -> View[Parameters, Result]:
+        @wraps(view)
+        def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+            g.api_key = _valid_key()
+            if scope not in g.api_key.scopes:
+                raise Forbidden(f"This API key lacks the scope {scope}", code="scope_missing")
+            return view(*args, **kwargs)
+
+        setattr(guarded, GUARD, f"merchant_key:{scope}")
+        return guarded
+
+    return guard
+
+
+def _valid_key() -> ApiKey:
     """The key of the Authorization header; Unauthorized, always in the same words, without a valid one."""
-    scheme, _, secret = request.headers["Authorization"].partition(" ")
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     digest = sha256(secret.strip().encode()).hexdigest()
     found = [key for key in services().settings.api_keys if compare_digest(key.digest, digest)]
-    if scheme.lower() != "bearer" or not found or scope not in found[0].scopes:
+    if scheme.lower() != "bearer" or not found:
         raise Unauthorized("A valid API key is required")
     return found[0]
+
+
+def _presented_key(scope: str) -> ApiKey:
+    """The key of the Authorization header; Unauthorized, always in the same words, without a valid one."""
+    key = _valid_key()
+    if scope not in key.scopes:
+        raise Unauthorized("A valid API key is required")
+    return key
 
 
 def development_only(view: View[Parameters, Result]) -> View[Parameters, Result]:

@@ -5,17 +5,19 @@ import re
 from typing import Any
 from urllib.parse import unquote
 
-from flask import Blueprint, Response, current_app, g, jsonify, request
+from flask import Blueprint, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from payments_service.api import guards, request_id, schemas, services
-from payments_service.api.bodies import raw_body
+from payments_service.api.bodies import json_body
 from payments_service.domain.errors import InvalidInput
 from payments_service.domain.money import json_number
+from payments_service.flows import moving, quotes
 from payments_service.flows.create_order import create_order
 from payments_service.flows.idempotency import Claim, Kept, buyer, claim, keep
 from payments_service.flows.intent import LEASE, NewPayment
 from payments_service.flows.payment_view import PaymentView
+from payments_service.flows.quotes import Quote
 from payments_service.flows.status import status
 from payments_service.flows.verify import verify
 from payments_service.gateways.base import Gateway
@@ -43,11 +45,14 @@ def create_order_() -> ResponseReturnValue:
     house = services()
     if g.api_key is None:
         house.budgets.order_from_here()
-    given = _json_body()
+    given = json_body()
+    quote = _quote_of(given)
     header = request.headers.get(schemas.KEY_HEADER)
     if g.api_key is None:
         _log_ignored(given)
-    body, key = schemas.create_order(given, header, house.limits, knows_all=g.api_key is not None)
+    body, key = schemas.create_order(
+        given, header, house.limits, knows_all=g.api_key is not None, quote=quote
+    )
     if g.api_key is None:
         house.budgets.order_of(body["customer"]["phone"])
     gateway = house.providers(body["gateway"])[0]
@@ -62,12 +67,13 @@ def create_order_() -> ResponseReturnValue:
         metadata=body["metadata"],
         return_url=body["returnUrl"] or house.settings.return_url,
         lifetime=house.settings.order_expiry,
-        price_verified=g.api_key is not None,
+        price_verified=g.api_key is not None or quote is not None,
     )
     claim = _claim(key, new, schemas.fingerprint(body)) if key else None
     if isinstance(claim, Kept):
         return Response(claim.body, mimetype="application/json", headers={"Idempotency-Replayed": "true"})
     opened = create_order(house.db, gateway, new, house.urls, request_id(), claim)
+    moving.close_what_was_left(house.db, house.gateways, opened, request_id())
     answer = jsonify(_created(opened, gateway))
     if claim:
         keep(house.db, claim, answer.get_data())
@@ -78,7 +84,7 @@ def create_order_() -> ResponseReturnValue:
 @guards.anybody
 def verify_payment() -> ResponseReturnValue:
     house = services()
-    body = schemas.json_object(_json_body())
+    body = schemas.json_object(json_body())
     schemas.refuse_what_is_no_text(body)
     name = body.get("gateway")
     if not isinstance(name, str) or not name.strip():
@@ -105,11 +111,20 @@ def payment_status(gateway: str, reference: str) -> ResponseReturnValue:
     }
 
 
-def _json_body() -> object:
-    try:
-        return current_app.json.loads(raw_body())
-    except ValueError as error:
-        raise InvalidInput("The body is not valid JSON", code="invalid_json") from error
+def _quote_of(body: object) -> Quote | None:
+    """What the merchant has fixed, where the body brings it.
+
+    Raises Unauthorized for one that is forged or expired, and for none where a browser must bring one.
+    """
+    house = services()
+    text = schemas.json_object(body).get("quote")
+    if isinstance(text, str) and schemas.is_text(text):
+        text = text.strip()
+        if text:
+            return quotes.read(text, house.settings.secret_keys, house.mode)
+    if text in (None, "") and house.settings.requires_quote and g.api_key is None:
+        raise quotes.QuoteRequired("This shop fixes its prices: a quote is required")
+    return None
 
 
 def _log_ignored(body: object) -> None:

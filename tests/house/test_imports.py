@@ -24,7 +24,17 @@ ALLOWED: dict[str, set[str]] = {
     | {"gateways", "logs", "requests", "urllib3", "certifi", "cachetools", "pybreaker", "razorpay"},
     "store": {"domain"} | {"store", "sqlalchemy", "alembic", "psycopg", "uuid6"},
     "flows": {"domain"}
-    | {"flows", "store", "gateways.base", "notify", "logs", "sqlalchemy", "uuid6", "cachetools"},
+    | {
+        "flows",
+        "store",
+        "gateways.base",
+        "notify",
+        "logs",
+        "sqlalchemy",
+        "uuid6",
+        "cachetools",
+        "itsdangerous",
+    },
     "notify": {"domain"} | {"standardwebhooks", "certifi"},
     "api": {"domain"}
     | {"api", "flows", "gateways", "gateways.base", "store.db", "logs", "settings", "flask", "werkzeug"}
