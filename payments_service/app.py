@@ -14,7 +14,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from payments_service import cli, cors, https, logs, pages
 from payments_service.api import Services, errors, guards, payments, quotes, services, webhooks
+from payments_service.api.answers import HealthSchema, dumped
 from payments_service.api.bodies import CHECKOUT_BYTES, ReadAway
+from payments_service.api.described import described
 from payments_service.api.json import DecimalJSONProvider
 from payments_service.api.limits import Budgets
 from payments_service.domain.errors import StoreUnavailable, WrongEncoding
@@ -111,14 +113,21 @@ def _doubt(db: Database) -> None:
 
 
 @guards.anybody
+@described(
+    "Whether the process answers",
+    tag="Service",
+    gives={200: HealthSchema},
+    uses_database=False,
+)
 def health() -> ResponseReturnValue:
     silent_since = services().watch.worker_silent_since()
-    return {
+    told = {
         "status": "ok",
         "message": "Payment service is running",
-        "timestamp": datetime.now(UTC).isoformat(),
+        "timestamp": datetime.now(UTC),
         **({"worker": f"silent since {silent_since.isoformat()}"} if silent_since else {}),
     }
+    return dumped(HealthSchema(), told)
 
 
 def _add_manners(app: Flask, settings: Settings) -> None:

@@ -6,7 +6,9 @@ from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
 from payments_service.api import guards, schemas, services
+from payments_service.api.answers import QuoteMadeSchema, dumped
 from payments_service.api.bodies import json_body
+from payments_service.api.described import described
 from payments_service.domain.clock import utc_now
 from payments_service.flows import quotes
 from payments_service.flows.quotes import Quote
@@ -16,6 +18,15 @@ blueprint = Blueprint("quotes", __name__, url_prefix="/api")
 
 @blueprint.post("/quote")
 @guards.merchant_key("write")
+@described(
+    "Make a quote: a signed price that a browser can bring to create-order",
+    about="Nothing is stored. Amount, reference, description, user and metadata are fixed; `reference` is paid once.",
+    takes=schemas.QuoteSchema,
+    gives={200: QuoteMadeSchema},
+    refuses={400: ("validation_error", "unknown_field")},
+    example={"amount": 499, "reference": "ORDER-1001", "description": "A course"},
+    uses_database=False,
+)
 def make() -> ResponseReturnValue:
     house = services()
     body = schemas.quote_order(json_body(), house.limits)
@@ -28,4 +39,4 @@ def make() -> ResponseReturnValue:
         expires_at=utc_now().replace(microsecond=0) + timedelta(seconds=body["expiresIn"]),
     )
     text = quotes.sign(made, house.settings.secret_keys, house.mode)
-    return {"success": True, "quote": text, "expiresAt": made.expires_at.isoformat()}
+    return dumped(QuoteMadeSchema(), {"success": True, "quote": text, "expiresAt": made.expires_at})

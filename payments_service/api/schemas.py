@@ -17,6 +17,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, vali
 from payments_service.domain.errors import InvalidInput
 from payments_service.domain.money import INR, Money
 from payments_service.flows.quotes import Quote
+from payments_service.gateways import GATEWAYS
 from payments_service.gateways.base import VerifyField
 
 MAX_RETURN_URL = 180
@@ -167,6 +168,10 @@ class Limits:
     return_origins: frozenset[str]
 
 
+NO_LIMITS = Limits({}, Money(100), Money(10**12), frozenset())
+"""For a schema that is only described."""
+
+
 class CreateOrderSchema(Schema):
     """The body of create-order, for a service with these limits."""
 
@@ -229,6 +234,38 @@ class CreateOrderSchema(Schema):
 
 def _plain(name: str) -> str:
     return re.sub(r"[\W_]", "", name[:MAX_SHOWN_NAME].lower())
+
+
+def _verify_members() -> dict[str, fields.Field[Any]]:
+    """Every gateway's fields, by all names that they go by; which one needs which, is told at each."""
+    about: dict[str, list[str]] = {}
+    for gateway in GATEWAYS:
+        for one in gateway.verify_fields:
+            need = "needed" if one.required else "optional"
+            about.setdefault(one.name, []).append(f"{need} for {gateway.name}")
+            for alias in one.aliases:
+                about.setdefault(alias, []).append(f"{one.name} of {gateway.name}")
+    return {
+        name: Text(metadata={"description": "; ".join(dict.fromkeys(told))}) for name, told in about.items()
+    }
+
+
+class _VerifySchema(Schema):
+    class Meta:
+        unknown = EXCLUDE
+
+    gateway = Text(required=True, validate=_not_blank("Gateway"), metadata={"description": "in any case"})
+
+
+VerifySchema = _VerifySchema.from_dict(_verify_members(), name="Verify")
+"""The body of verify-payment, to be described; `verify_fields` reads it by the gateway's own declaration."""
+
+EXAMPLE_VERIFY = {
+    "gateway": GATEWAYS[0].name,
+    **{one.name: f"{one.name} of the gateway" for one in GATEWAYS[0].verify_fields},
+}
+
+EXAMPLE_CUSTOMER = {"name": "Asha Rao", "email": "asha@example.com", "phone": "9876543210"}
 
 
 class QuoteSchema(Schema):

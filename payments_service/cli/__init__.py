@@ -17,6 +17,7 @@ from payments_service import worker
 from payments_service.cli.ask import reconcile
 from payments_service.cli.house import SETTINGS_ERROR, Moment
 from payments_service.cli.house import house as _house
+from payments_service.cli.openapi import openapi
 from payments_service.cli.show import show
 from payments_service.cli.telling import outbox, resend
 from payments_service.domain.clock import REAL_TIME, utc_now
@@ -32,7 +33,7 @@ def register(app: Flask) -> None:
     app.cli.add_command(db)
     for command in (show, outbox, resend, reconcile, replay_webhooks, reviews_, clear_review):
         app.cli.add_command(command)
-    for command in (api_key, worker_):
+    for command in (api_key, worker_, openapi):
         app.cli.add_command(command)
 
 

@@ -14,6 +14,7 @@ from flask.typing import ResponseReturnValue
 
 from payments_service.api import guards, services
 from payments_service.api.bodies import json_body
+from payments_service.api.described import undescribed
 from payments_service.domain.clock import utc_now
 from payments_service.domain.errors import InvalidInput
 from payments_service.domain.money import Money
@@ -54,6 +55,7 @@ METHODS = {
 
 @blueprint.get("/")
 @guards.development_only
+@undescribed("the demo shop, in development only")
 def shop() -> ResponseReturnValue:
     house = services()
     return render_template(
@@ -69,6 +71,7 @@ def shop() -> ResponseReturnValue:
 
 @blueprint.post("/demo/quote")
 @guards.development_only
+@undescribed("the demo shop, in development only")
 def price() -> ResponseReturnValue:
     """What a shop's own server does when the buyer presses Pay: a new order number, at the shop's own price.
 
@@ -93,6 +96,7 @@ def price() -> ResponseReturnValue:
 
 @blueprint.get("/payment-status")
 @guards.development_only
+@undescribed("the demo shop, in development only")
 def payment_status() -> ResponseReturnValue:
     house = services()
     merchant = house.settings.merchant_name
@@ -105,6 +109,7 @@ def payment_status() -> ResponseReturnValue:
 
 @blueprint.get("/demo/trail/<uuid:payment_id>")
 @guards.development_only
+@undescribed("the demo shop, in development only")
 def what_happened(payment_id: UUID) -> ResponseReturnValue:
     """Every step of a payment so far, for the panel."""
     return {"steps": [_told(step) for step in trail(services().db, payment_id)]}

@@ -38,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "notify": {"domain"} | {"standardwebhooks", "certifi"},
     "api": {"domain"}
     | {"api", "flows", "gateways", "gateways.base", "store.db", "logs", "settings", "flask", "werkzeug"}
-    | {"marshmallow", "flask_limiter", "limits", "redis", "_typeshed"},
+    | {"marshmallow", "apispec", "flask_limiter", "limits", "redis", "_typeshed"},
     "pages": {"domain"}
     | {"pages", "api", "flows", "gateways", "gateways.base", "settings", "flask", "werkzeug"},
     "cli": {"domain"}
