@@ -20,6 +20,7 @@ from payments_service.cli.house import house as _house
 from payments_service.cli.openapi import openapi
 from payments_service.cli.show import show
 from payments_service.cli.telling import outbox, resend
+from payments_service.cli.trigger import trigger
 from payments_service.domain.clock import REAL_TIME, utc_now
 from payments_service.domain.errors import Conflict, NotFound, StoreUnavailable
 from payments_service.flows import reviews
@@ -33,7 +34,7 @@ def register(app: Flask) -> None:
     app.cli.add_command(db)
     for command in (show, outbox, resend, reconcile, replay_webhooks, reviews_, clear_review):
         app.cli.add_command(command)
-    for command in (api_key, worker_, openapi):
+    for command in (api_key, worker_, openapi, trigger):
         app.cli.add_command(command)
 
 

@@ -40,9 +40,9 @@ ALLOWED: dict[str, set[str]] = {
     | {"api", "flows", "gateways", "gateways.base", "store.db", "logs", "settings", "flask", "werkzeug"}
     | {"marshmallow", "apispec", "flask_limiter", "limits", "redis", "_typeshed"},
     "pages": {"domain"}
-    | {"pages", "api", "flows", "gateways", "gateways.base", "settings", "flask", "werkzeug"},
+    | {"pages", "api", "flows", "gateways", "gateways.base", "settings", "flask", "werkzeug", "markupsafe"},
     "cli": {"domain"}
-    | {"cli", "api", "flows", "store", "gateways", "logs", "settings", "worker", "flask", "click"},
+    | {"cli", "api", "flows", "store", "gateways", "logs", "notify", "settings", "worker", "flask", "click"},
     "broker": {"celery", "kombu"},
     "tasks": {"api", "broker", "domain", "settings", "worker", "celery", "__init__"},
     "worker": {"domain", "flows", "gateways.base", "store.db"},
