@@ -58,7 +58,8 @@ class ErrorSchema(Schema):
     code = text("a word for programs", "validation_error")
     details = fields.Raw(
         **told(
-            "by member, the sentences on what is wrong with it; in development also a text on what a gateway said"
+            "by member, the sentences on what is wrong with it; in development also a text on what a "
+            "gateway said"
         )
     )
     message = fields.String(**told("beside 404: the address that does not exist"))
@@ -158,7 +159,7 @@ def _order(gateway: type[Gateway]) -> type[Schema]:
 @cache
 def created(gateway: type[Gateway]) -> Schema:
     """The schema of create-order's answer for one provider."""
-    members = {
+    members: dict[str, fields.Field[Any]] = {
         "success": success(),
         "gateway": one_of([gateway.name], "the gateway"),
         "mode": one_of(["test", "live"], "test: no money moves"),

@@ -2,7 +2,7 @@
 
     @blueprint.post("/quote")
     @guards.merchant_key("write")
-    @described("Make a quote", takes=QuoteSchema, gives={200: QuoteMadeSchema}, refuses={400: ("validation_error",)})
+    @described("Make a quote", takes=QuoteSchema, gives={200: QuoteMade}, refuses={400: (…,)})
 
 Who may call, bodies that are too long or no JSON, an internal error and a database that is away need not be
 said: document.py adds them, by the route's guard and method. Every code must stand in codes.py.

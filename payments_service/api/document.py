@@ -31,10 +31,11 @@ JSON = "application/json"
 
 ABOUT = """Payments through several gateways behind one API.
 
-Amounts are **rupees** (numbers with at most two decimals), but for `order.amount` and members whose name ends in `Paise`,
-which are integers in paise. `id` is this service's id of a payment, `orderId` the order as browser and gateway know it,
-`paymentId` the gateway's payment. Every error has `error`, a sentence, and `code`, a word. Whatever may be tried again
-carries `Retry-After`. Later versions may add members, codes and event types: ignore those that you do not know."""
+Amounts are **rupees** (numbers with at most two decimals), but for `order.amount` and members whose name
+ends in `Paise`, which are integers in paise. `id` is this service's id of a payment, `orderId` the order
+as browser and gateway know it, `paymentId` the gateway's payment. Every error has `error`, a sentence,
+and `code`, a word. Whatever may be tried again carries `Retry-After`. Later versions may add members,
+codes and event types: ignore those that you do not know."""
 
 TAGS = {
     "Checkout": "Called by the buyer's browser, without a key.",
@@ -45,7 +46,8 @@ TAGS = {
 }
 HEADERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "Idempotency-Key": (
-        "Quoted or bare. The same request with the same key is carried out once and gets the same answer, for 24 hours.",
+        "Quoted or bare. The same request with the same key is carried out once and gets the same answer, "
+        "for 24 hours.",
         {"type": "string", "minLength": 16, "maxLength": 257, "examples": ["order-1001-first-try"]},
     ),
 }
@@ -58,7 +60,7 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
 }
 ANSWER_HEADERS: Mapping[str, Mapping[str, Any]] = {
     "X-Request-Id": {
-        "description": "Under this id the service's log tells of the request. One that was sent (8 to 64 of A–Z a–z 0–9 . _ -) is kept.",
+        "description": "Under this id the service's log tells of the request; one that was sent is kept.",
         "schema": {"type": "string"},
     },
     "Retry-After": {
@@ -98,7 +100,7 @@ def build(app: Flask) -> dict[str, Any]:
         security=[],
     )
     assert plugin.converter is not None  # noqa: S101 (made with the spec)
-    plugin.converter.add_attribute_function(_own_fields)
+    plugin.converter.add_attribute_function(_own_fields)  # type: ignore[no-untyped-call]
     for name, scheme in _security_schemes().items():
         spec.components.security_scheme(name, scheme)
     for name, header in ANSWER_HEADERS.items():
@@ -250,7 +252,7 @@ def _security_schemes() -> dict[str, dict[str, Any]]:
         "apiKey": {
             "type": "http",
             "scheme": "bearer",
-            "description": "A key as `flask --app wsgi api-key NAME` prints it; the scopes that a route needs stand beside it.",
+            "description": "A key of `flask --app wsgi api-key NAME`; a route names the scope that it needs.",
         }
     }
     for gateway in GATEWAYS:
@@ -281,11 +283,7 @@ def _security(guard: str) -> list[dict[str, list[str]]]:
 
 
 def _instance(declared: Declared) -> Schema:
-    if isinstance(declared, Schema):
-        return declared
-    if declared in (schemas.CreateOrderSchema, schemas.QuoteSchema):
-        return declared(schemas.NO_LIMITS)  # type: ignore[arg-type]
-    return declared()
+    return declared if isinstance(declared, Schema) else declared()
 
 
 def _name(schema: Any) -> str:
@@ -331,7 +329,8 @@ def _event(reference: str) -> dict[str, Any]:
             ("webhook-timestamp", "the second of this try"),
             (
                 "webhook-signature",
-                "by the Standard Webhooks specification; several, separated by spaces, while a secret is changed",
+                "by the Standard Webhooks specification; several, separated by spaces, while a secret is "
+                "changed",
             ),
         )
     ]
@@ -340,7 +339,7 @@ def _event(reference: str) -> dict[str, Any]:
         "post": {
             "operationId": "event_" + event_type.replace(".", "_"),
             "summary": event_type,
-            "description": "Sent to MERCHANT_WEBHOOK_URL, again for 75 hours until it is answered 2xx. See docs/events.md.",
+            "description": "Sent to MERCHANT_WEBHOOK_URL, for 75 hours until it is answered 2xx.",
             "tags": ["Webhooks"],
             "parameters": headers,
             "requestBody": {"required": True, "content": {JSON: {"schema": body}}},

@@ -46,11 +46,11 @@ def refuse_an_address_that_is_no_text() -> None:
 @described(
     "Open an order",
     about=(
-        "From a browser without a key, or from the merchant's server with one. `amount` is needed unless there is a "
-        "`quote`. `order.paymentUrl` is the hosted page, for every gateway."
+        "From a browser without a key, or from the merchant's server with one. `amount` is needed unless "
+        "there is a `quote`. `order.paymentUrl` is the hosted page, for every gateway."
     ),
     tag="Checkout",
-    takes=schemas.CreateOrderSchema,
+    takes=schemas.CreateOrderSchema(schemas.NO_LIMITS),
     headers=(schemas.KEY_HEADER,),
     gives={200: [answers.created(gateway) for gateway in GATEWAYS]},
     refuses={
@@ -117,8 +117,8 @@ def create_order_() -> ResponseReturnValue:
 @described(
     "Ask whether a payment is paid",
     about=(
-        "A 2xx says that it is paid, and nothing else does. What the browser says only begins the question: the gateway "
-        "is asked. The members of each gateway go by several names."
+        "A 2xx says that it is paid, and nothing else does. What the browser says only begins the question: "
+        "the gateway is asked. The members of each gateway go by several names."
     ),
     tag="Checkout",
     takes=schemas.VerifySchema,

@@ -20,8 +20,11 @@ blueprint = Blueprint("quotes", __name__, url_prefix="/api")
 @guards.merchant_key("write")
 @described(
     "Make a quote: a signed price that a browser can bring to create-order",
-    about="Nothing is stored. Amount, reference, description, user and metadata are fixed; `reference` is paid once.",
-    takes=schemas.QuoteSchema,
+    about=(
+        "Nothing is stored. Amount, reference, description, user and metadata are fixed; `reference` is paid "
+        "once."
+    ),
+    takes=schemas.QuoteSchema(schemas.NO_LIMITS),
     gives={200: QuoteMadeSchema},
     refuses={400: ("validation_error", "unknown_field")},
     example={"amount": 499, "reference": "ORDER-1001", "description": "A course"},

@@ -62,7 +62,10 @@ def refuse_other_networks() -> None:
 @guards.gateway_credentials
 @described(
     "Take in a webhook of a gateway",
-    about="The body is the gateway's own, checked over its raw bytes. 200: authenticated and stored, whatever it says.",
+    about=(
+        "The body is the gateway's own, checked over its raw bytes. 200: authenticated and stored, whatever "
+        "it says."
+    ),
     tag="Webhooks",
     gives={200: WebhookReceivedSchema},
     refuses={

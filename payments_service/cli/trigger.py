@@ -11,7 +11,6 @@ from uuid import uuid4
 
 import click
 
-from payments_service.api import Services
 from payments_service.cli.house import house
 from payments_service.cli.screen import clean
 from payments_service.domain.clock import utc_now
@@ -46,15 +45,13 @@ class Sending:
 def trigger(event_type: str, duplicate: bool, reorder: bool, bad_signature: bool) -> None:
     """Send an event of TYPE to MERCHANT_WEBHOOK_URL, really signed, and say what was answered.
 
-    Its mode is test, and its ids are those of no payment. Refused where a gateway is live. Ends with 1 when the
-    handler does not do its duty: 2xx for what is genuine, also the second time; anything else for what is not.
+    Its mode is test, and its ids are those of no payment. Refused where a gateway is live. Ends with 1 when
+    the handler does not do its duty: 2xx for what is genuine, also the second time, else anything but 2xx.
     """
     services = house()
     url, keys = services.channels.webhook_url, tuple(services.channels.webhook_secrets)
     if any(gateway.mode == "live" for gateway in services.gateways):
-        raise click.ClickException(
-            "A gateway is live here: a handler that delivers for real must not be tried."
-        )
+        raise click.ClickException("A gateway is live here: a handler that delivers for real is not tried.")
     if url is None:
         raise click.ClickException("MERCHANT_WEBHOOK_URL is not set: there is no handler to send it to.")
     if reorder and event_type == "ops.alert":
@@ -63,7 +60,7 @@ def trigger(event_type: str, duplicate: bool, reorder: bool, bad_signature: bool
     sendings = _sendings(
         event_type, name, keys, duplicate=duplicate, reorder=reorder, is_forged=bad_signature
     )
-    undone = [sending.what for sending in sendings if not _send(services, url, sending)]
+    undone = [sending.what for sending in sendings if not _send(url, sending)]
     if undone:
         raise click.ClickException(f"The handler does not do its duty: {', '.join(undone)}.")
 
@@ -86,7 +83,7 @@ def _sendings(
         yield Sending(f"an earlier {earlier}", f"evt_trigger_{secrets.token_hex(12)}", older, keys)
 
 
-def _send(services: Services, url: str, sending: Sending) -> bool:
+def _send(url: str, sending: Sending) -> bool:
     began = time.monotonic()
     answer = post(url, sending.secrets, sending.event_id, sending.body)
     took = round((time.monotonic() - began) * 1000)

@@ -57,7 +57,7 @@ class Recorder:
         self.problems: list[str] = []
 
     def see(self, method: str, path: str, status: int, media_type: str, body: bytes) -> None:
-        """Judge one answer. What the document does not name at all (files, 404, 405) is none of its business."""
+        """Judge one answer. What the document does not name at all (files, 405) is left alone."""
         operation = operation_of(method, path)
         if operation is None or status in (405, 501):
             return
