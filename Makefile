@@ -17,8 +17,9 @@ lint: $(VENV)/.tools ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: $(VENV)/.tools ## Try failover, a hung database and PgBouncer with real processes (installs PgBouncer)
-	@sh deploy/need-packages.sh pgbouncer nginx
+check: $(VENV)/.tools ## Try failover, a hung database and PgBouncer with real processes (installs PgBouncer, nginx, PHP)
+	@sh deploy/need-packages.sh pgbouncer nginx php=php-cli
+	@php -m | grep -q pdo_sqlite || sh deploy/need-packages.sh pdo_sqlite=php-sqlite3
 	$(BIN)/pytest -m check --timeout 600
 
 conformance: $(VENV)/.tools ## Try the simulator with the gateways' official SDKs
