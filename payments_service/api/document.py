@@ -181,7 +181,7 @@ def _successes(entry: Described) -> dict[str, dict[str, Any]]:
             "headers": _headers(entry, status),
         }
         if isinstance(given, str):
-            response["content"] = {given: {"schema": {"type": "string"}}}
+            response["content"] = {given: {"schema": {"type": "object" if given == JSON else "string"}}}
         elif isinstance(given, list | tuple):
             response["content"] = {JSON: {"schema": {"anyOf": [_instance(one) for one in given]}}}
         elif given is not None:

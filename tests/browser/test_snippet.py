@@ -11,7 +11,6 @@ from playwright.sync_api import Page, Route, expect
 from payments_service.domain.money import Money
 from payments_service.flows import quotes
 from payments_service.settings.rules import DEVELOPMENT_SECRET
-
 from tests.browser.old_shop import OldShop
 from tests.browser.states import change
 from tests.support.house import ROOT, House
