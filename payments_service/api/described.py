@@ -1,7 +1,7 @@
 """What the OpenAPI document says of a route, declared beside the route.
 
     @blueprint.post("/quote")
-    @guards.merchant_key("write")
+    @guards.key_with("write")
     @described("Make a quote", takes=QuoteSchema, gives={200: QuoteMade}, refuses={400: (…,)})
 
 Who may call, bodies that are too long or no JSON, an internal error and a database that is away need not be

@@ -28,6 +28,8 @@ EVENTS = DOCS / "events.schema.json"
 VERSION = "1.0.0"
 METHODS = ("get", "post", "put", "patch", "delete")
 JSON = "application/json"
+KEY_WITH = "key_with "
+"""How the guard of a route for API keys begins; its scope follows."""
 
 ABOUT = """Payments through several gateways behind one API.
 
@@ -218,9 +220,9 @@ def _common(entry: Described, guard: str, method: str) -> Iterator[tuple[int, tu
         yield 400, ("invalid_json",)
     if method != "get":
         yield 413, ("body_too_large",)
-    if guard.startswith("merchant_key") or guard == "browser_or_key":
+    if guard.startswith(KEY_WITH) or guard == "browser_or_key":
         yield 401, ("unauthorized",)
-    if guard.startswith("merchant_key"):
+    if guard.startswith(KEY_WITH):
         yield 403, ("scope_missing",)
     yield 500, ("internal_error",)
     if entry.uses_database:
@@ -270,8 +272,8 @@ def _security_schemes() -> dict[str, dict[str, Any]]:
 
 
 def _security(guard: str) -> list[dict[str, list[str]]]:
-    if guard.startswith("merchant_key:"):
-        return [{"apiKey": [guard.partition(":")[2]]}]
+    if guard.startswith(KEY_WITH):
+        return [{"apiKey": [guard.removeprefix(KEY_WITH)]}]
     if guard == "browser_or_key":
         return [{}, {"apiKey": ["write"]}]
     if guard == "gateway_credentials":

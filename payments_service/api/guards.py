@@ -44,8 +44,8 @@ def browser_or_key(view: View[Parameters, Result]) -> View[Parameters, Result]:
     return guarded
 
 
-def merchant_key(scope: str) -> Callable[[View[Parameters, Result]], View[Parameters, Result]]:
-    """The merchant's server alone: a valid API key (else 401) that has this scope (else 403)."""
+def key_with(scope: str) -> Callable[[View[Parameters, Result]], View[Parameters, Result]]:
+    """The merchant's server alone, by an API key with this scope; without one nothing is looked at."""
 
     def guard(view: View[Parameters, Result]) -> View[Parameters, Result]:
         @wraps(view)
@@ -55,7 +55,7 @@ def merchant_key(scope: str) -> Callable[[View[Parameters, Result]], View[Parame
                 raise Forbidden(f"This API key lacks the scope {scope}", code="scope_missing")
             return view(*args, **kwargs)
 
-        setattr(guarded, GUARD, f"merchant_key:{scope}")
+        setattr(guarded, GUARD, f"key_with {scope}")
         return guarded
 
     return guard

@@ -17,7 +17,7 @@ blueprint = Blueprint("quotes", __name__, url_prefix="/api")
 
 
 @blueprint.post("/quote")
-@guards.merchant_key("write")
+@guards.key_with("write")
 @described(
     "Make a quote: a signed price that a browser can bring to create-order",
     about=(
