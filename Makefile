@@ -17,8 +17,9 @@ lint: $(VENV)/.tools ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: $(VENV)/.tools ## Try what `make test` leaves: failover, PgBouncer, nginx, the other database (installs them)
-	@sh deploy/need-packages.sh pgbouncer nginx
+check: $(VENV)/.tools ## Try what `make test` leaves: failover, PgBouncer, nginx, PHP, the other database (installs them)
+	@sh deploy/need-packages.sh pgbouncer nginx php=php-cli
+	@php -m | grep -q pdo_sqlite || sh deploy/need-packages.sh pdo_sqlite=php-sqlite3
 	@sh deploy/need-chromium.sh $(VENV)
 	$(BIN)/pytest -m check --timeout 600 --numprocesses auto --dist loadfile --no-loadscope-reorder
 

@@ -21,10 +21,13 @@ from payments_service.api import (
     merchant,
     merchant_events,
     payments,
+    quotes,
     services,
     webhooks,
 )
+from payments_service.api.answers import HealthSchema, dumped
 from payments_service.api.bodies import CHECKOUT_BYTES, ReadAway
+from payments_service.api.described import described
 from payments_service.api.json import DecimalJSONProvider
 from payments_service.api.limits import Budgets
 from payments_service.domain.errors import StoreUnavailable, WrongEncoding
@@ -91,6 +94,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(merchant.blueprint)
     app.register_blueprint(merchant_events.blueprint)
     app.register_blueprint(webhooks.blueprint)
+    app.register_blueprint(quotes.blueprint)
     app.add_url_rule("/health", view_func=health)
     pages.register(app)
     cli.register(app)
@@ -134,14 +138,21 @@ def _doubt(db: Database) -> None:
 
 
 @guards.anybody
+@described(
+    "Whether the process answers",
+    tag="Service",
+    gives={200: HealthSchema},
+    uses_database=False,
+)
 def health() -> ResponseReturnValue:
     silent_since = services().watch.worker_silent_since()
-    return {
+    told = {
         "status": "ok",
         "message": "Payment service is running",
-        "timestamp": datetime.now(UTC).isoformat(),
+        "timestamp": datetime.now(UTC),
         **({"worker": f"silent since {silent_since.isoformat()}"} if silent_since else {}),
     }
+    return dumped(HealthSchema(), told)
 
 
 def _add_manners(app: Flask, settings: Settings) -> None:

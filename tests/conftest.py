@@ -20,6 +20,7 @@ from tests.support import event_schema
 from tests.support.environment import environment
 from tests.support.house import House, running_house
 from tests.support.postgres import running_postgres
+from tests.support.recorder import RECORDER, documented
 from tests.support.recycled import RecycledDatabases
 
 KINDS = ("sqlite", "postgresql")
@@ -48,6 +49,18 @@ SLOWEST_FIRST = (
 _used: Counter[str] = Counter()
 _wrong_events: list[str] = []
 event_schema.watch(_wrong_events.append)
+_open = FlaskClient.open
+
+
+def _recorded(self: FlaskClient, *args: Any, **kwargs: Any) -> Any:
+    answer = _open(self, *args, **kwargs)
+    RECORDER.see(
+        answer.request.method, answer.request.path, answer.status_code, answer.mimetype, answer.get_data()
+    )
+    return answer
+
+
+FlaskClient.open = _recorded  # type: ignore[method-assign]
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +68,14 @@ def _events_are_as_documented() -> Iterator[None]:
     """Every event that a test lets this process write is one of docs/events.schema.json."""
     yield
     wrong, _wrong_events[:] = list(_wrong_events), []
+    assert wrong == []
+
+
+@pytest.fixture(autouse=True)
+def _answers_are_as_documented(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every answer that a test gets is one of docs/openapi.json."""
+    yield
+    wrong, RECORDER.problems[:] = list(RECORDER.problems), []
     assert wrong == []
 
 
@@ -185,14 +206,25 @@ def count_use(of: str) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A process of `-n` hands its counts to the one that prints the summary."""
+    """A process of `-n` hands its counts to the one that prints the summary, and that judges a whole run."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["used"] = dict(_used)
+        session.config.workeroutput["seen"] = sorted(RECORDER.seen)
+    elif _is_whole(session.config) and documented() - RECORDER.seen and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _is_whole(config: pytest.Config) -> bool:
+    """Whether this run is all of `make test`, so that every documented answer must have been seen."""
+    chosen = config.args != config.getini("testpaths") or config.getoption("keyword")
+    return not chosen and config.getoption("markexpr") == "not check"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    _used.update(getattr(node, "workeroutput", {}).get("used", {}))
+    told = getattr(node, "workeroutput", {})
+    _used.update(told.get("used", {}))
+    RECORDER.seen |= {tuple(answer) for answer in told.get("seen", ())}
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -212,6 +244,13 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     used = ", ".join(f"{name}: {count}" for name, count in sorted(_used.items())) or "none"
     terminalreporter.write_line(f"Tests that used a real service: {used}")
+    missing = sorted(documented() - RECORDER.seen)
+    terminalreporter.write_line(
+        f"Documented answers that were seen: {len(documented()) - len(missing)}, not: {len(missing)}"
+    )
+    if _is_whole(terminalreporter.config):
+        for operation, status, code in missing:
+            terminalreporter.write_line(f"  never seen: {operation} {status} {code}")
 
 
 def _create_database(server: str, name: str) -> None:

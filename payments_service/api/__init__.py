@@ -40,6 +40,11 @@ class Services:
     def urls(self) -> Urls:
         return Urls(self.settings.backend_url)
 
+    @property
+    def mode(self) -> str:
+        """`test` or `live`: settings let no two gateways differ."""
+        return self.gateways[0].mode if self.gateways else "test"
+
     def gateway_names(self) -> list[str]:
         return list(dict.fromkeys(gateway.name for gateway in self.gateways))
 

@@ -24,8 +24,10 @@ from payments_service.cli.house import SETTINGS_ERROR, Moment
 from payments_service.cli.house import house as _house
 from payments_service.cli.keys import api_keys
 from payments_service.cli.lost import lost
+from payments_service.cli.openapi import openapi
 from payments_service.cli.show import show
 from payments_service.cli.telling import outbox, resend
+from payments_service.cli.trigger import trigger
 from payments_service.cli.verify import verify_ledger
 from payments_service.domain.clock import REAL_TIME, utc_now
 from payments_service.domain.errors import PaymentsError
@@ -43,7 +45,7 @@ def register(app: Flask) -> None:
     app.cli.add_command(db)
     for command in (show, outbox, resend, reconcile, replay_webhooks, reviews_, clear_review):
         app.cli.add_command(_told_in_a_sentence(command))
-    for command in (api_key, api_keys, worker_, doctor, lost, verify_ledger):
+    for command in (api_key, api_keys, worker_, doctor, lost, openapi, trigger, verify_ledger):
         app.cli.add_command(_told_in_a_sentence(command))
 
 

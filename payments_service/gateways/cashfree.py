@@ -44,7 +44,7 @@ from payments_service.domain.schedule import Polling, polling
 from payments_service.domain.states import AttemptStatus, PaymentStatus
 from payments_service.domain.variables import WrongVariables, variable
 from payments_service.gateways import cashfree_reading as reading
-from payments_service.gateways.base import Gateway, VerifyField
+from payments_service.gateways.base import AnswerField, Gateway, VerifyField
 from payments_service.gateways.http import ErrorFacts, GatewaySession, decimal_json, reading_answer
 from payments_service.gateways.reading import UNREADABLE
 from payments_service.gateways.signatures import any_same, hmac_sha256_base64, sha256_hex
@@ -109,6 +109,11 @@ class CashfreeGateway(Gateway):
         VerifyField("orderId", aliases=("order_id",)),
         VerifyField("paymentId", aliases=("cf_payment_id",), required=False),
     )
+    answer_fields: ClassVar[tuple[AnswerField, ...]] = (
+        AnswerField("paymentSessionId", "what cashfree.js opens with", "session_abc"),
+        AnswerField("cfOrderId", "the number that Cashfree gave the order", "2149460581", required=False),
+    )
+    webhook_headers: ClassVar[tuple[str, ...]] = ("x-webhook-signature",)
     minimum_amount: ClassVar[Money] = Money(100)
     browser_knows_wire_id: ClassVar[bool] = True
     order_id_names: ClassVar[tuple[str, ...]] = ("orderId",)

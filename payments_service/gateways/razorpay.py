@@ -40,7 +40,7 @@ from payments_service.domain.news import (
 from payments_service.domain.schedule import Polling, polling
 from payments_service.domain.variables import variable
 from payments_service.gateways import razorpay_reading as reading
-from payments_service.gateways.base import Gateway, VerifyField
+from payments_service.gateways.base import AnswerField, Gateway, VerifyField
 from payments_service.gateways.http import ErrorFacts, GatewaySession, reading_answer
 from payments_service.gateways.razorpay_reading import Entity
 from payments_service.gateways.reading import UNREADABLE, each
@@ -78,6 +78,11 @@ class RazorpayGateway(Gateway):
         VerifyField("paymentId", aliases=("razorpay_payment_id",)),
         VerifyField("signature", aliases=("razorpay_signature",)),
     )
+    answer_fields: ClassVar[tuple[AnswerField, ...]] = (
+        AnswerField("razorpayKey", "the key that checkout.js opens with", "rzp_test_simulator"),
+        AnswerField("createdAt", "when Razorpay made the order", "2026-01-31T12:30:00+00:00", required=False),
+    )
+    webhook_headers: ClassVar[tuple[str, ...]] = ("X-Razorpay-Signature",)
     minimum_amount: ClassVar[Money] = Money(100)
     browser_knows_wire_id: ClassVar[bool] = False
     order_id_names: ClassVar[tuple[str, ...]] = ("orderId",)

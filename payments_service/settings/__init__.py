@@ -99,6 +99,8 @@ class Settings:
     mail_from: str
     ops_email: str | None
     reviews_late_success: bool
+    requires_quote: bool
+    """Whether a browser must bring a price that the merchant signed."""
     celery_broker_url: str | None = field(repr=False)
     api_keys: tuple[ApiKey, ...]
     gateways: tuple[tuple[type[Gateway], Any], ...]
@@ -296,7 +298,7 @@ class _Environment(Schema):
     API_KEYS = fields.String(load_default="", validate=_is_api_keys)
     LATE_SUCCESS = fields.String(load_default="complete", validate=validate.OneOf(["complete", "review"]))
     ALLOW_TEST_MODE = fields.String(load_default="false", validate=validate.OneOf(["true", "false"]))
-    REQUIRE_QUOTE = fields.String(load_default="false", validate=validate.OneOf(["false"]))
+    REQUIRE_QUOTE = fields.String(validate=validate.OneOf(["true", "false"]))
 
 
 def _load(given: Mapping[str, str]) -> tuple[dict[str, Any], Errors]:
@@ -396,6 +398,7 @@ def _settings(values: dict[str, Any], gateways: tuple[tuple[type[Gateway], Any],
         ops_email=values.get("OPS_EMAIL"),
         celery_broker_url=values.get("CELERY_BROKER_URL"),
         reviews_late_success=values["LATE_SUCCESS"] == "review",
+        requires_quote=values.get("REQUIRE_QUOTE") == "true",
         api_keys=tuple(_api_keys(values["API_KEYS"])),
         gateways=gateways,
     )

@@ -213,6 +213,7 @@ def production(database_url: str) -> Iterator[Flask]:
         "BACKEND_URL": "https://pay.example.com",
         "FRONTEND_URL": "https://shop.example.com",
         "SECRET_KEY": "a-secret-key-of-our-own",
+        "REQUIRE_QUOTE": "false",
         "RAZORPAY_KEY_ID": "rzp_test_ours",
         "RAZORPAY_KEY_SECRET": "key-secret-of-our-own",
         "RAZORPAY_WEBHOOK_SECRET": "webhook-secret-of-our-own",

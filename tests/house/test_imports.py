@@ -24,15 +24,25 @@ ALLOWED: dict[str, set[str]] = {
     | {"gateways", "logs", "requests", "urllib3", "certifi", "cachetools", "pybreaker", "razorpay"},
     "store": {"domain"} | {"store", "sqlalchemy", "alembic", "psycopg", "uuid6"},
     "flows": {"domain"}
-    | {"flows", "store", "gateways.base", "notify", "logs", "sqlalchemy", "uuid6", "cachetools"},
+    | {
+        "flows",
+        "store",
+        "gateways.base",
+        "notify",
+        "logs",
+        "sqlalchemy",
+        "uuid6",
+        "cachetools",
+        "itsdangerous",
+    },
     "notify": {"domain"} | {"standardwebhooks", "certifi"},
     "api": {"domain"}
     | {"api", "flows", "gateways", "gateways.base", "store.db", "logs", "settings", "flask", "werkzeug"}
-    | {"marshmallow", "flask_limiter", "limits", "redis", "_typeshed"},
+    | {"marshmallow", "apispec", "limits", "redis", "_typeshed"},
     "pages": {"domain"}
-    | {"pages", "api", "flows", "gateways", "gateways.base", "settings", "flask", "werkzeug"},
+    | {"pages", "api", "flows", "gateways", "gateways.base", "settings", "flask", "werkzeug", "markupsafe"},
     "cli": {"domain"}
-    | {"cli", "api", "flows", "store", "gateways", "logs", "settings", "worker", "flask", "click"}
+    | {"cli", "api", "flows", "store", "gateways", "logs", "notify", "settings", "worker", "flask", "click"}
     | {"certifi", "gateways.base"},
     "broker": {"celery", "kombu"},
     "tasks": {"api", "broker", "domain", "settings", "worker", "celery", "__init__"},

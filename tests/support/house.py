@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 
@@ -19,6 +19,7 @@ from payments_service.store.db import Database
 from tests.support import event_schema
 from tests.support.environment import environment
 from tests.support.ports import free_port, wait_for_port, wait_for_silence
+from tests.support.recorder import RECORDER
 
 ROOT = Path(__file__).parents[2]
 APP = "tests.support.wsgi"
@@ -40,6 +41,16 @@ class House:
     simulator: "subprocess.Popen[bytes] | None" = None
     worker: "subprocess.Popen[bytes] | None" = None
     http: requests.Session = field(default_factory=requests.Session)
+
+    def __post_init__(self) -> None:
+        self.http.hooks["response"].append(self._record)
+
+    def _record(self, answer: requests.Response, *_: Any, **__: Any) -> None:
+        """What the service answers is as docs/openapi.json has it; the simulator's answers are its own."""
+        if answer.url.startswith(self.url + "/"):
+            method, path = answer.request.method or "", unquote(urlsplit(answer.url).path)
+            media_type = answer.headers.get("Content-Type", "").partition(";")[0]
+            RECORDER.see(method, path, answer.status_code, media_type, answer.content)
 
     def post(self, path: str, body: Any = None, **options: Any) -> requests.Response:
         return self.http.post(self.url + path, json=body, timeout=40, **options)
