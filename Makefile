@@ -50,6 +50,6 @@ $(VENV)/.runtime: requirements.txt
 	@sh deploy/install.sh $(VENV) requirements.txt
 	@touch $@
 
-$(VENV)/.tools: requirements.txt requirements-celery.txt requirements-dev.txt
+$(VENV)/.tools: requirements.txt requirements-celery.txt requirements-sentry.txt requirements-dev.txt
 	@sh deploy/install.sh $(VENV) requirements-dev.txt
 	@touch $@ $(VENV)/.runtime

@@ -6,11 +6,13 @@ from typing import cast
 
 from flask import current_app, g
 
+from payments_service import logs
 from payments_service.api import schemas
 from payments_service.api.limits import Budgets
 from payments_service.domain.errors import InvalidInput
 from payments_service.flows.create_order import Urls
 from payments_service.flows.deliver import Channels
+from payments_service.flows.measures import Measures
 from payments_service.flows.watch import Watch
 from payments_service.gateways import GATEWAYS
 from payments_service.gateways.base import Gateway
@@ -28,6 +30,8 @@ class Services:
     """Who is told of what happens, for the worker."""
     gateways: tuple[Gateway, ...]
     """Every configured provider, the one that takes new orders first."""
+    measures: Measures
+    """What the database knows of how the service does."""
     watch: Watch
     """What this process keeps an eye on beside requests."""
     budgets: Budgets
@@ -46,6 +50,7 @@ class Services:
         if not found:
             message = schemas.unknown_gateway(self.gateway_names())
             raise InvalidInput(message, details={"gateway": [message]})
+        logs.note(gateway=found[0].name, mode=found[0].mode)
         return found
 
     @property

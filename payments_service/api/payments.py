@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from flask import Blueprint, Response, current_app, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from payments_service import logs
 from payments_service.api import guards, request_id, schemas, services
 from payments_service.api.bodies import raw_body
 from payments_service.domain.errors import InvalidInput
@@ -68,6 +69,7 @@ def create_order_() -> ResponseReturnValue:
     if isinstance(claim, Kept):
         return Response(claim.body, mimetype="application/json", headers={"Idempotency-Replayed": "true"})
     opened = create_order(house.db, gateway, new, house.urls, request_id(), claim)
+    logs.note(**_ids(opened))
     answer = jsonify(_created(opened, gateway))
     if claim:
         keep(house.db, claim, answer.get_data())
@@ -87,6 +89,7 @@ def verify_payment() -> ResponseReturnValue:
     fields = schemas.verify_fields(providers[0].verify_fields, body)
     with house.budgets.unknown_lookup():
         payment = verify(house.db, providers[0].name, providers, fields, request_id())
+    logs.note(**_ids(payment))
     return {**_summary(payment), "timestamp": payment.updated_at.isoformat()}
 
 
@@ -97,6 +100,7 @@ def payment_status(gateway: str, reference: str) -> ResponseReturnValue:
     name, providers = house.known_gateway(gateway)
     with house.budgets.unknown_lookup():
         payment = status(house.db, name, providers, reference, request_id())
+    logs.note(**_ids(payment))
     return {
         **_summary(payment),
         "amountRefunded": json_number(payment.amount_refunded),
@@ -110,6 +114,16 @@ def _json_body() -> object:
         return current_app.json.loads(raw_body())
     except ValueError as error:
         raise InvalidInput("The body is not valid JSON", code="invalid_json") from error
+
+
+def _ids(payment: PaymentView) -> dict[str, Any]:
+    """By what the line of this request is found again."""
+    return {
+        "id": str(payment.id),
+        "orderId": payment.order_id,
+        "paymentId": payment.payment_id,
+        "paymentStatus": payment.status.value,
+    }
 
 
 def _log_ignored(body: object) -> None:

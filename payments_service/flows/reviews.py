@@ -12,12 +12,13 @@ from payments_service.domain.errors import Conflict, NotFound
 from payments_service.domain.money import Money
 from payments_service.domain.states import PaymentStatus, ReviewReason, ReviewResolution
 from payments_service.flows import record, sync
+from payments_service.flows.alerts import dismissed
 from payments_service.flows.flag import ADVICE
 from payments_service.store import alerts, history, payments
 from payments_service.store import reviews as rows
 from payments_service.store.db import Database
 from payments_service.store.history import Actor
-from payments_service.store.tables import Payment, PaymentReview
+from payments_service.store.tables import Alert, Payment, PaymentReview
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def clear(
     actor = Actor("operator", operator, clock)
     with db.begin() as session:
         if not accept and alerts.close(session, review_id, clock.now()):
+            dismissed(session, session.get_one(Alert, review_id), clock)
             return "Alert cleared"
         if not payments.exists(session, review_id):
             raise NotFound(f"Nothing is open for review under {review_id}")

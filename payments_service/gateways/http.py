@@ -44,6 +44,7 @@ from payments_service.domain.errors import (
 )
 from payments_service.gateways.bounds import READ_RESET_SECONDS, RESET_SECONDS, Circuit, ReadBudget
 from payments_service.gateways.health import READS, WRITES, Health
+from payments_service.gateways.measured import current_verb
 from payments_service.gateways.transport import Adapter, timeout_within
 from payments_service.logs import masked_words
 
@@ -167,11 +168,14 @@ class GatewaySession(requests.Session):
             self.health.learn(READS if is_read else WRITES, failure)
             fields = {
                 "gateway": self.gateway,
+                "verb": current_verb(),
                 "method": method,
                 "path": urlsplit(url).path,
                 "status": status,
                 "outcome": failure.code if failure else "ok",
                 "try": number,
+                "urgency": deadline.urgency.name,
+                "secondsLeft": round(deadline.remaining(), 1),
                 "milliseconds": round((time.monotonic() - started) * 1000),
             }
             if failure:

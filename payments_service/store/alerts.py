@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
 from payments_service.store.db import changed_rows, insert_once
-from payments_service.store.tables import Alert
+from payments_service.store.tables import Alert, Outbox
 
 
 def open_once(
@@ -42,3 +42,13 @@ def close(session: Session, alert_id: UUID, now: datetime) -> bool:
     """Whether there was an open one of this id."""
     opened = update(Alert).where(Alert.id == alert_id, Alert.cleared_at.is_(None)).values(cleared_at=now)
     return changed_rows(session, opened) == 1
+
+
+def open_of(session: Session, code: str) -> list[Alert]:
+    """Every open one of this code."""
+    return list(session.scalars(select(Alert).where(Alert.code == code, Alert.cleared_at.is_(None))))
+
+
+def is_told(session: Session, fact: str) -> bool:
+    """Whether the outbox has this fact, for any destination."""
+    return session.scalars(select(Outbox.id).where(Outbox.fact == fact).limit(1)).first() is not None
