@@ -2,6 +2,7 @@
 that."""
 
 import logging
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -66,6 +67,13 @@ def remind(session: Session, clock: Clock) -> int:
 def dismissed(session: Session, alert: Alert, clock: Clock) -> None:
     """A person knows of it: while it lasts, it is told again in a day."""
     heartbeats.beat(session, _dismissal(alert.code, alert.subject), clock.now())
+
+
+def forget_dismissals(session: Session, code: str, lasting: Collection[str]) -> None:
+    """Trouble that has ended is news when it comes back."""
+    for name in heartbeats.names(session, _dismissal(code, "")):
+        if name.removeprefix(_dismissal(code, "")) not in lasting:
+            heartbeats.forget(session, name)
 
 
 def is_dismissed(session: Session, code: str, subject: str, clock: Clock) -> bool:

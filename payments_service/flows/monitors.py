@@ -90,6 +90,7 @@ def _compare(session: Session, alarm: Alarm, found: Iterable[Sample], clock: Clo
         over.add(subject)
         if not alarm.is_heard and not is_dismissed(session, alarm.code, subject, clock):
             raised += raise_alert(session, alarm.code, subject, _about(alarm, sample), clock)
+    alerts.forget_dismissals(session, alarm.code, over)
     for alert in rows.open_of(session, alarm.code):
         if alert.subject not in over and _has_settled(alarm, alert.created_at, clock):
             end(session, alarm.code, alert.subject, clock)

@@ -7,7 +7,9 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from payments_service import logs, metrics
+from payments_service.domain.clock import utc_now
 from payments_service.domain.errors import BudgetUsedUp, GatewayError
+from payments_service.domain.news import PaymentSnapshot, WebhookEvent
 from payments_service.gateways.base import Gateway
 
 VERBS = (
@@ -32,7 +34,31 @@ def measured(gateway: Measured) -> Measured:
     """The same gateway, its verbs counted from now on. A verb that calls another one counts once."""
     for name in VERBS:
         setattr(gateway, name, _counted(gateway, name, getattr(gateway, name)))
+    gateway.read_webhook = _told(gateway, gateway.read_webhook)  # type: ignore[method-assign]
     return gateway
+
+
+def _told(gateway: Gateway, read: Callable[..., WebhookEvent]) -> Callable[..., WebhookEvent]:
+    @wraps(read)
+    def told(*args: Any, **options: Any) -> WebhookEvent:
+        logs.note(gateway=gateway.name, mode=gateway.mode, provider=gateway.provider)
+        event = read(*args, **options)
+        logs.note(
+            type=event.type,
+            kind=event.kind.value,
+            eventId=event.event_id,
+            transactionId=event.transaction_id or (event.snapshot and _transaction(event.snapshot)),
+        )
+        if event.snapshot is not None:
+            lag = (utc_now() - event.snapshot.observed_at).total_seconds()
+            metrics.LAG.labels(gateway.name).observe(max(0.0, lag))
+        return event
+
+    return told
+
+
+def _transaction(snapshot: PaymentSnapshot) -> str | None:
+    return next((attempt.transaction_id for attempt in snapshot.attempts), None)
 
 
 def current_verb() -> str | None:

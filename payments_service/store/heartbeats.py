@@ -39,6 +39,12 @@ def beat(session: Session, name: str, now: datetime) -> None:
         session.execute(update(Heartbeat).where(Heartbeat.name == name).values(at=now))
 
 
+def names(session: Session, beginning: str) -> list[str]:
+    """Of all moments whose name begins so."""
+    begun = Heartbeat.name.startswith(beginning, autoescape=True)
+    return list(session.scalars(select(Heartbeat.name).where(begun)))
+
+
 def sweeps(session: Session) -> dict[str, datetime]:
     """By the sweep's name, when it last ended well."""
     found = session.scalars(select(Heartbeat).where(Heartbeat.name.startswith(SWEEP, autoescape=True)))
