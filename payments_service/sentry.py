@@ -42,7 +42,6 @@ def start(dsn: str | None, environment: str) -> None:
         integrations=[LoggingIntegration(level=None, event_level=logging.ERROR)],
         include_local_variables=False,
         include_source_context=False,
-        send_default_pii=False,
         max_request_body_size="never",
         max_breadcrumbs=0,
         auto_session_tracking=False,

@@ -1,4 +1,4 @@
-"""/metrics: who may read it, what it says of real requests, how many series it can have, several processes."""
+"""/metrics: who may read it, what it says of real requests, how many series there can be, many processes."""
 
 import os
 import re
@@ -104,8 +104,9 @@ def test_a_payments_way_is_counted(house: House) -> None:
     wanted = {"gateway": "razorpay"}
 
     def counted(name: str, **labels: str) -> float:
-        """The two workers of this house count apart: whichever answers, each counter only grows."""
-        return max(value(house.get("/metrics").text, name, **wanted, **labels) for _ in range(10))
+        """By the process that has counted most, should they count apart: each has its chance."""
+        texts = (requests.get(f"{house.url}/metrics", timeout=20).text for _ in range(20))
+        return max(value(text, name, **wanted, **labels) for text in texts)
 
     assert counted("payments_orders_total", outcome="created") > 0
     assert counted("payments_gateway_calls_total", verb="create_order", outcome="ok") > 0
@@ -138,10 +139,10 @@ def test_no_word_of_a_stranger_is_ever_a_label(client: FlaskClient) -> None:
 
 
 def test_there_are_no_more_series_than_a_small_prometheus_likes(app: Flask) -> None:
-    """Every route with all that it may answer in its life, three gateways with every verb, family and alarm."""
+    """Every route with what it may answer in its life, three gateways with every verb, family and alarm."""
     seen = set[str]()
     for rule in app.url_map.iter_rules():
-        for status in (200, 400, 404, 429, 500, 503):
+        for status in (200, 400, 404, 409, 500, 503) if rule.rule.startswith("/api/") else (200, 404, 503):
             metrics.request_ended(rule.rule, status, 0.1)
     for route in ("/api/payment/x", "/api/webhook/x", "/pay/x", "/api/x", "/x"):
         metrics.request_ended(route, 200, 0.1)
