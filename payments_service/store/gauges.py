@@ -192,21 +192,26 @@ def _orders(session: Session, at: Moment) -> Iterator[Sample]:
 
 
 def _unknown(session: Session, at: Moment) -> Iterator[Sample]:
-    expired = case((Payment.expires_at < at.before(DENIED_AFTER), Payment.created_at))
-    orders = select(Payment.gateway, func.count(), func.min(expired)).where(
+    begun = select(Payment.gateway, Payment.created_at, Payment.expires_at).where(
         Payment.status == PaymentStatus.INITIATED
     )
+    ages: defaultdict[str, list[float]] = defaultdict(list)
+    for gateway, created_at, expires_at in session.execute(begun):
+        age, lifetime = at.age(created_at), (expires_at - created_at + DENIED_AFTER).total_seconds()
+        ages[gateway].append(age if age > lifetime else 0.0)
+    for gateway, found in ages.items():
+        labels: Labels = (("gateway", gateway), ("kind", "order"))
+        yield Sample("unknown_outcomes", len(found), labels)
+        yield Sample("unknown_outcome_oldest_seconds", max(found), labels)
     refunds = (
         select(Payment.gateway, func.count(), func.min(Refund.created_at))
         .join(Payment, Payment.id == Refund.payment_id)
         .where(Refund.status == RefundStatus.INITIATED)
     )
-    for kind, query in (("order", orders), ("refund", refunds)):
-        for gateway, count, oldest in session.execute(query.group_by(Payment.gateway)):
-            labels = (("gateway", gateway), ("kind", kind))
-            yield Sample("unknown_outcomes", count, labels)
-            if oldest is not None:
-                yield Sample("unknown_outcome_oldest_seconds", at.age(_moment(oldest)), labels)
+    for gateway, count, oldest in session.execute(refunds.group_by(Payment.gateway)):
+        labels = (("gateway", gateway), ("kind", "refund"))
+        yield Sample("unknown_outcomes", count, labels)
+        yield Sample("unknown_outcome_oldest_seconds", at.age(oldest), labels)
 
 
 def _held(session: Session, at: Moment) -> Iterator[Sample]:
