@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: run test check lint format conformance chaos bench help
+.PHONY: run test check lint format conformance chaos bench drill help
 
 run: $(VENV)/.runtime ## Run everything on this machine: service on PORT (5000), simulator on SIMULATOR_PORT (8090)
 	@$(BIN)/python deploy/development.py
@@ -17,8 +17,8 @@ lint: $(VENV)/.tools ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: $(VENV)/.tools ## Try failover, a hung database and PgBouncer with real processes (installs PgBouncer)
-	@sh deploy/need-packages.sh pgbouncer nginx
+check: $(VENV)/.tools ## Try failover, a hung database, PgBouncer and the alarm rules with the real programs (installs them)
+	@sh deploy/need-packages.sh pgbouncer nginx promtool=prometheus
 	$(BIN)/pytest -m check --timeout 600
 
 conformance: $(VENV)/.tools ## Try the simulator with the gateways' official SDKs
@@ -38,6 +38,11 @@ bench: $(VENV)/.tools ## Measure beside a peer in Express, 15 minutes (QUICK=1: 
 	@sh deploy/need-packages.sh wrk node=nodejs npm
 	@npm ci --silent --no-audit --no-fund --prefix tests/bench/express
 	$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
+
+ALARMS ?=
+
+drill: $(VENV)/.tools ## Make one fault at a time in a running service: does the right alarm come? (ALARMS: some of them)
+	$(BIN)/python -m tests.drill $(ALARMS)
 
 format: $(VENV)/.tools ## Rewrite the code in the common style
 	$(BIN)/ruff check --fix .

@@ -50,10 +50,10 @@ log = logging.getLogger(__name__)
 class Unit:
     """One piece of work: what is known of it, and what it has cost so far. It belongs to one thread."""
 
-    __slots__ = ("arrived", "began", "counts", "facts", "name", "seconds")
+    __slots__ = ("arrived", "began", "counts", "facts", "level", "name", "seconds")
 
     def __init__(self, name: str, **facts: Any) -> None:
-        self.name, self.facts = name, facts
+        self.name, self.facts, self.level = name, facts, logging.INFO
         self.arrived, self.began = datetime.now(UTC), time.monotonic()
         self.seconds = {"database": 0.0, "gateway": 0.0, "lock": 0.0, "pool": 0.0}
         """Seconds at each; waiting for a lock is a part of the database's."""
@@ -68,9 +68,10 @@ class Unit:
 
     def line(self) -> dict[str, Any]:
         where = {f"{name}Milliseconds": round(spent * 1000, 1) for name, spent in self.seconds.items()}
-        known = {"arrived": self.arrived.isoformat(), "outcome": None, "code": None, **self.facts}
+        always = {"arrived": self.arrived.isoformat(), "outcome": None, "code": None, "batch": None}
+        known = {**always, **self.facts}
         cost = {"milliseconds": self.milliseconds(), **where, **self.counts}
-        return {**known, **cost, "pid": os.getpid(), "host": gethostname()}
+        return {**known, **cost, **here()}
 
 
 def begin(name: str, **facts: Any) -> Unit:
@@ -80,10 +81,10 @@ def begin(name: str, **facts: Any) -> Unit:
     return unit
 
 
-def end(unit: Unit, level: int = logging.INFO) -> None:
+def end(unit: Unit) -> None:
     """Write its line."""
     _unit.set(None)
-    log.log(level, unit.name, extra={"data": unit.line()})
+    log.log(unit.level, unit.name, extra={"data": unit.line()})
 
 
 @contextmanager
@@ -102,9 +103,22 @@ def unit(name: str, *, quiet: bool = False, **facts: Any) -> Iterator[Unit]:
         raise
     else:
         if not quiet or mine.facts.get("batch"):
-            log.info(name, extra={"data": mine.line()})
+            log.log(mine.level, name, extra={"data": mine.line()})
     finally:
         _unit.set(before)
+
+
+def here() -> dict[str, Any]:
+    """Which process of which machine."""
+    return {"pid": os.getpid(), "host": gethostname()}
+
+
+def within() -> dict[str, Any]:
+    """For the line of a step: the unit that it belongs to, and the payment that this is about."""
+    if (mine := _unit.get()) is None:
+        return {"unit": None, **here()}
+    facts = mine.facts
+    return {"unit": facts.get("route") or facts.get("sweep") or mine.name, "id": facts.get("id"), **here()}
 
 
 def current() -> Unit | None:

@@ -91,8 +91,8 @@ def _end(error: BaseException | None) -> None:
     status = unit.facts.get("status", 500)
     route = unit.facts.get("route")
     _count(unit, route, status)
-    quiet = route in QUIET and status < 400
-    logs.end(unit, logging.DEBUG if quiet else logging.INFO)
+    unit.level = logging.DEBUG if route in QUIET and status < 400 else logging.INFO
+    logs.end(unit)
 
 
 def _count(unit: logs.Unit, route: str | None, status: int) -> None:

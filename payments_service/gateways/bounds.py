@@ -74,6 +74,11 @@ class Circuit:
         self._trial_at = 0.0
         self._breaker = CircuitBreaker(FAILURES_IN_A_ROW, reset_seconds, throw_new_error_on_trip=False)
 
+    @property
+    def state(self) -> str:
+        """closed, open or half-open."""
+        return str(self._breaker.current_state)
+
     @contextmanager
     def passing(self) -> Iterator[None]:
         """Around one call. Raises CircuitOpen, and then nothing may be sent."""
@@ -155,6 +160,13 @@ class ReadBudget:
             if self._clock() + seconds >= ends:
                 raise BudgetUsedUp(f"What {self._gateway} may be asked is used up for now")
             self._sleep(seconds)
+
+    @property
+    def left(self) -> float:
+        """Reads that may be made at once; below zero it is overdrawn."""
+        with self._lock:
+            self._count()
+            return self._saved
 
     def lower(self, seconds: int | None) -> None:
         """The gateway said that it is too much: nothing is saved, and for a while less comes in."""

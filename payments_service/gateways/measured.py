@@ -47,6 +47,7 @@ def _told(gateway: Gateway, read: Callable[..., WebhookEvent]) -> Callable[..., 
             type=event.type,
             kind=event.kind.value,
             eventId=event.event_id,
+            paymentStatus=_status(event),
             transactionId=event.transaction_id or (event.snapshot and _transaction(event.snapshot)),
         )
         if event.snapshot is not None:
@@ -55,6 +56,12 @@ def _told(gateway: Gateway, read: Callable[..., WebhookEvent]) -> Callable[..., 
         return event
 
     return told
+
+
+def _status(event: WebhookEvent) -> str | None:
+    """The status that it tells or claims."""
+    told = event.snapshot.status if event.snapshot else event.claims
+    return told.value if told else None
 
 
 def _transaction(snapshot: PaymentSnapshot) -> str | None:
