@@ -74,9 +74,9 @@ class Drill:
 
 
 def no_orders(town: Town) -> None:
-    """The shop of a week ago: its six payments are laid into the scaled hour of a week ago."""
+    """One order, then none; beside it six payments of the scaled hour that will be a week ago by then."""
     town.buy()
-    then = datetime.now(UTC) - (timedelta(weeks=1) + timedelta(minutes=5)) / FAST
+    then = datetime.now(UTC) - (timedelta(weeks=1) - timedelta(minutes=30)) / FAST
     [payment] = town.sql("SELECT * FROM payments LIMIT 1")
     for number in range(6):
         made = gauges.id_at(then + timedelta(milliseconds=number)).hex
