@@ -47,7 +47,7 @@ class Town:
     def pay(self, order_id: str, what: str = "success", **more: object) -> None:
         self.house.simulate(f"orders/{order_id}/{what}", more)
 
-    def fault(self, on: str, kind: str, count: int = 100_000, **more: object) -> None:
+    def fault(self, on: str, kind: str, count: int = 1000, **more: object) -> None:
         fault = {"gateway": "razorpay", "on": on, "kind": kind, "count": count, **more}
         self.house.simulate("faults", fault)
 
