@@ -3,40 +3,39 @@
 import logging
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from uuid import uuid4
 
 import click
 from flask import Flask, Request, Response, g, request
 from flask.sessions import SessionInterface
-from flask.typing import ResponseReturnValue
 from flask_compress import Compress
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from payments_service import cli, cors, https, logs, pages
+from payments_service import cli, cors, https, logs, pages, sentry
 from payments_service.api import (
     Services,
     errors,
-    guards,
     merchant,
     merchant_events,
     payments,
     quotes,
     services,
+    watching,
     webhooks,
 )
-from payments_service.api.answers import HealthSchema, dumped
 from payments_service.api.bodies import CHECKOUT_BYTES, ReadAway
-from payments_service.api.described import described
 from payments_service.api.json import DecimalJSONProvider
 from payments_service.api.limits import Budgets
 from payments_service.domain.errors import StoreUnavailable, WrongEncoding
 from payments_service.flows.deliver import Channels
 from payments_service.flows.intake import Intake
+from payments_service.flows.measures import Measures
 from payments_service.flows.watch import Watch
+from payments_service.gateways.measured import measured
 from payments_service.settings import Settings, SettingsError
 from payments_service.settings.told import tell
 from payments_service.store.db import Database
+from payments_service.store.measure import measure
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +56,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """Wire the service together; the only place that does. Raises SettingsError on a wrong environment."""
     settings = settings or Settings.from_environment()
     logs.configure(settings.log_level, settings.log_format)
+    sentry.start(settings.sentry_dsn, settings.env)
     app = Flask("payments_service", static_folder=None)
     app.json = DecimalJSONProvider(app)
     app.session_interface = NoSessions()
@@ -76,13 +76,15 @@ def create_app(settings: Settings | None = None) -> Flask:
         wake=_waker(settings),
         secrets=settings.secret_keys,
     )
-    gateways = tuple(gateway(config) for gateway, config in settings.gateways)
+    measure(db.engine)
+    gateways = tuple(measured(gateway(config)) for gateway, config in settings.gateways)
     app.extensions["payments_service"] = Services(
         settings=settings,
         db=db,
         channels=channels,
         gateways=gateways,
         intake=Intake(db),
+        measures=Measures(db),
         watch=Watch(db, gateways, channels),
         budgets=Budgets(app, settings),
     )
@@ -95,7 +97,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(merchant_events.blueprint)
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(quotes.blueprint)
-    app.add_url_rule("/health", view_func=health)
+    watching.register(app)
     pages.register(app)
     cli.register(app)
     if click.get_current_context(silent=True) is None:  # a command's own lines are its answer
@@ -137,24 +139,6 @@ def _doubt(db: Database) -> None:
         db.engine.dispose()  # a connection is nothing to share with a process that is forked from this one
 
 
-@guards.anybody
-@described(
-    "Whether the process answers",
-    tag="Service",
-    gives={200: HealthSchema},
-    uses_database=False,
-)
-def health() -> ResponseReturnValue:
-    silent_since = services().watch.worker_silent_since()
-    told = {
-        "status": "ok",
-        "message": "Payment service is running",
-        "timestamp": datetime.now(UTC),
-        **({"worker": f"silent since {silent_since.isoformat()}"} if silent_since else {}),
-    }
-    return dumped(HealthSchema(), told)
-
-
 def _add_manners(app: Flask, settings: Settings) -> None:
     """Request ids, CORS, compression, log lines: what every answer has in common."""
     Compress(app)
@@ -165,7 +149,7 @@ def _add_manners(app: Flask, settings: Settings) -> None:
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
         logs.request_id.set(g.request_id)
-        log.info("Request", extra={"data": {"method": request.method, "path": request.path}})
+        watching.begin()
 
     https.register(app, settings)
 

@@ -6,12 +6,14 @@ from typing import cast
 
 from flask import current_app, g
 
+from payments_service import logs
 from payments_service.api import schemas
 from payments_service.api.limits import Budgets
 from payments_service.domain.errors import InvalidInput
 from payments_service.flows.create_order import Urls
 from payments_service.flows.deliver import Channels
 from payments_service.flows.intake import Intake
+from payments_service.flows.measures import Measures
 from payments_service.flows.watch import Watch
 from payments_service.gateways import GATEWAYS
 from payments_service.gateways.base import Gateway
@@ -31,6 +33,8 @@ class Services:
     """Every configured provider, the one that takes new orders first."""
     intake: Intake
     """Takes in webhooks that arrive together."""
+    measures: Measures
+    """What the database knows of how the service does."""
     watch: Watch
     """What this process keeps an eye on beside requests."""
     budgets: Budgets
@@ -54,6 +58,7 @@ class Services:
         if not found:
             message = schemas.unknown_gateway(self.gateway_names())
             raise InvalidInput(message, details={"gateway": [message]})
+        logs.note(gateway=found[0].name, mode=found[0].mode)
         return found
 
     @property

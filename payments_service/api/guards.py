@@ -91,6 +91,26 @@ def _must_have(key: ApiKey, scope: str) -> None:
         raise Forbidden(f"This API key has not the scope {scope}", code="scope_missing")
 
 
+def reader_of_metrics(view: View[Parameters, Result]) -> View[Parameters, Result]:
+    """In production METRICS_TOKEN, or an API key that may read; what is measured tells of the business."""
+
+    @wraps(view)
+    def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        settings = services().settings
+        given = request.headers.get("Authorization", "")
+        is_token = settings.metrics_token is not None and compare_digest(
+            given.encode(), f"Bearer {settings.metrics_token}".encode()
+        )
+        if not (is_token or settings.is_development):
+            if not given:
+                raise Unauthorized("A valid API key is required")
+            _presented_key("read")
+        return view(*args, **kwargs)
+
+    setattr(guarded, GUARD, "reader_of_metrics")
+    return guarded
+
+
 def development_only(view: View[Parameters, Result]) -> View[Parameters, Result]:
     """Not there in production."""
 

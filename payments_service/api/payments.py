@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from flask import Blueprint, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from payments_service import logs
 from payments_service.api import answers, guards, request_id, schemas, services
 from payments_service.api.answers import dumped
 from payments_service.api.bodies import json_body
@@ -106,6 +107,7 @@ def create_order_() -> ResponseReturnValue:
         return Response(claim.body, mimetype="application/json", headers={"Idempotency-Replayed": "true"})
     opened = create_order(house.db, gateway, new, house.urls, request_id(), claim)
     moving.close_what_was_left(house.db, house.gateways, opened, request_id())
+    logs.note(**_ids(opened))
     answer = jsonify(_created(opened, gateway))
     if claim:
         keep(house.db, claim, answer.get_data())
@@ -143,6 +145,7 @@ def verify_payment() -> ResponseReturnValue:
     fields = schemas.verify_fields(providers[0].verify_fields, body)
     with house.budgets.unknown_lookup():
         payment = verify(house.db, providers[0].name, providers, fields, request_id())
+    logs.note(**_ids(payment))
     held = {"captureBy": payment.capture_by} if payment.capture_by else {}
     shown = {**_summary(payment), "timestamp": payment.updated_at, **held}
     return dumped(answers.VerifiedSchema(), shown)
@@ -162,6 +165,7 @@ def payment_status(gateway: str, reference: str) -> ResponseReturnValue:
     name, providers = house.known_gateway(gateway)
     with house.budgets.unknown_lookup():
         payment = status(house.db, name, providers, reference, request_id())
+    logs.note(**_ids(payment))
     more = {
         "amountRefunded": payment.amount_refunded,
         "createdAt": payment.created_at,
@@ -184,6 +188,16 @@ def _quote_of(body: object) -> Quote | None:
     if text in (None, "") and house.settings.requires_quote and g.api_key is None:
         raise quotes.QuoteRequired("This shop fixes its prices: a quote is required")
     return None
+
+
+def _ids(payment: PaymentView) -> dict[str, Any]:
+    """By what the line of this request is found again."""
+    return {
+        "id": str(payment.id),
+        "orderId": payment.order_id,
+        "paymentId": payment.payment_id,
+        "paymentStatus": payment.status.value,
+    }
 
 
 def _log_ignored(body: object) -> None:

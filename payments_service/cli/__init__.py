@@ -32,6 +32,7 @@ from payments_service.cli.verify import verify_ledger
 from payments_service.domain.clock import REAL_TIME, utc_now
 from payments_service.domain.errors import PaymentsError
 from payments_service.flows import reviews
+from payments_service.flows.beats import Beats
 from payments_service.settings import API_KEY, SCOPES, SettingsError
 from payments_service.settings.told import tell
 from payments_service.store import inbox
@@ -118,11 +119,12 @@ def worker_(once: bool, time_scale: int) -> None:
     if time_scale != 1 and not _house().settings.is_development:
         raise click.UsageError("--time-scale is for development and tests.")
     house = _house()
-    sweeps = list(
-        worker.sweeps(
-            house.db, house.gateways, house.channels, house.urls, replace(REAL_TIME, scale=time_scale)
-        )
-    )
+    clock = replace(REAL_TIME, scale=time_scale)
+    beats = Beats(house.db, clock, house.settings.heartbeat_url)
+    sweeps = [
+        replace(sweep, run=beats.watched(sweep.name, sweep.run))
+        for sweep in worker.sweeps(house.db, house.gateways, house.channels, house.urls, clock)
+    ]
     if once:
         click.echo(f"{worker.run_once(sweeps)} done")
         return

@@ -12,11 +12,12 @@ from payments_service.domain.errors import Conflict, NotFound
 from payments_service.domain.flag import ADVICE
 from payments_service.domain.payment import Actor, PaymentRecord
 from payments_service.domain.states import PaymentStatus, ReviewReason, ReviewResolution
+from payments_service.flows.alerts import dismissed
 from payments_service.store import alerts, payments
 from payments_service.store import reviews as rows
 from payments_service.store.db import Database
 from payments_service.store.record import load_one
-from payments_service.store.tables import Payment, PaymentReview
+from payments_service.store.tables import Alert, Payment, PaymentReview
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def clear(
     actor = Actor("operator", operator, clock)
     with db.begin() as session:
         if not accept and alerts.close(session, review_id, clock.now()):
+            dismissed(session, session.get_one(Alert, review_id), clock)
             return "Alert cleared"
         if not payments.exists(session, review_id):
             raise NotFound(f"Nothing is open for review under {review_id}")

@@ -27,12 +27,8 @@ from payments_service.settings.rules import DEVELOPMENT, PRODUCTION, Errors, lis
 from payments_service.store.address import POOLER, unknown_parameters
 
 DEVELOPMENT_ORIGINS = ("http://localhost:3000", "http://127.0.0.1:3000")
-NOT_BUILT_YET = (
-    "HEARTBEAT_URL",
-    "METRICS_TOKEN",
-    "SENTRY_DSN",
-)
-"""Promised settings whose parts do not exist yet: set, they would only look as if they worked."""
+DSN = re.compile(r"https?://[0-9A-Za-z]+@[^/?#@]+(/[^?#@]*)?/[0-9]+")
+LEAST_TOKEN = 16
 
 SCOPES = ("read", "write", "refund", "personal")
 _SCOPE = f"(?:{'|'.join(SCOPES)})"
@@ -101,6 +97,11 @@ class Settings:
     reviews_late_success: bool
     requires_quote: bool
     """Whether a browser must bring a price that the merchant signed."""
+    metrics_token: str | None = field(repr=False)
+    """Reads /metrics, beside API keys that may read."""
+    heartbeat_url: str | None = field(repr=False)
+    """Called each minute by a worker while all is well."""
+    sentry_dsn: str | None = field(repr=False)
     celery_broker_url: str | None = field(repr=False)
     api_keys: tuple[ApiKey, ...]
     gateways: tuple[tuple[type[Gateway], Any], ...]
@@ -198,6 +199,13 @@ def _is_broker(text: str) -> None:
         raise ValidationError("must be a redis:// or amqp:// URL (rediss://, amqps://)")
 
 
+def _is_dsn(text: str) -> None:
+    if not DSN.fullmatch(text):
+        raise ValidationError("must be a DSN as Sentry shows it, like https://key@host/123")
+    if find_spec("sentry_sdk") is None:
+        raise ValidationError("needs Sentry's client: pip install -r requirements-sentry.txt")
+
+
 def _is_redis(text: str) -> None:
     if urlsplit(text).scheme not in ("redis", "rediss"):
         raise ValidationError("must be a redis:// URL (rediss:// for TLS)")
@@ -292,6 +300,9 @@ class _Environment(Schema):
     MAIL_FROM = fields.String(validate=_is_sender)
     OPS_EMAIL = fields.Email()
     CELERY_BROKER_URL = fields.String(validate=_is_broker)
+    METRICS_TOKEN = fields.String(validate=validate.Length(min=LEAST_TOKEN))
+    HEARTBEAT_URL = fields.String(validate=_is_web_address)
+    SENTRY_DSN = fields.String(validate=_is_dsn)
     REDIS_URL = fields.String(validate=_is_redis)
     ORDER_LIMITS = fields.String(load_default=ORDER_LIMITS, validate=_is_order_limits)
     WEBHOOK_ALLOWED_IPS = fields.String(load_default="", validate=_is_networks)
@@ -358,10 +369,7 @@ def _variable_value(declared: Variable, given: Mapping[str, str], errors: Errors
 
 
 def _check_names(given: Mapping[str, str], errors: Errors) -> None:
-    for name in NOT_BUILT_YET:
-        if name in given:
-            note(errors, name, "is not supported yet; remove it")
-    for name, nearest in names.misspelt(given, {*variable_names(), *NOT_BUILT_YET}):
+    for name, nearest in names.misspelt(given, set(variable_names())):
         note(errors, name, f"is not a setting; did you mean {nearest}?")
 
 
@@ -396,6 +404,9 @@ def _settings(values: dict[str, Any], gateways: tuple[tuple[type[Gateway], Any],
         smtp_url=values.get("SMTP_URL"),
         mail_from=values.get("MAIL_FROM", ""),
         ops_email=values.get("OPS_EMAIL"),
+        metrics_token=values.get("METRICS_TOKEN"),
+        heartbeat_url=values.get("HEARTBEAT_URL"),
+        sentry_dsn=values.get("SENTRY_DSN"),
         celery_broker_url=values.get("CELERY_BROKER_URL"),
         reviews_late_success=values["LATE_SUCCESS"] == "review",
         requires_quote=values.get("REQUIRE_QUOTE") == "true",

@@ -11,7 +11,7 @@ from uuid6 import uuid7
 
 from payments_service.domain.payment import AlertChange
 from payments_service.store.db import changed_rows, insert_once
-from payments_service.store.tables import Alert
+from payments_service.store.tables import Alert, Outbox
 
 log = logging.getLogger(__name__)
 
@@ -58,3 +58,13 @@ def change(session: Session, told: AlertChange, now: datetime) -> None:
     elif (alert_id := open_once(session, told.code, told.subject, told.detail, now)) is not None:
         about = {"alertId": alert_id, "code": told.code, "subject": told.subject, **told.detail}
         log.error("Alert", extra={"data": about})
+
+
+def open_of(session: Session, code: str) -> list[Alert]:
+    """Every open one of this code."""
+    return list(session.scalars(select(Alert).where(Alert.code == code, Alert.cleared_at.is_(None))))
+
+
+def is_told(session: Session, fact: str) -> bool:
+    """Whether the outbox has this fact, for any destination."""
+    return session.scalars(select(Outbox.id).where(Outbox.fact == fact).limit(1)).first() is not None

@@ -14,15 +14,27 @@ STANDARD = frozenset(sys.stdlib_module_names)
 ALLOWED: dict[str, set[str]] = {
     # room: what of our own house, and which libraries
     "app": {"api", "pages", "cli", "broker", "cors", "domain", "https", "flows", "store", "settings", "logs"}
-    | {"flask", "flask_compress", "click", "werkzeug"},
+    | {"gateways.measured", "sentry", "flask", "flask_compress", "click", "werkzeug"},
     "cors": {"settings", "flask", "flask_cors", "cachetools"},
     "https": {"api", "settings", "flask"},
     "domain": {"domain", "uuid6"},
     "logs": set(),
+    "metrics": {"prometheus_client"},
+    "sentry": {"logs", "sentry_sdk"},
     "simulator": {"gateway_simulator"},
     "gateways": {"domain"}
-    | {"gateways", "logs", "requests", "urllib3", "certifi", "cachetools", "pybreaker", "razorpay"},
-    "store": {"domain"} | {"store", "sqlalchemy", "alembic", "psycopg", "uuid6"},
+    | {
+        "gateways",
+        "logs",
+        "metrics",
+        "requests",
+        "urllib3",
+        "certifi",
+        "cachetools",
+        "pybreaker",
+        "razorpay",
+    },
+    "store": {"domain"} | {"store", "logs", "sqlalchemy", "alembic", "psycopg", "uuid6"},
     "flows": {"domain"}
     | {
         "flows",
@@ -30,6 +42,7 @@ ALLOWED: dict[str, set[str]] = {
         "gateways.base",
         "notify",
         "logs",
+        "metrics",
         "sqlalchemy",
         "uuid6",
         "cachetools",
@@ -37,7 +50,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "notify": {"domain"} | {"standardwebhooks", "certifi"},
     "api": {"domain"}
-    | {"api", "flows", "gateways", "gateways.base", "store.db", "logs", "settings", "flask", "werkzeug"}
+    | {"api", "flows", "gateways", "gateways.base", "store.db", "logs", "metrics"}
+    | {"settings", "flask", "werkzeug"}
     | {"marshmallow", "apispec", "limits", "redis", "_typeshed"},
     "pages": {"domain"}
     | {"pages", "api", "flows", "gateways", "gateways.base", "settings", "flask", "werkzeug", "markupsafe"},
@@ -45,7 +59,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"cli", "api", "flows", "store", "gateways", "logs", "notify", "settings", "worker", "flask", "click"}
     | {"certifi", "gateways.base"},
     "broker": {"celery", "kombu"},
-    "tasks": {"api", "broker", "domain", "settings", "worker", "celery", "__init__"},
+    "tasks": {"api", "broker", "domain", "flows", "settings", "worker", "celery", "__init__"},
     "worker": {"domain", "flows", "gateways.base", "store.db"},
     "settings": {
         "settings",
@@ -106,7 +120,7 @@ def test_a_room_imports_only_what_its_door_allows(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "gateways").glob("*.py")), ids=lambda p: p.name)
 def test_gateways_do_not_know_each_other(path: Path) -> None:
-    shared = ("base", "bounds", "health", "http", "reading", "signatures", "tokens", "transport")
+    shared = ("base", "bounds", "health", "http", "measured", "reading", "signatures", "tokens", "transport")
     common = {f"gateways.{name}" for name in shared}
     its_own = {f"gateways.{path.stem}_reading"}  # what the answers and events of a large API mean
     others = {n for n in imported(path) if n.startswith("gateways.")} - common - its_own

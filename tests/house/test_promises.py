@@ -148,12 +148,6 @@ def test_production_refuses_what_would_be_a_hole(name: str, value: str) -> None:
     assert list(raised.value.errors) == [name]
 
 
-@pytest.mark.parametrize("name", settings_module.NOT_BUILT_YET)
-def test_a_setting_whose_part_does_not_exist_yet_stops_the_start(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"{name}: is not supported yet"):
-        Settings.from_environment({**environment(database_url="sqlite:///x.db"), name: "x"})
-
-
 def test_an_empty_variable_counts_as_one_that_is_not_set() -> None:
     empty = {name: "" for name in settings_module.variable_names()}
     loaded = Settings.from_environment({**empty, "APP_ENV": "development"})

@@ -37,6 +37,8 @@ class House:
     database_url: str
     log_file: Path
     environment: dict[str, str] = field(repr=False)
+    app: str = APP
+    """The module whose `app` is served."""
     service: "subprocess.Popen[bytes] | None" = None
     simulator: "subprocess.Popen[bytes] | None" = None
     worker: "subprocess.Popen[bytes] | None" = None
@@ -103,13 +105,13 @@ class House:
 
     def start_service(self) -> None:
         address = urlsplit(self.url)
-        module = ["gunicorn", "--bind", address.netloc, f"{APP}:app"]
+        module = ["gunicorn", "--bind", address.netloc, f"{self.app}:app"]
         with self.log_file.open("ab") as log:
             self.service = _start(module, self.environment, log)
         wait_for_port(address.port or 0, self.service)
 
     def start_worker(self, time_scale: int = 1) -> None:
-        command = ["flask", "--app", APP, "worker", "--time-scale", str(time_scale)]
+        command = ["flask", "--app", self.app, "worker", "--time-scale", str(time_scale)]
         with self.log_file.open("ab") as log:
             self.worker = _start(command, self.environment, log)
 
@@ -166,7 +168,7 @@ class House:
 
 
 @contextmanager
-def running_house(database_url: str, folder: Path, **variables: str) -> Iterator[House]:
+def running_house(database_url: str, folder: Path, *, app: str = APP, **variables: str) -> Iterator[House]:
     """Migrate, start simulator and service, hand them over, stop them."""
     port, simulator_port = free_port(), free_port()
     variables = {"BACKEND_URL": f"http://127.0.0.1:{port}", **variables}
@@ -177,6 +179,7 @@ def running_house(database_url: str, folder: Path, **variables: str) -> Iterator
         database_url=database_url,
         log_file=folder / f"service-{port}.log",
         environment={**_inherited(), **settings},
+        app=app,
     )
     with house.database() as database:
         migrations.upgrade(database)
