@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import click
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
+from flask.sessions import SessionInterface
 from flask.typing import ResponseReturnValue
 from flask_compress import Compress
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -19,12 +20,21 @@ from payments_service.api.json import DecimalJSONProvider
 from payments_service.api.limits import Budgets
 from payments_service.domain.errors import StoreUnavailable, WrongEncoding
 from payments_service.flows.deliver import Channels
+from payments_service.flows.intake import Intake
 from payments_service.flows.watch import Watch
 from payments_service.settings import Settings, SettingsError
 from payments_service.settings.told import tell
 from payments_service.store.db import Database
 
 log = logging.getLogger(__name__)
+
+
+class NoSessions(SessionInterface):
+    """This service knows no sessions, so no request pays for one."""
+
+    def open_session(self, app: Flask, request: Request) -> None:
+        return None
+
 
 RETRY_SECONDS = 5
 """When something that is away is worth another try, unless the answer itself knows better."""
@@ -37,6 +47,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     logs.configure(settings.log_level, settings.log_format)
     app = Flask("payments_service", static_folder=None)
     app.json = DecimalJSONProvider(app)
+    app.session_interface = NoSessions()
     app.config.update(MAX_CONTENT_LENGTH=CHECKOUT_BYTES, SECRET_KEY=settings.secret_key)
     channels = Channels(
         merchant_name=settings.merchant_name,
@@ -51,6 +62,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         destinations=channels.destinations,
         reviews_late_success=settings.reviews_late_success,
         wake=_waker(settings),
+        secrets=settings.secret_keys,
     )
     gateways = tuple(gateway(config) for gateway, config in settings.gateways)
     app.extensions["payments_service"] = Services(
@@ -58,6 +70,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         db=db,
         channels=channels,
         gateways=gateways,
+        intake=Intake(db),
         watch=Watch(db, gateways, channels),
         budgets=Budgets(app, settings),
     )

@@ -11,6 +11,7 @@ from payments_service.api.limits import Budgets
 from payments_service.domain.errors import InvalidInput
 from payments_service.flows.create_order import Urls
 from payments_service.flows.deliver import Channels
+from payments_service.flows.intake import Intake
 from payments_service.flows.watch import Watch
 from payments_service.gateways import GATEWAYS
 from payments_service.gateways.base import Gateway
@@ -28,6 +29,8 @@ class Services:
     """Who is told of what happens, for the worker."""
     gateways: tuple[Gateway, ...]
     """Every configured provider, the one that takes new orders first."""
+    intake: Intake
+    """Takes in webhooks that arrive together."""
     watch: Watch
     """What this process keeps an eye on beside requests."""
     budgets: Budgets

@@ -68,7 +68,7 @@ def receive(gateway: str) -> ResponseReturnValue:
     headers = {name.lower(): value for name, value in request.headers.items()}
     provider = next((p for p in providers if p.recognises_webhook(headers, body)), providers[0])
     try:
-        webhook.receive(services().db, provider, headers, body)
+        webhook.receive(services().db, provider, headers, body, services().intake)
     except (MissingCredentials, SignatureInvalid):
         services().watch.webhook_refused(provider)
         raise

@@ -19,8 +19,10 @@ from flask import Flask
 
 from payments_service import worker
 from payments_service.cli.ask import reconcile
+from payments_service.cli.doctor import doctor
 from payments_service.cli.house import SETTINGS_ERROR, Moment
 from payments_service.cli.house import house as _house
+from payments_service.cli.lost import lost
 from payments_service.cli.show import show
 from payments_service.cli.telling import outbox, resend
 from payments_service.domain.clock import REAL_TIME, utc_now
@@ -39,7 +41,7 @@ def register(app: Flask) -> None:
     app.cli.add_command(db)
     for command in (show, outbox, resend, reconcile, replay_webhooks, reviews_, clear_review):
         app.cli.add_command(_told_in_a_sentence(command))
-    for command in (api_key, worker_):
+    for command in (api_key, worker_, doctor, lost):
         app.cli.add_command(_told_in_a_sentence(command))
 
 

@@ -151,6 +151,7 @@ class Reference:
     reference: str
     payment_id: UUID | None
     paid_by: UUID | None
+    created_at: datetime
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 """
 
 import logging
-from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -17,6 +16,7 @@ from payments_service.domain.news import OrderRef, PaymentSnapshot, WebhookEvent
 from payments_service.domain.payment import Actor, Order, PaymentRecord
 from payments_service.domain.states import PaymentStatus
 from payments_service.flows import witnesses
+from payments_service.flows.arrivals import LEFT_TO_THE_WORKER
 from payments_service.gateways.base import Gateway
 from payments_service.store import inbox, payments, record
 from payments_service.store.db import Database
@@ -24,9 +24,6 @@ from payments_service.store.record import Names, load_one
 from payments_service.store.tables import PaymentOrder, PaymentWebhook
 
 log = logging.getLogger(__name__)
-
-LEFT_TO_THE_WORKER = timedelta(seconds=30)
-"""An event that could not be applied at once is tried again after this; its request is over then."""
 
 
 def refresh(db: Database, gateway: Gateway, payment_id: UUID, actor: Actor, deadline: Deadline) -> None:

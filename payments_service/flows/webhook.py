@@ -18,6 +18,7 @@ from payments_service.domain.errors import (
     PaymentsError,
     Rejected,
     SignatureInvalid,
+    StoreUnavailable,
     UnknownAtGateway,
 )
 from payments_service.domain.news import WIRE_PREFIX, EventKind, WebhookEvent
@@ -26,10 +27,12 @@ from payments_service.domain.schedule import next_follow_up
 from payments_service.domain.states import AlertCode
 from payments_service.flows import sync, witnesses
 from payments_service.flows.alerts import raise_alert
+from payments_service.flows.arrivals import LEFT_TO_THE_WORKER, is_for_a_payment, order_name, why_left
+from payments_service.flows.intake import Arrival, Intake, Outcome
 from payments_service.gateways.base import Gateway
 from payments_service.store import inbox, payments
 from payments_service.store.db import Database
-from payments_service.store.record import Names, load_one
+from payments_service.store.record import Names, load_one, retried
 from payments_service.store.tables import PaymentOrder, PaymentWebhook
 
 log = logging.getLogger(__name__)
@@ -38,23 +41,59 @@ SWEEP_SECONDS = 10.0
 FOLLOW_UP_SECONDS = 2.0
 """Gateways wait three to five seconds for their answer; what takes longer is done by others."""
 
-NOT_OURS_TO_APPLY = (EventKind.IGNORED, EventKind.UNKNOWN, EventKind.UNREADABLE, EventKind.SETTLEMENT)
+
+def receive(
+    db: Database, gateway: Gateway, headers: Mapping[str, str], raw_body: bytes, intake: Intake | None = None
+) -> None:
+    """Take in one webhook, with those that arrive at the same moment (`intake`, one a process).
+
+    Raises MissingCredentials, SignatureInvalid, or StoreUnavailable, and then nothing was kept; otherwise
+    the event is stored, whatever it says.
+    """
+    arrival = Arrival(gateway, _authentic(gateway, headers, raw_body), headers, raw_body)
+    (intake or Intake(db)).take(arrival)
+    if arrival.outcome is Outcome.ALONE:
+        _take_alone(db, arrival)
+    if arrival.outcome is Outcome.AGAIN:
+        log.info("Webhook again", extra={"data": _about(gateway, arrival.event)})
+    elif arrival.follow_up is not FollowUp.NOTHING and arrival.row_id is not None:
+        _follow_up(db, gateway, arrival.payment_id, arrival.row_id, arrival.event)
 
 
-def receive(db: Database, gateway: Gateway, headers: Mapping[str, str], raw_body: bytes) -> None:
-    """Take in one webhook. Raises MissingCredentials, SignatureInvalid, or StoreUnavailable, and then
-    nothing was kept; otherwise the event is stored, whatever it says."""
-    event = _authentic(gateway, headers, raw_body)
+def _take_alone(db: Database, arrival: Arrival) -> None:
+    """What a batch leaves. An event whose effect cannot be written is kept as failed: no gateway's fact makes
+    it unacceptable."""
+    try:
+        _keep_and_apply(db, arrival)
+    except StoreUnavailable:
+        raise
+    except Exception as error:
+        log.exception("Webhook could not be applied", extra={"data": {"eventId": arrival.event.event_id}})
+        _keep_only(db, arrival, type(error).__name__)
+
+
+def _keep_and_apply(db: Database, arrival: Arrival) -> None:
+    gateway, event = arrival.gateway, arrival.event
+
+    def write() -> None:
+        with db.begin() as session:
+            row = _store(session, gateway, event, arrival.headers, arrival.body)
+            if row is None:
+                arrival.outcome = Outcome.AGAIN
+                return
+            arrival.payment_id, arrival.follow_up = _take_effect(session, gateway, event, row)
+            log.info("Webhook", extra={"data": {**_about(gateway, event), "outcome": row.outcome}})
+            arrival.outcome, arrival.row_id = Outcome.KEPT, row.id
+
+    retried(write)
+
+
+def _keep_only(db: Database, arrival: Arrival, error: str) -> None:
     with db.begin() as session:
-        row = _store(session, gateway, event, headers, raw_body)
-        if row is None:
-            log.info("Webhook again", extra={"data": _about(gateway, event)})
-            return
-        payment_id, follow_up = _take_effect(session, gateway, event, row)
-        log.info("Webhook", extra={"data": {**_about(gateway, event), "outcome": row.outcome}})
-        row_id = row.id
-    if follow_up is not FollowUp.NOTHING:
-        _follow_up(db, gateway, payment_id, row_id, event)
+        row = _store(session, arrival.gateway, arrival.event, arrival.headers, arrival.body)
+        if row is not None:
+            row.outcome, row.error = "failed", error
+            row.next_try_at = REAL_TIME.after(LEFT_TO_THE_WORKER)
 
 
 def _authentic(gateway: Gateway, headers: Mapping[str, str], raw_body: bytes) -> WebhookEvent:
@@ -77,7 +116,7 @@ def _store(
         "gateway": gateway.name,
         "provider": gateway.provider,
         "webhook_type": event.type,
-        "order_id": _order_id(event),
+        "order_id": order_name(event),
         "transaction_id": event.transaction_id,
         "headers": headers,
         "payload": raw_body,
@@ -91,9 +130,8 @@ def _store(
 def _take_effect(
     session: Session, gateway: Gateway, event: WebhookEvent, row: PaymentWebhook
 ) -> tuple[UUID | None, FollowUp]:
-    names_a_payment = event.order is not None or event.transaction_id is not None
-    if event.kind in NOT_OURS_TO_APPLY or not names_a_payment:
-        row.processed, row.outcome = True, _why_left(event)
+    if not is_for_a_payment(event):
+        row.processed, row.outcome = True, why_left(event)
         if event.kind in (EventKind.UNKNOWN, EventKind.UNREADABLE):
             log.error("Webhook not understood", extra={"data": _about(gateway, event)})
         return None, FollowUp.NOTHING
@@ -121,16 +159,11 @@ def _of_no_order(session: Session, gateway: Gateway, event: WebhookEvent, row: P
     """An order that is not ours, or not yet; a payment id that is not known here is asked for."""
     row.outcome = "unmatched"
     if event.order is None:
-        row.next_try_at = REAL_TIME.after(sync.LEFT_TO_THE_WORKER)
+        row.next_try_at = REAL_TIME.after(LEFT_TO_THE_WORKER)
         return FollowUp.FETCH
     if event.order.wire_id.startswith(WIRE_PREFIX):
         raise_alert(session, AlertCode.UNKNOWN_ORDER, event.order.wire_id, _about(gateway, event), REAL_TIME)
     return FollowUp.NOTHING
-
-
-def _why_left(event: WebhookEvent) -> str:
-    known = event.kind not in (EventKind.IGNORED, EventKind.UNKNOWN, EventKind.UNREADABLE)
-    return "stored" if known else event.kind.value
 
 
 def _follow_up(
@@ -273,9 +306,5 @@ def _about(gateway: Gateway, event: WebhookEvent) -> dict[str, str | None]:
         "type": event.type,
         "kind": event.kind.value,
         "eventId": event.event_id,
-        "orderId": _order_id(event),
+        "orderId": order_name(event),
     }
-
-
-def _order_id(event: WebhookEvent) -> str | None:
-    return (event.order.gateway_order_id or event.order.wire_id) if event.order else None

@@ -6,11 +6,13 @@ sqlite.py, beside this.
 
 import logging
 import re
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
 
+import psycopg
 from sqlalchemy import (
     URL,
     ColumnElement,
@@ -21,6 +23,7 @@ from sqlalchemy import (
     Dialect,
     Engine,
     Insert,
+    PoolProxiedConnection,
     Select,
     TypeDecorator,
     Update,
@@ -34,14 +37,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from payments_service.domain.errors import NotMigrated, StoreUnavailable
+from payments_service.domain.payment import Policy
 from payments_service.store import revision, trouble
 from payments_service.store.address import normalized_url, without_pooler
-from payments_service.store.postgres import POOLER_UNTOLD, postgres_engine
+from payments_service.store.postgres import LIMITS, POOLER_UNTOLD, leads_nowhere, postgres_engine
 from payments_service.store.seal import keys_of
 from payments_service.store.sqlite import sqlite_engine
+from payments_service.store.wire import BEGIN_IMMEDIATE, Statement, Wire, wire_of
 
 log = logging.getLogger(__name__)
 
+BEGIN_SQLITE = [Statement(BEGIN_IMMEDIATE, ())]
+BEGIN_POSTGRES = [Statement("BEGIN", ()), Statement(LIMITS, ())]
 Row = TypeVar("Row")
 
 AWAY = "The payment store is not available, please try again"
@@ -83,6 +90,7 @@ class Database:
         """Those that the settings name, of `outbox.MERCHANT`, `CUSTOMER` and `OPERATOR`."""
         self.reviews_late_success = reviews_late_success
         """Whether money that comes after failure or expiry waits for a person (LATE_SUCCESS=review)."""
+        self.policy = Policy(self.destinations, reviews_late_success)
         self.chain_keys = keys_of(secrets)
         """What seals the history, newest first."""
         self.wake = wake
@@ -109,6 +117,45 @@ class Database:
         """A transaction that only reads; on SQLite it does not queue with the writers."""
         with self._transaction(self.engine.execution_options(payments_read_only=True)) as session:
             yield session
+
+    @contextmanager
+    def wire(self) -> Iterator[tuple[Wire, list[Statement], Statement]]:
+        """A connection for statements of our own; how its transaction begins, how it is committed.
+
+        Raises StoreUnavailable when the database is away. After any other error nothing was kept.
+        """
+        self._look_at_tables()
+        try:
+            pooled = self._borrowed()
+        except (DBAPIError, PoolTimeout, psycopg.Error, sqlite3.OperationalError) as error:
+            log.error("Database unavailable", extra={"data": _facts(error)})  # noqa: TRY400
+            raise StoreUnavailable(AWAY) from error
+        try:
+            wire = wire_of(pooled.driver_connection)
+            yield wire, (BEGIN_SQLITE if self.is_sqlite else BEGIN_POSTGRES), Statement("COMMIT", ())
+        except BaseException as error:
+            pooled.invalidate(error if isinstance(error, Exception) else None)
+            if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+                raise
+            if isinstance(
+                error, psycopg.OperationalError | psycopg.InterfaceError | sqlite3.OperationalError
+            ):
+                if leads_nowhere(error):
+                    self.engine.dispose()  # every pooled connection leads to the same server
+                log.error("Database unavailable", extra={"data": _facts(error)})  # noqa: TRY400
+                raise StoreUnavailable(AWAY) from error
+            raise
+        finally:
+            pooled.close()
+
+    def _borrowed(self) -> PoolProxiedConnection:
+        """Of the pool; one whose server has gone is replaced."""
+        pooled = self.engine.raw_connection()
+        if getattr(pooled.driver_connection, "closed", False):
+            pooled.invalidate()
+            pooled.close()
+            pooled = self.engine.raw_connection()
+        return pooled
 
     @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Session]:

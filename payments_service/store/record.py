@@ -10,7 +10,8 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
-from payments_service.domain.errors import PaymentsError
+from payments_service.domain.clock import utc_now
+from payments_service.domain.errors import StoreUnavailable
 from payments_service.domain.news import PaymentSnapshot, RefundSnapshot, WebhookEvent
 from payments_service.domain.payment import (
     Attempt,
@@ -54,11 +55,8 @@ CHILDREN = (ORDERS, ATTEMPTS, REFUNDS, REVIEWS)
 Result = TypeVar("Result")
 
 
-class Outdated(PaymentsError):
+class Outdated(StoreUnavailable):
     """Another process wrote one of these rows first: load again, decide again."""
-
-    code = "database_unavailable"
-    http_status = 503
 
 
 class BrokenInvariant(Exception):
@@ -167,15 +165,24 @@ def load(wire: Wire, payment_ids: Collection[UUID], names: Names, policy: Policy
     Read beside the lock, children would be older than the lock. Payments that `lock` skips are left out.
     """
     ids = wire.array(sorted(payment_ids))
-    found = wire.run([*_locking(wire, ids, lock), *_children(wire, ids), *_named(wire, names)])
+    named = _named(wire, ids, names)
+    found = wire.run([*_locking(wire, ids, lock), *_children(wire, ids), *named])
     references = wire.read(REFERENCES, found[0])
     payments = wire.read(PAYMENTS, found[1])
+    missing = _without_reference(payments, references)
+    if missing and lock != wire.skip_locked:
+        wire.run([wire.insert(REFERENCES, missing, " ON CONFLICT (reference) DO NOTHING")])
+        return load(wire, payment_ids, names, policy, lock=lock)
+    payments = [
+        p for p in payments if not p.price_verified or p.reference not in {m.reference for m in missing}
+    ]
     children = [wire.read(table, rows) for table, rows in zip(CHILDREN, found[2:6], strict=True)]
     elsewhere = Elsewhere(references={reference.reference: reference for reference in references})
-    for provider, transaction_id, order_id, payment_id in found[6]:
-        elsewhere.attempts[provider, transaction_id] = (_uuid(order_id), _uuid(payment_id))
-    for provider, refund_id, payment_id in found[7]:
-        elsewhere.refunds[provider, refund_id] = _uuid(payment_id)
+    if named:
+        for provider, transaction_id, order_id, payment_id in found[6]:
+            elsewhere.attempts[provider, transaction_id] = (_uuid(order_id), _uuid(payment_id))
+        for provider, refund_id, payment_id in found[7]:
+            elsewhere.refunds[provider, refund_id] = _uuid(payment_id)
     records = {
         payment.id: PaymentRecord(payment, [], [], [], [], policy=policy, elsewhere=elsewhere)
         for payment in payments
@@ -242,19 +249,30 @@ def _children(wire: Wire, ids: Any) -> list[Statement]:
     ]
 
 
-def _named(wire: Wire, names: Names) -> list[Statement]:
-    """Whose the ids are that the news names, whatever payment they are booked for."""
+def _without_reference(payments: list[Payment], references: list[Reference]) -> list[Reference]:
+    """References that payments are for, and that were not read: skipped as locked, or not made yet."""
+    known = {reference.reference for reference in references}
+    trusted = {payment.reference for payment in payments if payment.price_verified and payment.reference}
+    return [Reference(name, None, None, utc_now()) for name in sorted(trusted - known)]
+
+
+def _named(wire: Wire, ids: Any, names: Names) -> list[Statement]:
+    """Whose the ids are that the news names, of whichever payment they are booked for."""
+    if not names.attempts and not names.refunds:
+        return []
+    provider = f"provider IN (SELECT provider FROM payments WHERE {wire.among('id')})"
     attempts = (
         "SELECT payment_attempts.provider, transaction_id, order_id, payment_id FROM payment_attempts"
         " JOIN payment_orders ON payment_orders.id = payment_attempts.order_id"
-        f" WHERE {wire.among('transaction_id')}"
+        f" WHERE payment_attempts.{provider} AND {wire.among('transaction_id')}"
     )
     refunds = (
-        f"SELECT provider, gateway_refund_id, payment_id FROM refunds WHERE {wire.among('gateway_refund_id')}"
+        f"SELECT provider, gateway_refund_id, payment_id FROM refunds"
+        f" WHERE {provider} AND {wire.among('gateway_refund_id')}"
     )
     return [
-        Statement(attempts, (wire.array(sorted(names.attempts)),)),
-        Statement(refunds, (wire.array(sorted(names.refunds)),)),
+        Statement(attempts, (ids, wire.array(sorted(names.attempts)))),
+        Statement(refunds, (ids, wire.array(sorted(names.refunds)))),
     ]
 
 

@@ -17,7 +17,11 @@ from uuid import UUID
 
 import psycopg
 
+from payments_service.store.postgres import BoundedConnection
+from payments_service.store.sqlite import begin_immediate
+
 Row = tuple[Any, ...]
+BEGIN_IMMEDIATE = "BEGIN IMMEDIATE"
 SQL_TYPES = {
     UUID: "uuid",
     datetime: "timestamptz",
@@ -110,7 +114,7 @@ class Postgres:
     skip_locked = " FOR NO KEY UPDATE SKIP LOCKED"
     conflicts: tuple[type[Exception], ...] = (psycopg.errors.UniqueViolation,)
 
-    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+    def __init__(self, connection: BoundedConnection) -> None:
         self._connection = connection
 
     @staticmethod
@@ -139,12 +143,7 @@ class Postgres:
 
     def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """All in one turn; the rows of each."""
-        if len(statements) == 1:
-            return [_rows_of(self._connection.execute(statements[0].sql, statements[0].values))]
-        with self._connection.pipeline() as pipeline:
-            cursors = [self._connection.execute(one.sql, one.values) for one in statements]
-            pipeline.sync()
-            return [_rows_of(cursor) for cursor in cursors]
+        return [_rows_of(cursor) for cursor in self._connection.turn([one[:2] for one in statements])]
 
 
 class Sqlite:
@@ -186,7 +185,10 @@ class Sqlite:
     def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
         found: list[list[Row]] = []
         for one in statements:
-            if one.many:
+            if one.sql == BEGIN_IMMEDIATE:
+                begin_immediate(self._connection)
+                found.append([])
+            elif one.many:
                 self._connection.executemany(one.sql, one.values)
                 found.append([])
             else:

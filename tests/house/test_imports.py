@@ -17,7 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"flask", "flask_compress", "click", "werkzeug"},
     "cors": {"settings", "flask", "flask_cors", "cachetools"},
     "https": {"api", "settings", "flask"},
-    "domain": {"domain"},
+    "domain": {"domain", "uuid6"},
     "logs": set(),
     "simulator": {"gateway_simulator"},
     "gateways": {"domain"}
@@ -32,7 +32,8 @@ ALLOWED: dict[str, set[str]] = {
     "pages": {"domain"}
     | {"pages", "api", "flows", "gateways", "gateways.base", "settings", "flask", "werkzeug"},
     "cli": {"domain"}
-    | {"cli", "api", "flows", "store", "gateways", "logs", "settings", "worker", "flask", "click"},
+    | {"cli", "api", "flows", "store", "gateways", "logs", "settings", "worker", "flask", "click"}
+    | {"certifi", "gateways.base"},
     "broker": {"celery", "kombu"},
     "tasks": {"api", "broker", "domain", "settings", "worker", "celery", "__init__"},
     "worker": {"domain", "flows", "gateways.base", "store.db"},

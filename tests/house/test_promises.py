@@ -218,4 +218,4 @@ def test_no_float_comes_near_money() -> None:
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if re.search(r"\bfloat\(", line)
     ]
-    assert [place.split(":")[0] for place in found] == ["money.py"]
+    assert [place.split(":")[0] for place in found] == ["domain/money.py"]

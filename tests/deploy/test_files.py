@@ -1,0 +1,223 @@
+"""What deploys the service: each file is checked by the tool that knows it, and agrees with the others."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from payments_service.domain.variables import variables_of
+from payments_service.gateways import GATEWAYS
+from payments_service.settings import variable_names
+from tests.support.environment import environment
+from tests.support.house import ROOT
+
+DOCKER = ROOT / "deploy/docker"
+UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
+NOT_OURS = {"PYTHON_VERSION"}
+"""Variables that the platform reads."""
+NEEDED = {"DATABASE_URL", "SECRET_KEY", "BACKEND_URL", "FRONTEND_URL", "MERCHANT_NAME", "TRUSTED_PROXY_HOPS"}
+COMMANDS = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
+
+
+def compose() -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+    return read
+
+
+def render() -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load((ROOT / "render.yaml").read_text())
+    return read
+
+
+def dockerfile() -> str:
+    return (DOCKER / "Dockerfile").read_text()
+
+
+# ── Docker ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def linted(path: Path) -> "subprocess.CompletedProcess[str]":
+    hadolint = Path(sys.executable).parent / "hadolint"
+    return subprocess.run([hadolint, path], capture_output=True, text=True)
+
+
+def test_hadolint_finds_nothing_in_the_dockerfile_and_something_in_a_bad_one(tmp_path: Path) -> None:
+    found = linted(DOCKER / "Dockerfile")
+    assert found.returncode == 0, found.stdout
+    worse = tmp_path / "Dockerfile"
+    worse.write_text(dockerfile().replace("python:3.13-slim-trixie", "python:latest"))
+    assert "DL3007" in linted(worse).stdout
+
+
+def test_the_image_is_made_in_two_stages_and_runs_as_no_root_with_a_health_check() -> None:
+    stages = re.findall(r"^FROM (\S+)", dockerfile(), re.M)
+    assert len(stages) == 2
+    last = dockerfile().rpartition("\nFROM ")[2]
+    assert re.search(r"^USER (\d+):(\d+)$", last, re.M)
+    assert re.search(r"^HEALTHCHECK ", last, re.M)
+    assert f"CMD {json.dumps(COMMANDS['web'].split())}" in last
+
+
+def copied() -> Iterator[tuple[str, str]]:
+    """What the last stage takes from the repository: what, and where to."""
+    last = dockerfile().rpartition("\nFROM ")[2]
+    for line in re.findall(r"^COPY (?!--from)(.+)$", last, re.M):
+        *sources, target = line.split()
+        yield from ((source, target) for source in sources)
+
+
+def test_what_is_in_the_image_is_enough_to_serve_to_work_and_to_migrate(tmp_path: Path) -> None:
+    """In a folder that has only that, and that cannot be written to."""
+    image = tmp_path / "image"
+    image.mkdir()
+    ignored = (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
+    for source, target in copied():
+        assert f"!{source}" in ignored, f"{source} does not come into the build"
+        place = image / (target if (ROOT / source).is_dir() else source)
+        (shutil.copytree if (ROOT / source).is_dir() else shutil.copy)(ROOT / source, place)
+    settings = environment(database_url=f"sqlite:///{tmp_path / 'payments.db'}")
+    inside = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **settings}
+    for command in (
+        "flask --app wsgi db upgrade",
+        "flask --app wsgi worker --once",
+        "gunicorn --check-config wsgi:app",
+    ):
+        ended = subprocess.run(
+            [sys.executable, "-m", *command.split()], cwd=image, env=inside, capture_output=True, text=True
+        )
+        assert ended.returncode == 0, ended.stderr
+
+
+def test_the_compose_file_is_one_by_its_schema() -> None:
+    schema = json.loads((ROOT / "tests/fixtures/compose/compose-spec.json").read_text())
+    compose_schema = jsonschema.Draft7Validator(schema)
+    compose_schema.validate(compose())
+    wrong = {**compose(), "services": {"web": {"imagee": "payments"}}}
+    with pytest.raises(jsonschema.ValidationError):
+        compose_schema.validate(wrong)
+
+
+@pytest.mark.parametrize("name", ["migrate", "web", "worker"])
+def test_a_container_of_ours_can_write_nowhere_and_may_do_nothing_more(name: str) -> None:
+    service = compose()["services"][name]
+    assert service["read_only"] is True
+    assert service["tmpfs"] == "/tmp"
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_compose_runs_the_same_commands_as_the_procfile_behind_a_proxy() -> None:
+    services = compose()["services"]
+    assert services["migrate"]["command"] == COMMANDS["release"]
+    assert services["worker"]["command"] == COMMANDS["worker"]
+    assert "command" not in services["web"], "the image's own"
+    assert "ports" not in services["web"], "only the proxy is reached from outside"
+    assert services["web"]["environment"]["TRUSTED_PROXY_HOPS"] == "1"
+    mounted = services["proxy"]["volumes"][0].split(":")[0]
+    assert (DOCKER / mounted).resolve() == ROOT / "deploy/nginx/payments.conf.template"
+
+
+# ── Render ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def render_services() -> Mapping[str, dict[str, Any]]:
+    return {service["type"]: service for service in render()["services"]}
+
+
+def render_names(service: Mapping[str, Any]) -> set[str]:
+    groups = {group["name"]: group["envVars"] for group in render()["envVarGroups"]}
+    own = [one for one in service["envVars"] if "key" in one]
+    grouped = [one for item in service["envVars"] if "fromGroup" in item for one in groups[item["fromGroup"]]]
+    return {one["key"] for one in (*own, *grouped)}
+
+
+def test_the_blueprint_runs_the_same_commands_as_the_procfile() -> None:
+    services = render_services()
+    assert services["web"]["startCommand"] == COMMANDS["web"]
+    assert services["web"]["preDeployCommand"] == COMMANDS["release"]
+    assert services["worker"]["startCommand"] == COMMANDS["worker"]
+    assert services["web"]["healthCheckPath"] == "/health"
+    assert {service["region"] for service in (*services.values(), *render()["databases"])} == {"singapore"}
+
+
+def test_the_blueprint_names_what_production_needs_and_no_variable_that_there_is_not() -> None:
+    newest = {gateway.name: gateway for gateway in reversed(GATEWAYS)}.values()
+    credentials = {v.name for gateway in newest for _, v in variables_of(gateway.config_type) if v.credential}
+    for kind in ("web", "worker"):
+        names = render_names(render_services()[kind])
+        assert NEEDED | credentials <= names
+        assert names <= {*variable_names(), *NOT_OURS}
+
+
+def test_both_services_have_the_same_settings_and_a_secret_is_entered_once() -> None:
+    web, worker = (render_services()[kind] for kind in ("web", "worker"))
+    assert render_names(web) == render_names(worker)
+    asked = {one["key"] for one in web["envVars"] if one.get("sync") is False}
+    taken = {
+        one["key"]: one["fromService"]
+        for one in worker["envVars"]
+        if one.get("fromService", {}).get("envVarKey")
+    }
+    assert set(taken) == asked
+    assert {key: {"type": "web", "name": web["name"], "envVarKey": key} for key in taken} == taken
+
+
+def test_what_the_blueprint_refers_to_is_there() -> None:
+    read = render()
+    there = {one["name"] for one in (*read["services"], *read["databases"], *read["envVarGroups"])}
+    named = [
+        one["fromGroup"] if "fromGroup" in one else (one.get("fromDatabase") or one["fromService"])["name"]
+        for kind in ("web", "worker")
+        for one in render_services()[kind]["envVars"]
+        if "sync" not in one
+    ]
+    assert set(named) <= there
+    assert read["previews"]["generation"] == "off", "without quotation marks YAML reads it as false"
+
+
+# ── systemd ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+def test_systemd_finds_nothing_in_the_units_and_something_in_a_bad_one(tmp_path: Path) -> None:
+    """With the programs of this environment in the place of those of /opt/payments."""
+    here = str(Path(sys.executable).parent)
+    for unit in UNITS:
+        (tmp_path / unit.name).write_text(unit.read_text().replace("/opt/payments/.venv/bin", here))
+    paths = [str(tmp_path / unit.name) for unit in UNITS]
+    found = subprocess.run(["systemd-analyze", "verify", *paths], capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (0, "")
+    first = Path(paths[0])
+    first.write_text(first.read_text().replace("ProtectHome", "ProtectHouse"))
+    assert (
+        "ProtectHouse"
+        in subprocess.run(["systemd-analyze", "verify", paths[0]], capture_output=True, text=True).stderr
+    )
+
+
+def test_the_units_run_the_same_commands_as_the_procfile() -> None:
+    ran = {
+        unit.stem: re.findall(r"^ExecStart=/opt/payments/.venv/bin/(.+)$", unit.read_text(), re.M)
+        for unit in UNITS
+    }
+    assert ran == {
+        "payments-migrate": [COMMANDS["release"]],
+        "payments-web": [COMMANDS["web"]],
+        "payments-worker": [COMMANDS["worker"]],
+    }
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_runs_as_no_root_and_writes_only_where_it_keeps_its_state(unit: Path) -> None:
+    said = unit.read_text()
+    for line in ("User=payments", "NoNewPrivileges=yes", "ProtectSystem=strict", "StateDirectory=payments"):
+        assert f"\n{line}\n" in said

@@ -1,0 +1,81 @@
+"""nginx before the service, by the very settings of deploy/nginx."""
+
+import socket
+import ssl
+import subprocess
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from tests.gateways.conftest import certificate
+from tests.gateways.wire import Reply, wire
+from tests.support import nginx_template as nginx
+from tests.support.house import running_house
+
+__all__ = ["certificate"]
+
+pytestmark = pytest.mark.check
+
+
+def test_nginx_takes_the_settings(certificate: Path, tmp_path: Path) -> None:
+    settings = nginx.written(tmp_path, "127.0.0.1:5000", certificate)
+    found = subprocess.run(
+        [nginx.program(), "-t", "-c", str(settings), "-e", f"{tmp_path}/errors"],
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stderr
+    assert "test is successful" in found.stderr
+    assert "[warn]" not in found.stderr
+
+
+def test_a_slow_sender_reaches_the_service_only_when_it_is_done(certificate: Path) -> None:
+    context = ssl.create_default_context(cafile=certificate)
+    with (
+        wire(Reply.of({"ok": True})) as service,
+        nginx.running(f"127.0.0.1:{service.port}", certificate) as (url, _, _),
+        socket.create_connection(("localhost", urlsplit(url).port or 0)) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as line,
+    ):
+        body = b"x" * 20
+        head = f"POST /api/webhook/razorpay HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+        line.sendall(f"{head}\r\n".encode())
+        for byte in body[:-1]:
+            line.sendall(bytes([byte]))
+            time.sleep(0.05)
+        assert service.requests == []
+        line.sendall(body[-1:])
+        assert line.recv(1000).startswith(b"HTTP/1.1 200")
+    [request] = service.requests
+    assert request.body == body
+    assert request.headers["x-forwarded-proto"] == "https"
+
+
+def test_the_service_behind_it_knows_who_calls_and_how(certificate: Path, tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'payments.db'}"
+    production = {
+        "APP_ENV": "production",
+        "ALLOW_TEST_MODE": "true",
+        "SECRET_KEY": "a-secret-of-the-rehearsal",
+        "TRUSTED_PROXY_HOPS": "1",
+    }
+    with (
+        running_house(database, tmp_path, **production) as house,
+        nginx.running(urlsplit(house.url).netloc, certificate) as (url, plain, access),
+        requests.Session() as browser,
+    ):
+        browser.trust_env, browser.verify = False, str(certificate)
+        answer = browser.get(f"{url}/api/payment/status/razorpay/order_x?token=secret", timeout=20)
+        assert answer.status_code == 404
+        assert "Strict-Transport-Security" in answer.headers
+        assert browser.get(f"{url}/health", timeout=20).json()["status"] == "ok"
+        moved = browser.get(f"{plain}/pay/x", timeout=20, allow_redirects=False)
+        assert (moved.status_code, moved.headers["Location"]) == (308, "https://localhost/pay/x")
+        long = browser.post(f"{url}/api/payment/create-order", b"x" * 200_000, timeout=20)
+        assert (long.status_code, long.json()["code"]) == (413, "body_too_large")
+        logged = access.read_text()
+    assert 'GET /api/payment/status/razorpay/order_x"' in logged
+    assert "secret" not in logged
