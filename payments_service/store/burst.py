@@ -64,7 +64,7 @@ def run(db: Database, batch: Batch) -> bool:
         payment_ids = batch.find(kept, wire.read(ORDERS, looked_up[1]))
         records = Records(())
         if payment_ids:
-            records = load(wire, payment_ids, batch.names(), batch.policy, lock=wire.skip_locked)
+            records = load(wire, payment_ids, batch.names(), batch.policy, skips=True)
         batch.decide(records)
         has_facts = any(record.facts for record in records)
         statements = [inbox.inserting(wire, batch.rows)] if batch.rows else []

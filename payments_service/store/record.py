@@ -156,26 +156,35 @@ def load_one(
     session.flush()
     wire = wire_of(session.connection().connection.driver_connection)
     policy = Policy(session.info["destinations"], session.info["reviews_late_success"])
-    return Changes(session, load(wire, [payment_id], names, policy, lock=wire.lock if lock else ""))
+    return Changes(session, load(wire, [payment_id], names, policy, locks=lock))
 
 
-def load(wire: Wire, payment_ids: Collection[UUID], names: Names, policy: Policy, *, lock: str) -> Records:
+def load(
+    wire: Wire,
+    payment_ids: Collection[UUID],
+    names: Names,
+    policy: Policy,
+    *,
+    locks: bool = True,
+    skips: bool = False,
+) -> Records:
     """In one turn: references, then payments (ascending), locked; then, in later statements, their children.
 
-    Read beside the lock, children would be older than the lock. Payments that `lock` skips are left out.
+    Read beside the lock, children would be older than the lock. With `skips`, payments whose rows another
+    transaction holds are left out.
     """
     ids = wire.array(sorted(payment_ids))
+    lock = wire.skip_locked if skips else wire.lock if locks else ""
     named = _named(wire, ids, names)
     found = wire.run([*_locking(wire, ids, lock), *_children(wire, ids), *named])
     references = wire.read(REFERENCES, found[0])
     payments = wire.read(PAYMENTS, found[1])
     missing = _without_reference(payments, references)
-    if missing and lock != wire.skip_locked:
+    if missing and locks and not skips:
         wire.run([wire.insert(REFERENCES, missing, " ON CONFLICT (reference) DO NOTHING")])
-        return load(wire, payment_ids, names, policy, lock=lock)
-    payments = [
-        p for p in payments if not p.price_verified or p.reference not in {m.reference for m in missing}
-    ]
+        return load(wire, payment_ids, names, policy)
+    held = {reference.reference for reference in missing if skips}
+    payments = [one for one in payments if not (one.price_verified and one.reference in held)]
     children = [wire.read(table, rows) for table, rows in zip(CHILDREN, found[2:6], strict=True)]
     elsewhere = Elsewhere(references={reference.reference: reference for reference in references})
     if named:

@@ -1,5 +1,6 @@
 """Webhooks: kept once, applied once, never in the way of the next."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from threading import Barrier, Event
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy.event import listen, remove
-from sqlalchemy.exc import OperationalError
 
 from payments_service.domain import decide
 from payments_service.domain.deadline import Deadline
@@ -27,7 +28,7 @@ from payments_service.domain.payment import Actor
 from payments_service.domain.states import AttemptStatus, PaymentStatus
 from payments_service.flows import status, sync, webhook
 from payments_service.flows.reviews import open_reviews
-from payments_service.store import payments
+from payments_service.store import burst, payments
 from payments_service.store.db import Database
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.support.fake_gateway import GENUINE, FakeGateway
@@ -381,9 +382,9 @@ def test_trouble_of_the_store_in_the_middle_of_an_effect_is_not_acknowledged(
     opened = buy(db, gateway)
 
     def lose_the_store(*_: object) -> None:
-        raise OperationalError("SELECT 1", {}, Exception("gone"))
+        raise (sqlite3 if db.is_sqlite else psycopg).OperationalError("gone")
 
-    monkeypatch.setattr(sync, "load_one", lose_the_store)
+    monkeypatch.setattr(burst, "load", lose_the_store)
     event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor)
     with pytest.raises(StoreUnavailable):
         webhook.receive(db, gateway, GENUINE, event)
