@@ -381,7 +381,7 @@ def test_trouble_of_the_store_in_the_middle_of_an_effect_is_not_acknowledged(
 ) -> None:
     opened = buy(db, gateway)
 
-    def lose_the_store(*_: object) -> None:
+    def lose_the_store(*_: object, **__: object) -> None:
         raise (sqlite3 if db.is_sqlite else psycopg).OperationalError("gone")
 
     monkeypatch.setattr(burst, "load", lose_the_store)
