@@ -443,3 +443,14 @@ def test_the_merchants_address_is_reached_and_sent_nothing() -> None:
     away = replace(settings, merchant_webhook_url=f"http://127.0.0.1:{free_port()}/hooks")
     assert only(web.merchant_address(away)).verdict is Verdict.BAD
     assert only(web.merchant_address(settings_with())).verdict is Verdict.WARN
+
+
+def test_a_helper_that_is_away_is_told_by_what_suffers() -> None:
+    away = f"redis://127.0.0.1:{free_port()}/0"
+    found = {one.check: one for one in web.helpers(settings_with(REDIS_URL=away, CELERY_BROKER_URL=away))}
+    assert found["REDIS_URL"].verdict is Verdict.WARN
+    assert found["CELERY_BROKER_URL"].verdict is Verdict.BAD
+    with wire(Reply.of({})) as line:
+        there = settings_with(REDIS_URL=line.url.replace("http", "redis"))
+        assert only(web.helpers(there)).verdict is Verdict.OK
+    assert list(web.helpers(settings_with())) == []
