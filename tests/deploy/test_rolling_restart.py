@@ -93,6 +93,7 @@ def test_twenty_deployments_under_load_fail_no_request_and_lose_no_event(
 ) -> None:
     told = {"MERCHANT_WEBHOOK_URL": merchant.url, "MERCHANT_WEBHOOK_SECRET": SECRET}
     with running_house(database_url, tmp_path, **told) as house:
+        assert house.get("/health").status_code == 200
         house.start_worker()
         with nginx.running(urlsplit(house.url).netloc, certificate) as (url, _, _):
             load = Load(url, house, certificate)
@@ -121,11 +122,22 @@ def deploy(house: House, *, is_with_migration: bool) -> None:
         with house.database() as db, db.begin() as session:
             session.execute(text("ALTER TABLE payments ADD COLUMN of_a_later_version INTEGER"))
     assert house.service is not None
+    before = processes(house)
     house.service.send_signal(signal.SIGHUP)
+    House.until(lambda: processes(house) - before, lambda new: len(new) >= len(before), 60)
+    House.until(lambda: processes(house) & before, lambda old: not old, 90)
+    assert house.get("/health").status_code == 200, "a deployment is over when the new version serves"
     if house.worker:
         house.worker.terminate()
         house.worker.wait(60)
     house.start_worker()
+
+
+def processes(house: House) -> set[int]:
+    """gunicorn's own, by which a new version is told from the old one."""
+    assert house.service is not None
+    master = house.service.pid
+    return set(map(int, Path(f"/proc/{master}/task/{master}/children").read_text().split()))
 
 
 def completed(merchant: Wire) -> list[str]:
