@@ -216,6 +216,16 @@ def test_the_units_run_the_same_commands_as_the_procfile() -> None:
     }
 
 
+def test_a_migration_restarts_no_service() -> None:
+    """Requires= would: systemd restarts what requires a unit together with it."""
+    for unit in UNITS:
+        assert "Requires=" not in unit.read_text().replace("# Not Requires", "")
+    for role in ("web", "worker"):
+        said = (ROOT / f"deploy/systemd/payments-{role}.service").read_text()
+        assert re.search(r"^Wants=.*payments-migrate", said, re.M)
+        assert re.search(r"^After=.*payments-migrate", said, re.M)
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_a_unit_runs_as_no_root_and_writes_only_where_it_keeps_its_state(unit: Path) -> None:
     said = unit.read_text()
