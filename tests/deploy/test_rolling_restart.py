@@ -126,7 +126,10 @@ def deploy(house: House, *, is_with_migration: bool) -> None:
     house.service.send_signal(signal.SIGHUP)
     House.until(lambda: processes(house) - before, lambda new: len(new) >= len(before), 60)
     House.until(lambda: processes(house) & before, lambda old: not old, 90)
-    assert house.get("/health").status_code == 200, "a deployment is over when the new version serves"
+    health = requests.get(
+        f"{house.url}/health", timeout=60
+    )  # on a new connection: an old one ended with its process
+    assert health.status_code == 200, "a deployment is over when the new version serves"
     if house.worker:
         house.worker.terminate()
         house.worker.wait(60)
