@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: run test check lint format conformance chaos bench help
+.PHONY: run test check lint format conformance chaos bench drill help
 
 run: $(VENV)/.runtime ## Run everything on this machine: service on PORT (5000), simulator on SIMULATOR_PORT (8090)
 	@$(BIN)/python deploy/development.py
@@ -17,9 +17,11 @@ lint: $(VENV)/.tools ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: $(VENV)/.tools ## Try failover, a hung database and PgBouncer with real processes (installs PgBouncer)
-	@sh deploy/need-packages.sh pgbouncer nginx
-	$(BIN)/pytest -m check --timeout 600
+check: $(VENV)/.tools ## Try what `make test` leaves: failover, PgBouncer, nginx, PHP, alarm rules, the other database (installs them)
+	@sh deploy/need-packages.sh pgbouncer nginx php=php-cli promtool=prometheus
+	@php -m | grep -q pdo_sqlite || sh deploy/need-packages.sh pdo_sqlite=php-sqlite3
+	@sh deploy/need-chromium.sh $(VENV)
+	$(BIN)/pytest -m check --timeout 600 --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 conformance: $(VENV)/.tools ## Try the simulator with the gateways' official SDKs
 	$(BIN)/python tests/conformance
@@ -39,6 +41,11 @@ bench: $(VENV)/.tools ## Measure beside a peer in Express, 15 minutes (QUICK=1: 
 	@npm ci --silent --no-audit --no-fund --prefix tests/bench/express
 	$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
 
+ALARMS ?=
+
+drill: $(VENV)/.tools ## Make one fault at a time in a running service: does the right alarm come? (ALARMS: some of them)
+	$(BIN)/python -m tests.drill $(ALARMS)
+
 format: $(VENV)/.tools ## Rewrite the code in the common style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -50,6 +57,6 @@ $(VENV)/.runtime: requirements.txt
 	@sh deploy/install.sh $(VENV) requirements.txt
 	@touch $@
 
-$(VENV)/.tools: requirements.txt requirements-celery.txt requirements-dev.txt
+$(VENV)/.tools: requirements.txt requirements-celery.txt requirements-sentry.txt requirements-dev.txt
 	@sh deploy/install.sh $(VENV) requirements-dev.txt
 	@touch $@ $(VENV)/.runtime

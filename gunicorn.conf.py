@@ -1,11 +1,23 @@
-"""How gunicorn serves, here and everywhere: it reads this file from the folder that it is started in."""
+"""How gunicorn serves, here and everywhere: it reads this file from the folder that it is started in.
+
+A worker is one process whose requests are greenlets: hundreds of them may wait for a gateway while others are
+answered. gevent replaces blocking calls, which has to happen before any other module is imported.
+"""
+
+# ruff: noqa: E402
+from gevent import monkey
+
+monkey.patch_all()
 
 import os
 
 bind = f"0.0.0.0:{os.environ.get('PORT') or 5000}"
+worker_class = "gevent"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
-threads = 8
+worker_connections = 1000
 timeout = 60
+# Workers are forked from a process that has imported everything, and share its memory.
+preload_app = True
 # Longer than a balancer keeps an idle connection (nginx, AWS 60 s; others up to 90 s): where this side ends
 # it first, a request that is already on its way meets a closed connection, and the payer gets a 502.
 keepalive = 95

@@ -3,28 +3,49 @@
 import logging
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from uuid import uuid4
 
 import click
-from flask import Flask, Response, g, request
-from flask.typing import ResponseReturnValue
+from flask import Flask, Request, Response, g, request
+from flask.sessions import SessionInterface
 from flask_compress import Compress
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from payments_service import cli, cors, https, logs, pages
-from payments_service.api import Services, errors, guards, payments, services, webhooks
+from payments_service import cli, cors, https, logs, pages, sentry
+from payments_service.api import (
+    Services,
+    errors,
+    merchant,
+    merchant_events,
+    payments,
+    quotes,
+    services,
+    watching,
+    webhooks,
+)
 from payments_service.api.bodies import CHECKOUT_BYTES, ReadAway
 from payments_service.api.json import DecimalJSONProvider
 from payments_service.api.limits import Budgets
 from payments_service.domain.errors import StoreUnavailable, WrongEncoding
 from payments_service.flows.deliver import Channels
+from payments_service.flows.intake import Intake
+from payments_service.flows.measures import Measures
 from payments_service.flows.watch import Watch
+from payments_service.gateways.measured import measured
 from payments_service.settings import Settings, SettingsError
 from payments_service.settings.told import tell
 from payments_service.store.db import Database
+from payments_service.store.measure import measure
 
 log = logging.getLogger(__name__)
+
+
+class NoSessions(SessionInterface):
+    """This service knows no sessions, so no request pays for one."""
+
+    def open_session(self, app: Flask, request: Request) -> None:
+        return None
+
 
 RETRY_SECONDS = 5
 """When something that is away is worth another try, unless the answer itself knows better."""
@@ -35,8 +56,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     """Wire the service together; the only place that does. Raises SettingsError on a wrong environment."""
     settings = settings or Settings.from_environment()
     logs.configure(settings.log_level, settings.log_format)
+    sentry.start(settings.sentry_dsn, settings.env)
     app = Flask("payments_service", static_folder=None)
     app.json = DecimalJSONProvider(app)
+    app.session_interface = NoSessions()
     app.config.update(MAX_CONTENT_LENGTH=CHECKOUT_BYTES, SECRET_KEY=settings.secret_key)
     channels = Channels(
         merchant_name=settings.merchant_name,
@@ -51,13 +74,17 @@ def create_app(settings: Settings | None = None) -> Flask:
         destinations=channels.destinations,
         reviews_late_success=settings.reviews_late_success,
         wake=_waker(settings),
+        secrets=settings.secret_keys,
     )
-    gateways = tuple(gateway(config) for gateway, config in settings.gateways)
+    measure(db.engine)
+    gateways = tuple(measured(gateway(config)) for gateway, config in settings.gateways)
     app.extensions["payments_service"] = Services(
         settings=settings,
         db=db,
         channels=channels,
         gateways=gateways,
+        intake=Intake(db),
+        measures=Measures(db),
         watch=Watch(db, gateways, channels),
         budgets=Budgets(app, settings),
     )
@@ -66,8 +93,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     _add_manners(app, settings)
     errors.register(app)
     app.register_blueprint(payments.blueprint)
+    app.register_blueprint(merchant.blueprint)
+    app.register_blueprint(merchant_events.blueprint)
     app.register_blueprint(webhooks.blueprint)
-    app.add_url_rule("/health", view_func=health)
+    app.register_blueprint(quotes.blueprint)
+    watching.register(app)
     pages.register(app)
     cli.register(app)
     if click.get_current_context(silent=True) is None:  # a command's own lines are its answer
@@ -109,17 +139,6 @@ def _doubt(db: Database) -> None:
         db.engine.dispose()  # a connection is nothing to share with a process that is forked from this one
 
 
-@guards.anybody
-def health() -> ResponseReturnValue:
-    silent_since = services().watch.worker_silent_since()
-    return {
-        "status": "ok",
-        "message": "Payment service is running",
-        "timestamp": datetime.now(UTC).isoformat(),
-        **({"worker": f"silent since {silent_since.isoformat()}"} if silent_since else {}),
-    }
-
-
 def _add_manners(app: Flask, settings: Settings) -> None:
     """Request ids, CORS, compression, log lines: what every answer has in common."""
     Compress(app)
@@ -130,7 +149,7 @@ def _add_manners(app: Flask, settings: Settings) -> None:
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
         logs.request_id.set(g.request_id)
-        log.info("Request", extra={"data": {"method": request.method, "path": request.path}})
+        watching.begin()
 
     https.register(app, settings)
 

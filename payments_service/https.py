@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from payments_service.api.webhooks import PATHS as WEBHOOKS
 from payments_service.settings import Settings
 
-PLAIN_TOO = ("/health", WEBHOOKS)
+PLAIN_TOO = ("/health", "/ready", "/metrics", WEBHOOKS)
 STRICT = "max-age=31536000"
 
 

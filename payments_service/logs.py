@@ -3,14 +3,22 @@
 A line's facts come as `extra={"data": {…}}`. No secret, token, signature or personal data is ever
 handed to a logger; where a person must be told apart, `masked_email` does it, and what other programs
 said goes through `masked_words`.
+
+A *unit* is one piece of work: a request, an event that is sent, a sweep. It writes one wide line when it
+ends, also when it crashed: what its steps have noted, and where its time went.
 """
 
 import json
 import logging
 import logging.config
+import os
 import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from socket import gethostname
 from typing import Any
 
 MAX_WORDS = 200
@@ -23,7 +31,113 @@ SECRET = re.compile(r"[\w+/=.-]{41,}")
 """Longer than any id that a gateway or this service makes: a token, a signature, a session."""
 QUERY = re.compile(r"(https?://[^\s?#]+)[?#]\S*")
 
+UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+"""Controls, line separators and what turns the direction of writing: a line must not show what it is not.
+The joiners of Indian scripts (U+200C, U+200D) stay."""
+
+STEPS = {"Creating order": None, "Refused": None, "Webhook": None, "Webhook again": "again"} | {
+    "Webhook refused": "refused"
+}
+"""Lines of steps whose facts are the unit's as well, with the outcome that the sentence itself tells."""
+
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+_unit: ContextVar["Unit | None"] = ContextVar("unit", default=None)
+log = logging.getLogger(__name__)
+
+
+class Unit:
+    """One piece of work: what is known of it, and what it has cost so far. It belongs to one thread."""
+
+    __slots__ = ("arrived", "began", "counts", "facts", "level", "name", "seconds")
+
+    def __init__(self, name: str, **facts: Any) -> None:
+        self.name, self.facts, self.level = name, facts, logging.INFO
+        self.arrived, self.began = datetime.now(UTC), time.monotonic()
+        self.seconds = {"database": 0.0, "gateway": 0.0, "lock": 0.0, "pool": 0.0}
+        """Seconds at each; waiting for a lock is a part of the database's."""
+        self.counts = {"roundTrips": 0, "commits": 0, "gatewayCalls": 0, "retries": 0}
+
+    def note(self, **facts: Any) -> None:
+        """What a step knows; None is no knowledge."""
+        self.facts.update({name: value for name, value in facts.items() if value is not None})
+
+    def milliseconds(self) -> int:
+        return round((time.monotonic() - self.began) * 1000)
+
+    def line(self) -> dict[str, Any]:
+        where = {f"{name}Milliseconds": round(spent * 1000, 1) for name, spent in self.seconds.items()}
+        always = {"arrived": self.arrived.isoformat(), "outcome": None, "code": None, "batch": None}
+        known = {**always, **self.facts}
+        cost = {"milliseconds": self.milliseconds(), **where, **self.counts}
+        return {**known, **cost, **here()}
+
+
+def begin(name: str, **facts: Any) -> Unit:
+    """A unit that its caller ends by `end`; for work that is not one block of code."""
+    unit = Unit(name, **facts)
+    _unit.set(unit)
+    return unit
+
+
+def end(unit: Unit) -> None:
+    """Write its line."""
+    _unit.set(None)
+    log.log(unit.level, unit.name, extra={"data": unit.line()})
+
+
+@contextmanager
+def unit(name: str, *, quiet: bool = False, **facts: Any) -> Iterator[Unit]:
+    """A unit for a block of code. When it crashes the line says so, and the error goes on.
+
+    With `quiet` the line is left out unless the block has noted `batch`: it found nothing to do.
+    """
+    before, mine = _unit.get(), Unit(name, **facts)
+    _unit.set(mine)
+    try:
+        yield mine
+    except Exception as error:
+        mine.note(outcome="crashed", error=type(error).__name__, code=getattr(error, "code", None))
+        log.warning(name, extra={"data": mine.line()})
+        raise
+    else:
+        if not quiet or mine.facts.get("batch"):
+            log.log(mine.level, name, extra={"data": mine.line()})
+    finally:
+        _unit.set(before)
+
+
+def here() -> dict[str, Any]:
+    """Which process of which machine."""
+    return {"pid": os.getpid(), "host": gethostname()}
+
+
+def within() -> dict[str, Any]:
+    """For the line of a step: the unit that it belongs to, and the payment that this is about."""
+    if (mine := _unit.get()) is None:
+        return {"unit": None, **here()}
+    facts = mine.facts
+    return {"unit": facts.get("route") or facts.get("sweep") or mine.name, "id": facts.get("id"), **here()}
+
+
+def current() -> Unit | None:
+    return _unit.get()
+
+
+def note(**facts: Any) -> None:
+    """Facts for the line of the unit that this step belongs to; ids, codes and counts, never personal
+    data."""
+    if (mine := _unit.get()) is not None:
+        mine.note(**facts)
+
+
+def spent(where: str, seconds: float, **counts: int) -> None:
+    """Seconds at `database`, `gateway`, `lock` or `pool`, and how many round trips, commits, … it was."""
+    if (mine := _unit.get()) is not None:
+        mine.seconds[where] += seconds
+        for name, count in counts.items():
+            mine.counts[name] += count
 
 
 def configure(level: str, log_format: str) -> None:
@@ -33,18 +147,33 @@ def configure(level: str, log_format: str) -> None:
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {"lines": {"()": formatter}},
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
+            "handlers": {
+                "stderr": {"class": "logging.StreamHandler", "formatter": "lines"},
+                "steps": {"()": StepsOfUnits},
+            },
             "root": {"level": "WARNING", "handlers": ["stderr"]},
             # Libraries keep to warnings: at DEBUG some of them print headers and bodies.
-            "loggers": {"payments_service": {"level": level}},
+            "loggers": {"payments_service": {"level": level, "handlers": ["steps"]}},
         }
     )
+
+
+class StepsOfUnits(logging.Handler):
+    """What the lines of some steps say is said in the line of their unit, too."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.msg in STEPS and (mine := _unit.get()) is not None:
+            mine.note(**{**getattr(record, "data", {}), "outcome": self._outcome(record)})
+
+    def _outcome(self, record: logging.LogRecord) -> object:
+        told = getattr(record, "data", {}).get("outcome")
+        return STEPS[str(record.msg)] or told
 
 
 class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         facts = json.dumps(_facts(record), ensure_ascii=False, default=str)
-        line = f"[{_time(record)}] [{record.levelname}] {_one_line(record)} {facts}"
+        line = _escaped(f"[{_time(record)}] [{record.levelname}] {_one_line(record)} {facts}")
         return line + (f"\n{self._trace(record)}" if record.exc_info else "")
 
     def _trace(self, record: logging.LogRecord) -> str:
@@ -56,7 +185,7 @@ class JsonFormatter(logging.Formatter):
         line = {"time": _time(record), "level": record.levelname, "message": _one_line(record)}
         if record.exc_info:
             line["trace"] = "\n".join(_trace_lines(record))
-        return json.dumps({**line, **_facts(record)}, ensure_ascii=False, default=str)
+        return _escaped(json.dumps({**line, **_facts(record)}, ensure_ascii=False, default=str))
 
 
 def masked_email(email: str) -> str:
@@ -105,6 +234,10 @@ def _time(record: logging.LogRecord) -> str:
 def _one_line(record: logging.LogRecord) -> str:
     """The sentence, without line breaks that would forge another line."""
     return record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
+
+
+def _escaped(line: str) -> str:
+    return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
 def _trace_lines(record: logging.LogRecord) -> list[str]:

@@ -95,6 +95,24 @@ def post(
         line.close()
 
 
+def ping(url: str, seconds: float) -> Answer:
+    """GET an address that expects to be called; what it answers beyond its status is not read."""
+    address = urlsplit(url)
+    target = (address.path or "/") + (f"?{address.query}" if address.query else "")
+    ends = time.monotonic() + seconds
+    line = _http_connection(address.scheme, address.hostname or "", address.port, ends)
+    try:
+        line.connect()
+        line.sock.settimeout(_left(ends))
+        line.request("GET", target, headers={"user-agent": "payments-service", "connection": "close"})
+        with line.getresponse() as response:
+            return _read(response)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return Answer(Verdict.NOT_NOW, type(error).__name__)
+    finally:
+        line.close()
+
+
 def mail(url: str, letter: Letter, timeout: timedelta = timedelta(seconds=30)) -> Answer:
     """Hand a letter to the mail server at `url` (smtp:// or smtps://, user and password percent-encoded).
 

@@ -20,15 +20,49 @@ from tests.support import event_schema
 from tests.support.environment import environment
 from tests.support.house import House, running_house
 from tests.support.postgres import running_postgres
+from tests.support.recorder import RECORDER, documented
+from tests.support.recycled import RecycledDatabases
+from tests.support.unsynced import spare_the_disk
 
 KINDS = ("sqlite", "postgresql")
 # Those suites run in environments of their own: `make conformance`.
 collect_ignore = ["conformance"]
-ON_ONE_DATABASE = ("api", "bench", "cli", "pages")
-"""What stands on the doors' side: `make test` tries it on SQLite, `make check` on PostgreSQL, too."""
+ON_ONE_DATABASE = {
+    **dict.fromkeys(("api", "bench", "browser", "cli", "e2e", "pages"), "sqlite"),
+    **dict.fromkeys(("chaos",), "postgresql"),
+}
+"""What stands on the doors' side, and the one database on which `make test` tries it; `make check` tries the
+other. What flows and store do is tried on both."""
+SLOWEST_FIRST = (
+    "chaos/test_storm.py",
+    "chaos/test_races.py",
+    "browser",
+    "e2e",
+    "simulator/test_razorpay_pages_in_browser.py",
+    "store/test_upgrade.py",
+    "deploy",
+    "simulator",
+    "flows",
+    "store",
+    "gateways",
+)
+"""Files and folders in the order in which they are begun, so that none is left to one process at the end."""
 _used: Counter[str] = Counter()
 _wrong_events: list[str] = []
 event_schema.watch(_wrong_events.append)
+spare_the_disk()
+_open = FlaskClient.open
+
+
+def _recorded(self: FlaskClient, *args: Any, **kwargs: Any) -> Any:
+    answer = _open(self, *args, **kwargs)
+    RECORDER.see(
+        answer.request.method, answer.request.path, answer.status_code, answer.mimetype, answer.get_data()
+    )
+    return answer
+
+
+FlaskClient.open = _recorded  # type: ignore[method-assign]
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +70,14 @@ def _events_are_as_documented() -> Iterator[None]:
     """Every event that a test lets this process write is one of docs/events.schema.json."""
     yield
     wrong, _wrong_events[:] = list(_wrong_events), []
+    assert wrong == []
+
+
+@pytest.fixture(autouse=True)
+def _answers_are_as_documented(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every answer that a test gets is one of docs/openapi.json."""
+    yield
+    wrong, RECORDER.problems[:] = list(RECORDER.problems), []
     assert wrong == []
 
 
@@ -53,10 +95,10 @@ def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _postgres_template(postgres_server: str) -> str:
+def _postgres_databases(postgres_server: str) -> RecycledDatabases:
     _create_database(postgres_server, "template_payments")
     _migrate(postgres_server.replace("/postgres", "/template_payments"))
-    return "template_payments"
+    return RecycledDatabases(postgres_server.replace("+psycopg", ""), "template_payments")
 
 
 @pytest.fixture(params=KINDS)
@@ -67,16 +109,18 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A migrated, empty database."""
     _used[database_kind] += 1
     if database_kind == "sqlite":
         shutil.copy(request.getfixturevalue("_sqlite_template"), tmp_path / "payments.db")
-        return f"sqlite:///{tmp_path / 'payments.db'}"
+        yield f"sqlite:///{tmp_path / 'payments.db'}"
+        return
+    databases: RecycledDatabases = request.getfixturevalue("_postgres_databases")
     server: str = request.getfixturevalue("postgres_server")
-    name = f"test_{_used['postgresql']}"
-    _create_database(server, name, template=request.getfixturevalue("_postgres_template"))
-    return server.replace("/postgres", f"/{name}")
+    name = databases.take()
+    yield server.replace("/postgres", f"/{name}")
+    databases.give_back(name)
 
 
 @pytest.fixture
@@ -141,12 +185,21 @@ def house(database_kind: str, request: pytest.FixtureRequest) -> Iterator[House]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave to `make check` what `make test` has no time for."""
-    folder = Path(__file__).parent
+    """Leave to `make check` what `make test` has no time for, and begin with what takes longest."""
     for item in items:
         kind = getattr(item, "callspec", None) and item.callspec.params.get("database_kind")  # type: ignore[attr-defined]
-        if kind == "postgresql" and item.path.relative_to(folder).parts[0] in ON_ONE_DATABASE:
+        if kind and kind != ON_ONE_DATABASE.get(_path(item).parts[0], kind):
             item.add_marker(pytest.mark.check)
+    items.sort(key=_turn)  # stable: what stands in one file stays together
+
+
+def _turn(item: pytest.Item) -> int:
+    places = (number for number, name in enumerate(SLOWEST_FIRST) if _path(item).is_relative_to(name))
+    return next(places, len(SLOWEST_FIRST))
+
+
+def _path(item: pytest.Item) -> Path:
+    return item.path.relative_to(Path(__file__).parent)
 
 
 def count_use(of: str) -> None:
@@ -155,14 +208,25 @@ def count_use(of: str) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A process of `-n` hands its counts to the one that prints the summary."""
+    """A process of `-n` hands its counts to the one that prints the summary, and that judges a whole run."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["used"] = dict(_used)
+        session.config.workeroutput["seen"] = sorted(RECORDER.seen)
+    elif _is_whole(session.config) and documented() - RECORDER.seen and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _is_whole(config: pytest.Config) -> bool:
+    """Whether this run is all of `make test`, so that every documented answer must have been seen."""
+    chosen = config.args != config.getini("testpaths") or config.getoption("keyword")
+    return not chosen and config.getoption("markexpr") == "not check"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    _used.update(getattr(node, "workeroutput", {}).get("used", {}))
+    told = getattr(node, "workeroutput", {})
+    _used.update(told.get("used", {}))
+    RECORDER.seen |= {tuple(answer) for answer in told.get("seen", ())}
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -182,13 +246,19 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     used = ", ".join(f"{name}: {count}" for name, count in sorted(_used.items())) or "none"
     terminalreporter.write_line(f"Tests that used a real service: {used}")
+    missing = sorted(documented() - RECORDER.seen)
+    terminalreporter.write_line(
+        f"Documented answers that were seen: {len(documented()) - len(missing)}, not: {len(missing)}"
+    )
+    if _is_whole(terminalreporter.config):
+        for operation, status, code in missing:
+            terminalreporter.write_line(f"  never seen: {operation} {status} {code}")
 
 
-def _create_database(server: str, name: str, template: str | None = None) -> None:
+def _create_database(server: str, name: str) -> None:
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        like = f" TEMPLATE {template}" if template else ""
-        connection.execute(text(f"CREATE DATABASE {name}{like}"))
+        connection.execute(text(f"CREATE DATABASE {name}"))
     engine.dispose()
 
 

@@ -6,11 +6,14 @@ from typing import cast
 
 from flask import current_app, g
 
+from payments_service import logs
 from payments_service.api import schemas
 from payments_service.api.limits import Budgets
 from payments_service.domain.errors import InvalidInput
 from payments_service.flows.create_order import Urls
 from payments_service.flows.deliver import Channels
+from payments_service.flows.intake import Intake
+from payments_service.flows.measures import Measures
 from payments_service.flows.watch import Watch
 from payments_service.gateways import GATEWAYS
 from payments_service.gateways.base import Gateway
@@ -28,6 +31,10 @@ class Services:
     """Who is told of what happens, for the worker."""
     gateways: tuple[Gateway, ...]
     """Every configured provider, the one that takes new orders first."""
+    intake: Intake
+    """Takes in webhooks that arrive together."""
+    measures: Measures
+    """What the database knows of how the service does."""
     watch: Watch
     """What this process keeps an eye on beside requests."""
     budgets: Budgets
@@ -36,6 +43,11 @@ class Services:
     @property
     def urls(self) -> Urls:
         return Urls(self.settings.backend_url)
+
+    @property
+    def mode(self) -> str:
+        """`test` or `live`: settings let no two gateways differ."""
+        return self.gateways[0].mode if self.gateways else "test"
 
     def gateway_names(self) -> list[str]:
         return list(dict.fromkeys(gateway.name for gateway in self.gateways))
@@ -46,6 +58,7 @@ class Services:
         if not found:
             message = schemas.unknown_gateway(self.gateway_names())
             raise InvalidInput(message, details={"gateway": [message]})
+        logs.note(gateway=found[0].name, mode=found[0].mode)
         return found
 
     @property

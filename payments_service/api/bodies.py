@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from flask import request
+from flask import current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge
+
+from payments_service.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import InputStream, StartResponse, WSGIApplication, WSGIEnvironment
@@ -22,6 +24,14 @@ WEBHOOK_BYTES = 1024 * KIB
 READ_AWAY_BYTES = 10 * 1024 * KIB
 """A longer body is not read to its end; its connection is closed by the server."""
 PIECE_BYTES = 64 * KIB
+
+
+def json_body() -> object:
+    """The body, read as JSON; InvalidInput for one that is none."""
+    try:
+        return current_app.json.loads(raw_body())
+    except ValueError as error:
+        raise InvalidInput("The body is not valid JSON", code="invalid_json") from error
 
 
 def raw_body() -> bytes:

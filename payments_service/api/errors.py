@@ -8,6 +8,7 @@ from typing import Any
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
+from payments_service import logs
 from payments_service.api import services
 from payments_service.domain.errors import PaymentsError, Unauthorized
 
@@ -52,6 +53,7 @@ def _http(error: Exception) -> Response:
         title = error.description or title
     elif status == 413:
         title = f"The body is larger than {(request.max_content_length or 0) // 1024} KiB"
+    logs.note(code=title_code(status))
     response = _body(status, title, title_code(status), extra)
     for name, value in error.get_headers():  # Allow, Retry-After
         if name.lower() != "content-type":
@@ -61,6 +63,7 @@ def _http(error: Exception) -> Response:
 
 def _unforeseen(error: Exception) -> Response:
     log.error("Unforeseen error", exc_info=error)
+    logs.note(outcome="crashed", code="internal_error", error=type(error).__name__)
     return _body(500, "Internal server error", "internal_error", {})
 
 

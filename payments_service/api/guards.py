@@ -9,13 +9,15 @@ from typing import ParamSpec, TypeVar
 from flask import abort, g, request
 
 from payments_service.api import services
-from payments_service.domain.errors import Unauthorized
+from payments_service.domain.errors import Forbidden, Unauthorized
+from payments_service.flows import key_uses
 from payments_service.settings import ApiKey
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 View = Callable[Parameters, Result]
 
+PERSONAL = "personal"
 GUARD = "payments_guard"
 """The attribute by which a view tells its guard; a house test asks every route for it."""
 
@@ -44,14 +46,69 @@ def browser_or_key(view: View[Parameters, Result]) -> View[Parameters, Result]:
     return guarded
 
 
+def key_with(scope: str) -> Callable[[View[Parameters, Result]], View[Parameters, Result]]:
+    """The merchant's server alone, by an API key with this scope; without one nothing is looked at."""
+
+    def guard(view: View[Parameters, Result]) -> View[Parameters, Result]:
+        @wraps(view)
+        def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+            g.api_key = _presented_key(scope)
+            return view(*args, **kwargs)
+
+        setattr(guarded, GUARD, f"key_with {scope}")
+        return guarded
+
+    return guard
+
+
+def may_see_people() -> bool:
+    """Whether the key of this request may see names, e-mails and phones."""
+    return PERSONAL in g.api_key.scopes
+
+
+def must_see_people() -> None:
+    """Raise Forbidden for a key that may not."""
+    _must_have(g.api_key, PERSONAL)
+
+
 def _presented_key(scope: str) -> ApiKey:
-    """The key of the Authorization header; Unauthorized, always in the same words, without a valid one."""
-    scheme, _, secret = request.headers["Authorization"].partition(" ")
+    """The key of the Authorization header, which has the scope.
+
+    Raises Unauthorized, always in the same words, without a valid key, and Forbidden without the scope.
+    """
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     digest = sha256(secret.strip().encode()).hexdigest()
     found = [key for key in services().settings.api_keys if compare_digest(key.digest, digest)]
-    if scheme.lower() != "bearer" or not found or scope not in found[0].scopes:
+    if scheme.lower() != "bearer" or not found:
         raise Unauthorized("A valid API key is required")
+    _must_have(found[0], scope)
+    key_uses.note(services().db, found[0].name, found[0].digest)
     return found[0]
+
+
+def _must_have(key: ApiKey, scope: str) -> None:
+    if scope not in key.scopes:
+        raise Forbidden(f"This API key has not the scope {scope}", code="scope_missing")
+
+
+def reader_of_metrics(view: View[Parameters, Result]) -> View[Parameters, Result]:
+    """In production METRICS_TOKEN, or an API key that may read; what is measured tells of the business."""
+
+    @wraps(view)
+    def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        settings = services().settings
+        given = request.headers.get("Authorization", "")
+        is_token = settings.metrics_token is not None and compare_digest(
+            given.encode(), f"Bearer {settings.metrics_token}".encode()
+        )
+        if not (is_token or settings.is_development):
+            if not given:
+                raise Unauthorized("A valid API key is required")
+            _presented_key("read")
+        return view(*args, **kwargs)
+
+    setattr(guarded, GUARD, "reader_of_metrics")
+    return guarded
 
 
 def development_only(view: View[Parameters, Result]) -> View[Parameters, Result]:

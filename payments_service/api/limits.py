@@ -16,9 +16,10 @@ from hashlib import sha256
 from typing import Any
 
 from flask import Flask, Response, g, request
-from flask_limiter import Limiter
 from limits import RateLimitItem, parse
 from limits.errors import StorageError
+from limits.storage import storage_from_string
+from limits.strategies import FixedWindowRateLimiter
 
 from payments_service.api.callers import caller_address, caller_network, is_of_a_platform
 from payments_service.domain.errors import NotFound, TooMany
@@ -57,12 +58,11 @@ class Budgets:
     """The budgets of callers: `address` and `phone` for orders, `unknown` for what is not found."""
 
     def __init__(self, app: Flask, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limiter = Limiter(
-            lambda: "",  # whose budget it is, is said where it is spent: a phone is known only then
-            app=app,
-            storage_uri=settings.redis_url or "memory://",
-            storage_options=_patience() if settings.redis_url else {},
-        )
+        # Whose budget it is, is said where it is spent (a phone is known only then): only an order
+        # pays for being counted.
+        options = _patience() if settings.redis_url else {}
+        storage = storage_from_string(settings.redis_url or "memory://", **options)
+        self._limiter = FixedWindowRateLimiter(storage)
         self._budgets = {name: parse(text) for name, text in settings.order_limits.items()}
         if self._budgets:
             self._budgets["unknown"] = parse(UNKNOWN_LOOKUPS)
@@ -105,8 +105,8 @@ class Budgets:
             return
         key = hmac.digest(self._secret, f"{name}:{whose}".encode(), sha256).hex()
         try:
-            is_within = self._limiter.limiter.hit(budget, name, key)
-            whole_again_at, left = self._limiter.limiter.get_window_stats(budget, name, key)
+            is_within = self._limiter.hit(budget, name, key)
+            whole_again_at, left = self._limiter.get_window_stats(budget, name, key)
         except StorageError as error:
             self._quiet_until = self._clock() + REDIS_PAUSE_SECONDS
             about = {"error": type(error.__cause__).__name__, "seconds": REDIS_PAUSE_SECONDS}

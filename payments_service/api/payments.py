@@ -5,19 +5,24 @@ import re
 from typing import Any
 from urllib.parse import unquote
 
-from flask import Blueprint, Response, current_app, g, jsonify, request
+from flask import Blueprint, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from payments_service.api import guards, request_id, schemas, services
-from payments_service.api.bodies import raw_body
+from payments_service import logs
+from payments_service.api import answers, guards, request_id, schemas, services
+from payments_service.api.answers import dumped
+from payments_service.api.bodies import json_body
+from payments_service.api.described import described
 from payments_service.domain.errors import InvalidInput
-from payments_service.domain.money import json_number
+from payments_service.flows import moving, quotes
 from payments_service.flows.create_order import create_order
 from payments_service.flows.idempotency import Claim, Kept, buyer, claim, keep
 from payments_service.flows.intent import LEASE, NewPayment
 from payments_service.flows.payment_view import PaymentView
+from payments_service.flows.quotes import Quote
 from payments_service.flows.status import status
 from payments_service.flows.verify import verify
+from payments_service.gateways import GATEWAYS
 from payments_service.gateways.base import Gateway
 
 log = logging.getLogger(__name__)
@@ -39,15 +44,48 @@ def refuse_an_address_that_is_no_text() -> None:
 
 @blueprint.post("/create-order")
 @guards.browser_or_key
+@described(
+    "Open an order",
+    about=(
+        "From a browser without a key, or from the merchant's server with one. `amount` is needed unless "
+        "there is a `quote`. `order.paymentUrl` is the hosted page, for every gateway."
+    ),
+    tag="Checkout",
+    takes=schemas.CreateOrderSchema(schemas.NO_LIMITS),
+    headers=(schemas.KEY_HEADER,),
+    gives={200: [answers.created(gateway) for gateway in GATEWAYS]},
+    refuses={
+        400: ("validation_error", "unknown_field", "invalid_address"),
+        401: ("quote_required", "quote_expired", "quote_invalid"),
+        409: (
+            *("reference_paid", "reference_open", "order_paid", "order_expired", "payment_review"),
+            *("request_in_progress", "outcome_unknown"),
+        ),
+        422: ("idempotency_key_reused",),
+        429: ("rate_limited",),
+        500: (
+            "gateway_error",
+            "gateway_rejected",
+            "gateway_unavailable",
+            "unknown_at_gateway",
+            "outcome_unknown",
+        ),
+        503: ("gateway_circuit_open",),
+    },
+    example={"amount": 499, "gateway": GATEWAYS[0].name, "customer": schemas.EXAMPLE_CUSTOMER},
+)
 def create_order_() -> ResponseReturnValue:
     house = services()
     if g.api_key is None:
         house.budgets.order_from_here()
-    given = _json_body()
+    given = json_body()
+    quote = _quote_of(given)
     header = request.headers.get(schemas.KEY_HEADER)
     if g.api_key is None:
         _log_ignored(given)
-    body, key = schemas.create_order(given, header, house.limits, knows_all=g.api_key is not None)
+    body, key = schemas.create_order(
+        given, header, house.limits, knows_all=g.api_key is not None, quote=quote
+    )
     if g.api_key is None:
         house.budgets.order_of(body["customer"]["phone"])
     gateway = house.providers(body["gateway"])[0]
@@ -62,12 +100,14 @@ def create_order_() -> ResponseReturnValue:
         metadata=body["metadata"],
         return_url=body["returnUrl"] or house.settings.return_url,
         lifetime=house.settings.order_expiry,
-        price_verified=g.api_key is not None,
+        price_verified=g.api_key is not None or quote is not None,
     )
     claim = _claim(key, new, schemas.fingerprint(body)) if key else None
     if isinstance(claim, Kept):
         return Response(claim.body, mimetype="application/json", headers={"Idempotency-Replayed": "true"})
     opened = create_order(house.db, gateway, new, house.urls, request_id(), claim)
+    moving.close_what_was_left(house.db, house.gateways, opened, request_id())
+    logs.note(**_ids(opened))
     answer = jsonify(_created(opened, gateway))
     if claim:
         keep(house.db, claim, answer.get_data())
@@ -76,9 +116,27 @@ def create_order_() -> ResponseReturnValue:
 
 @blueprint.post("/verify-payment")
 @guards.anybody
+@described(
+    "Ask whether a payment is paid",
+    about=(
+        "A 2xx says that it is paid, and nothing else does. What the browser says only begins the question: "
+        "the gateway is asked. The members of each gateway go by several names."
+    ),
+    tag="Checkout",
+    takes=schemas.VerifySchema,
+    gives={200: answers.VerifiedSchema},
+    refuses={
+        400: ("validation_error", "missing_fields", "invalid_address", "signature_invalid", "payment_failed"),
+        402: ("payment_pending",),
+        404: ("not_found",),
+        409: ("payment_review",),
+        429: ("rate_limited",),
+    },
+    example=schemas.EXAMPLE_VERIFY,
+)
 def verify_payment() -> ResponseReturnValue:
     house = services()
-    body = schemas.json_object(_json_body())
+    body = schemas.json_object(json_body())
     schemas.refuse_what_is_no_text(body)
     name = body.get("gateway")
     if not isinstance(name, str) or not name.strip():
@@ -87,29 +145,59 @@ def verify_payment() -> ResponseReturnValue:
     fields = schemas.verify_fields(providers[0].verify_fields, body)
     with house.budgets.unknown_lookup():
         payment = verify(house.db, providers[0].name, providers, fields, request_id())
-    return {**_summary(payment), "timestamp": payment.updated_at.isoformat()}
+    logs.note(**_ids(payment))
+    held = {"captureBy": payment.capture_by} if payment.capture_by else {}
+    shown = {**_summary(payment), "timestamp": payment.updated_at, **held}
+    return dumped(answers.VerifiedSchema(), shown)
 
 
 @blueprint.get("/status/<gateway>/<path:reference>")
 @guards.anybody
+@described(
+    "A payment as it was last stored",
+    about="For a known payment always 200, also when the gateway cannot be asked.",
+    tag="Checkout",
+    gives={200: answers.StatusSchema},
+    refuses={400: ("validation_error", "invalid_address"), 404: ("not_found",), 429: ("rate_limited",)},
+)
 def payment_status(gateway: str, reference: str) -> ResponseReturnValue:
     house = services()
     name, providers = house.known_gateway(gateway)
     with house.budgets.unknown_lookup():
         payment = status(house.db, name, providers, reference, request_id())
-    return {
-        **_summary(payment),
-        "amountRefunded": json_number(payment.amount_refunded),
-        "createdAt": payment.created_at.isoformat(),
-        "updatedAt": payment.updated_at.isoformat(),
+    logs.note(**_ids(payment))
+    more = {
+        "amountRefunded": payment.amount_refunded,
+        "createdAt": payment.created_at,
+        "updatedAt": payment.updated_at,
     }
+    return dumped(answers.StatusSchema(), {**_summary(payment), **more})
 
 
-def _json_body() -> object:
-    try:
-        return current_app.json.loads(raw_body())
-    except ValueError as error:
-        raise InvalidInput("The body is not valid JSON", code="invalid_json") from error
+def _quote_of(body: object) -> Quote | None:
+    """What the merchant has fixed, where the body brings it.
+
+    Raises Unauthorized for one that is forged or expired, and for none where a browser must bring one.
+    """
+    house = services()
+    text = schemas.json_object(body).get("quote")
+    if isinstance(text, str) and schemas.is_text(text):
+        text = text.strip()
+        if text:
+            return quotes.read(text, house.settings.secret_keys, house.mode)
+    if text in (None, "") and house.settings.requires_quote and g.api_key is None:
+        raise quotes.QuoteRequired("This shop fixes its prices: a quote is required")
+    return None
+
+
+def _ids(payment: PaymentView) -> dict[str, Any]:
+    """By what the line of this request is found again."""
+    return {
+        "id": str(payment.id),
+        "orderId": payment.order_id,
+        "paymentId": payment.payment_id,
+        "paymentStatus": payment.status.value,
+    }
 
 
 def _log_ignored(body: object) -> None:
@@ -143,7 +231,7 @@ def _created(payment: PaymentView, gateway: Gateway) -> dict[str, Any]:
         **(payment.checkout or {}),
     }
     ours = {"gateway": payment.gateway, "mode": payment.mode, "id": str(payment.id)}
-    return {"success": True, **ours, "order": order}
+    return dumped(answers.created(type(gateway)), {"success": True, **ours, "order": order})
 
 
 def _summary(payment: PaymentView) -> dict[str, Any]:
@@ -159,7 +247,7 @@ def _summary(payment: PaymentView) -> dict[str, Any]:
         "paymentId": payment.payment_id,
         "status": payment.gateway_status,
         "paymentStatus": payment.status.value,
-        "amount": json_number(payment.amount),
+        "amount": payment.amount,
         "currency": payment.amount.currency,
         "method": payment.method,
     }

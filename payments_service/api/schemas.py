@@ -16,6 +16,8 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, vali
 
 from payments_service.domain.errors import InvalidInput
 from payments_service.domain.money import INR, Money
+from payments_service.flows.quotes import Quote
+from payments_service.gateways import GATEWAYS
 from payments_service.gateways.base import VerifyField
 
 MAX_RETURN_URL = 180
@@ -25,6 +27,8 @@ MAX_DETAILS = 30
 """Entries that one refusal names; a client that sends more wrong members learns of the first ones."""
 MAX_UNKNOWN = 10
 MAX_SHOWN_NAME = 64
+QUOTE_SECONDS, LEAST_QUOTE_SECONDS, MOST_QUOTE_SECONDS = 3600, 60, 30 * 24 * 3600
+"""How long an order can be opened with a quote, unless its maker says otherwise; and the bounds."""
 
 PHONE = re.compile(r"(?i:tel:)?(?:\+910?|0091|091|91|0)?([6-9][0-9]{9})")
 """`+910` is what is left of `+91 (0)`."""
@@ -36,7 +40,6 @@ PASTED = re.compile(
     r"\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"  # variation selectors
 )
 SURROGATE = re.compile(r"[\ud800-\udfff]")
-NOT_BUILT = "not_supported"
 NOT_TEXT = "Contains characters that are not text"
 
 
@@ -165,17 +168,23 @@ class Limits:
     return_origins: frozenset[str]
 
 
+NO_LIMITS = Limits({}, Money(100), Money(10**12), frozenset())
+"""For a schema that is only described."""
+
+
 class CreateOrderSchema(Schema):
     """The body of create-order, for a service with these limits."""
 
     class Meta:
         unknown = EXCLUDE
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, quote: Quote | None = None) -> None:
         super().__init__()
         self.limits = limits
+        self.fixed_by = quote
+        """What the merchant has fixed; `amount` may be absent then."""
 
-    amount = Amount(required=True)
+    amount = Amount()
     gateway = Text(
         required=True,
         error_messages={**_required("Gateway"), "invalid": "Gateway must be text"},
@@ -191,7 +200,7 @@ class CreateOrderSchema(Schema):
     reference = Text(load_default=None, allow_none=True, validate=validate.Length(max=64))
     userId = Text(load_default=None, allow_none=True, validate=validate.Length(max=64))
     returnUrl = Text(load_default=None, allow_none=True, validate=validate.Length(max=MAX_RETURN_URL))
-    quote = fields.Raw(load_default=None, allow_none=True)
+    quote = Text(load_default=None, allow_none=True, error_messages={"invalid": "Quote must be text"})
     metadata = Metadata(
         keys=Text(validate=validate.Length(min=1, max=64)),
         values=Text(validate=validate.Length(max=500)),
@@ -208,16 +217,13 @@ class CreateOrderSchema(Schema):
         if url and not is_on_origin(url, self.limits.return_origins):
             raise ValidationError("returnUrl must be on an origin of FRONTEND_URL or BACKEND_URL")
 
-    @validates("quote")
-    def _is_not_built(self, quote: object, data_key: str) -> None:
-        """A promise that is not built yet is refused aloud, never half kept."""
-        if quote is not None:
-            raise ValidationError("Not supported yet: quote")
-
-    @validates_schema(skip_on_field_errors=False)
-    def _is_in_range(self, data: Mapping[str, Any], **_: Any) -> None:
+    @validates_schema(skip_on_field_errors=False, pass_original=True)
+    def _is_in_range(self, data: Mapping[str, Any], original: Mapping[str, Any], **_: Any) -> None:
         """Outside what this merchant, or the gateway where it is known, takes."""
-        if (amount := data.get("amount")) is None:
+        if "amount" not in original and self.fixed_by is None:
+            raise ValidationError("Amount is required", "amount")
+        amount = self.fixed_by.amount if self.fixed_by and "amount" not in original else data.get("amount")
+        if amount is None:
             return
         minimum = self.limits.minimums.get(data.get("gateway", "").lower(), self.limits.minimum)
         if amount < minimum:
@@ -228,6 +234,73 @@ class CreateOrderSchema(Schema):
 
 def _plain(name: str) -> str:
     return re.sub(r"[\W_]", "", name[:MAX_SHOWN_NAME].lower())
+
+
+def _verify_members() -> dict[str, fields.Field[Any]]:
+    """Every gateway's fields, by all names that they go by; which one needs which, is told at each."""
+    about: dict[str, list[str]] = {}
+    for gateway in GATEWAYS:
+        for one in gateway.verify_fields:
+            need = "needed" if one.required else "optional"
+            about.setdefault(one.name, []).append(f"{need} for {gateway.name}")
+            for alias in one.aliases:
+                about.setdefault(alias, []).append(f"{one.name} of {gateway.name}")
+    return {
+        name: Text(metadata={"description": "; ".join(dict.fromkeys(told))}) for name, told in about.items()
+    }
+
+
+class _VerifySchema(Schema):
+    class Meta:
+        unknown = EXCLUDE
+
+    gateway = Text(required=True, validate=_not_blank("Gateway"), metadata={"description": "in any case"})
+
+
+VerifySchema = _VerifySchema.from_dict(_verify_members(), name="Verify")
+"""The body of verify-payment, to be described; `verify_fields` reads it by the gateway's own declaration."""
+
+EXAMPLE_VERIFY = {
+    "gateway": GATEWAYS[0].name,
+    **{one.name: f"{one.name} of the gateway" for one in GATEWAYS[0].verify_fields},
+}
+
+EXAMPLE_CUSTOMER = {"name": "Asha Rao", "email": "asha@example.com", "phone": "9876543210"}
+
+
+class QuoteSchema(Schema):
+    """The body of quote, for a service with these limits."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__()
+        self.limits = limits
+
+    amount = Amount(required=True)
+    reference = Text(
+        required=True,
+        error_messages=_required("Reference"),
+        validate=[_not_blank("Reference"), validate.Length(max=64)],
+    )
+    description = Text(load_default=None, allow_none=True, validate=validate.Length(max=255))
+    userId = Text(load_default=None, allow_none=True, validate=validate.Length(max=64))
+    metadata = Metadata(
+        keys=Text(validate=validate.Length(min=1, max=64)),
+        values=Text(validate=validate.Length(max=500)),
+        load_default=dict,
+    )
+    expiresIn = fields.Integer(
+        load_default=QUOTE_SECONDS, validate=validate.Range(LEAST_QUOTE_SECONDS, MOST_QUOTE_SECONDS)
+    )
+
+    @validates("amount")
+    def _is_in_range(self, amount: Money, data_key: str) -> None:
+        if amount < self.limits.minimum:
+            raise ValidationError(f"Minimum amount is {self.limits.minimum}")
+        if self.limits.maximum < amount:
+            raise ValidationError(f"Maximum amount is {self.limits.maximum}")
 
 
 MEMBERS = tuple(CreateOrderSchema._declared_fields)
@@ -254,12 +327,13 @@ def is_on_origin(url: str, origins: frozenset[str]) -> bool:
 
 
 def create_order(
-    body: object, key_header: str | None, limits: Limits, *, knows_all: bool
+    body: object, key_header: str | None, limits: Limits, *, knows_all: bool, quote: Quote | None = None
 ) -> tuple[dict[str, Any], str | None]:
     """The checked body and Idempotency-Key; InvalidInput names all that is wrong with them.
 
     Its sentence is the first message. `knows_all`: a member that we do not know is wrong as well, because
-    the caller's own server sent it; old pages send some.
+    the caller's own server sent it; old pages send some. What a quote fixes stands in the checked body, and
+    a member that says otherwise is wrong.
     """
     members = json_object(body)
     unknown = unknown_members(members)
@@ -271,20 +345,52 @@ def create_order(
     except InvalidInput as error:
         wrong[KEY_HEADER] = [error.message]
     try:
-        loaded = CreateOrderSchema(limits).load(members)
+        loaded = CreateOrderSchema(limits, quote).load(members)
+        wrong |= _fix(loaded, quote)
     except ValidationError as error:
         wrong |= sorted(_flat(error.messages_dict), key=_place)
     if wrong:
         is_misspelt = knows_all and bool(unknown)
-        raise refusal(
-            wrong, "unknown_field" if is_misspelt else NOT_BUILT if list(wrong) == ["quote"] else None
-        )
+        raise refusal(wrong, "unknown_field" if is_misspelt else None)
     return loaded, key
+
+
+def _fix(loaded: dict[str, Any], quote: Quote | None) -> dict[str, list[str]]:
+    """Put what the quote fixes into a loaded body; what is wrong, by member, where that says otherwise."""
+    del loaded["quote"]
+    if quote is None:
+        return {}
+    fixed = {
+        "amount": quote.amount,
+        "reference": quote.reference,
+        "description": quote.description,
+        "userId": quote.user_id,
+        "metadata": dict(quote.metadata),
+    }
+    said = {name: loaded[name] for name in fixed if loaded.get(name) not in (None, {}, "")}
+    loaded |= fixed
+    return {name: [f"{name} is not the quote's; leave it out"] for name in said if said[name] != fixed[name]}
+
+
+def quote_order(body: object, limits: Limits) -> dict[str, Any]:
+    """The checked body of quote; InvalidInput names all that is wrong, misspelt members too."""
+    members = json_object(body)
+    refuse_what_is_no_text(members)
+    spellings = {_plain(name): name for name in QuoteSchema._declared_fields}
+    unknown = [name for name in members if name not in spellings.values()][:MAX_UNKNOWN]
+    wrong = {name: [_nearest_in(spellings, name)] for name in unknown}
+    try:
+        loaded: dict[str, Any] = QuoteSchema(limits).load(members)
+    except ValidationError as error:
+        raise refusal({**wrong, **dict(_flat(error.messages_dict))}) from error
+    if wrong:
+        raise refusal(wrong, "unknown_field")
+    return loaded
 
 
 def _odd(unknown: Mapping[str, Any], knows_all: bool) -> Iterator[tuple[str, list[str]]]:
     for name, value in unknown.items():
-        if not _is_text([name, value]):
+        if not is_text([name, value]):
             yield name, [NOT_TEXT]
         elif knows_all:
             yield name, [_nearest(name)]
@@ -314,7 +420,7 @@ def unknown_members(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def refuse_what_is_no_text(body: Mapping[str, Any]) -> None:
     """Half of a surrogate pair, at any depth, is held by no database and sent by no gateway."""
-    if spoilt := {name: [NOT_TEXT] for name, value in body.items() if not _is_text([name, value])}:
+    if spoilt := {name: [NOT_TEXT] for name, value in body.items() if not is_text([name, value])}:
         raise refusal(spoilt)
 
 
@@ -365,7 +471,7 @@ def _decimal(value: object) -> Decimal | None:
     return Decimal(value)
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
     """Whether all names and texts within are text, however deep: without recursion, which depth could end."""
     todo = [value]
     while todo:
@@ -380,8 +486,21 @@ def _is_text(value: object) -> bool:
 
 
 def _nearest(name: str) -> str:
-    [spelling] = get_close_matches(_plain(name), SPELLINGS, n=1, cutoff=0.0)
-    return f"Unknown field {_shown(name)}; the nearest known one is {SPELLINGS[spelling]}"
+    return _nearest_in(SPELLINGS, name)
+
+
+def _nearest_in(spellings: Mapping[str, str], name: str) -> str:
+    [spelling] = get_close_matches(_plain(name), spellings, n=1, cutoff=0.0)
+    return f"Unknown field {_shown(name)}; the nearest known one is {spellings[spelling]}"
+
+
+def nearest_of(name: str, known: Mapping[str, Any]) -> str:
+    """The same, of a schema's own members."""
+    if not known:
+        return f"Unknown field {_shown(name)}; there is none"
+    spellings = {_plain(each): each for each in known}
+    [spelling] = get_close_matches(_plain(name), spellings, n=1, cutoff=0.0)
+    return f"Unknown field {_shown(name)}; the nearest known one is {spellings[spelling]}"
 
 
 def _shown(name: str) -> str:

@@ -9,8 +9,10 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
 from payments_service.api import guards, services
+from payments_service.api.answers import WebhookReceivedSchema, dumped
 from payments_service.api.bodies import WEBHOOK_BYTES, raw_body
 from payments_service.api.callers import caller_address
+from payments_service.api.described import described
 from payments_service.domain.errors import (
     Forbidden,
     InvalidInput,
@@ -58,6 +60,21 @@ def refuse_other_networks() -> None:
 
 @blueprint.post("/<gateway>")
 @guards.gateway_credentials
+@described(
+    "Take in a webhook of a gateway",
+    about=(
+        "The body is the gateway's own, checked over its raw bytes. 200: authenticated and stored, whatever "
+        "it says."
+    ),
+    tag="Webhooks",
+    gives={200: WebhookReceivedSchema},
+    refuses={
+        400: ("signature_missing",),
+        401: ("signature_invalid",),
+        403: ("address_not_allowed",),
+        404: ("gateway_off",),
+    },
+)
 def receive(gateway: str) -> ResponseReturnValue:
     try:
         providers = services().providers(gateway)
@@ -68,8 +85,8 @@ def receive(gateway: str) -> ResponseReturnValue:
     headers = {name.lower(): value for name, value in request.headers.items()}
     provider = next((p for p in providers if p.recognises_webhook(headers, body)), providers[0])
     try:
-        webhook.receive(services().db, provider, headers, body)
+        webhook.receive(services().db, provider, headers, body, services().intake)
     except (MissingCredentials, SignatureInvalid):
         services().watch.webhook_refused(provider)
         raise
-    return {"success": True, "message": "Webhook received"}
+    return dumped(WebhookReceivedSchema(), {"success": True, "message": "Webhook received"})

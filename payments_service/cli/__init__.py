@@ -6,8 +6,12 @@ import json
 import secrets
 import signal
 import threading
+from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from datetime import datetime
+from functools import wraps
+from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 import click
@@ -18,24 +22,32 @@ from payments_service.cli.ask import reconcile
 from payments_service.cli.doctor import doctor
 from payments_service.cli.house import SETTINGS_ERROR, Moment
 from payments_service.cli.house import house as _house
+from payments_service.cli.keys import api_keys
 from payments_service.cli.lost import lost
+from payments_service.cli.openapi import openapi
 from payments_service.cli.show import show
 from payments_service.cli.telling import outbox, resend
+from payments_service.cli.trigger import trigger
+from payments_service.cli.verify import verify_ledger
 from payments_service.domain.clock import REAL_TIME, utc_now
-from payments_service.domain.errors import Conflict, NotFound, StoreUnavailable
+from payments_service.domain.errors import PaymentsError
 from payments_service.flows import reviews
-from payments_service.settings import API_KEY, SettingsError
+from payments_service.flows.beats import Beats
+from payments_service.settings import API_KEY, SCOPES, SettingsError
 from payments_service.settings.told import tell
 from payments_service.store import inbox
 from payments_service.store.db import Database
+
+Given = ParamSpec("Given")
+Done = TypeVar("Done")
 
 
 def register(app: Flask) -> None:
     app.cli.add_command(db)
     for command in (show, outbox, resend, reconcile, replay_webhooks, reviews_, clear_review):
-        app.cli.add_command(command)
-    for command in (api_key, worker_, doctor, lost):
-        app.cli.add_command(command)
+        app.cli.add_command(_told_in_a_sentence(command))
+    for command in (api_key, api_keys, worker_, doctor, lost, openapi, trigger, verify_ledger):
+        app.cli.add_command(_told_in_a_sentence(command))
 
 
 def app_without_settings(error: SettingsError) -> Flask:
@@ -46,31 +58,53 @@ def app_without_settings(error: SettingsError) -> Flask:
     return app
 
 
+def _in_a_sentence(do: Callable[Given, Done]) -> Callable[Given, Done]:
+    """What goes wrong as the house knows it ends a command with its sentence and 1, without a traceback."""
+
+    @wraps(do)
+    def doing(*words: Given.args, **more: Given.kwargs) -> Done:
+        try:
+            return do(*words, **more)
+        except PaymentsError as error:
+            raise click.ClickException(error.message) from error
+
+    return doing
+
+
+def _told_in_a_sentence(command: click.Command) -> click.Command:
+    told = copy(command)
+    told.callback = command.callback and _in_a_sentence(command.callback)
+    return told
+
+
 @click.group()
 def db() -> None:
     """The database."""
 
 
 @db.command()
+@_in_a_sentence
 def upgrade() -> None:
     """Bring the tables to this version; does nothing when they are there."""
     from payments_service.store import migrations  # with Alembic, a quarter of every start
 
-    try:
-        click.echo(f"Database is at {migrations.upgrade(_database())}")
-    except StoreUnavailable as error:
-        raise click.ClickException(error.message) from error
+    click.echo(f"Database is at {migrations.upgrade(_database())}")
 
 
 @click.command("api-key")
 @click.argument("name")
-@click.option("--scopes", default="read+write", show_default=True, help="read, write or read+write.")
+@click.option(
+    "--scopes", default="read+write", show_default=True, help=f"Of {', '.join(SCOPES)}, joined by +."
+)
 def api_key(name: str, scopes: str) -> None:
     """Make a key for the merchant's own server. It is shown once; only its SHA-256 goes into API_KEYS."""
     key = f"psk_{secrets.token_urlsafe(32)}"
     entry = f"{name}:{scopes}:{hashlib.sha256(key.encode()).hexdigest()}"
     if not API_KEY.fullmatch(entry):
-        raise click.UsageError("NAME takes letters, digits, . _ and -; scopes are read, write or read+write.")
+        scopes_known = ", ".join(SCOPES)
+        raise click.UsageError(
+            f"NAME takes letters, digits, . _ and -; scopes are {scopes_known}, joined by +."
+        )
     click.echo(f"The key, for your server (Authorization: Bearer …):\n  {key}")
     click.echo(f"Its entry, for API_KEYS here (comma-separated):\n  {entry}")
 
@@ -85,11 +119,12 @@ def worker_(once: bool, time_scale: int) -> None:
     if time_scale != 1 and not _house().settings.is_development:
         raise click.UsageError("--time-scale is for development and tests.")
     house = _house()
-    sweeps = list(
-        worker.sweeps(
-            house.db, house.gateways, house.channels, house.urls, replace(REAL_TIME, scale=time_scale)
-        )
-    )
+    clock = replace(REAL_TIME, scale=time_scale)
+    beats = Beats(house.db, clock, house.settings.heartbeat_url)
+    sweeps = [
+        replace(sweep, run=beats.watched(sweep.name, sweep.run))
+        for sweep in worker.sweeps(house.db, house.gateways, house.channels, house.urls, clock)
+    ]
     if once:
         click.echo(f"{worker.run_once(sweeps)} done")
         return
@@ -134,10 +169,7 @@ def clear_review(review_id: UUID, reason: str | None, accept: bool | None, opera
     """
     if accept is None:
         raise click.UsageError("Say either --accept or --dismiss.")
-    try:
-        click.echo(reviews.clear(_database(), review_id, operator, reason=reason, accept=accept))
-    except (Conflict, NotFound) as error:
-        raise click.ClickException(error.message) from error
+    click.echo(reviews.clear(_database(), review_id, operator, reason=reason, accept=accept))
 
 
 def _database() -> Database:

@@ -10,10 +10,10 @@ import click
 from payments_service.cli.house import house
 from payments_service.cli.log_lines import LogLine, about
 from payments_service.cli.screen import clean, ist, section, table
+from payments_service.domain.flag import ADVICE
 from payments_service.domain.money import Money
 from payments_service.domain.states import ReviewReason
 from payments_service.flows import show as flow
-from payments_service.flows.flag import ADVICE
 from payments_service.flows.history import Step
 from payments_service.flows.show import Dossier
 from payments_service.logs import masked_email

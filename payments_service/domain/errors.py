@@ -137,6 +137,10 @@ class Unavailable(GatewayError):
     retryable = True
 
 
+class BudgetUsedUp(Unavailable):
+    """We ask no more for now, by our own limit; it says nothing of how the gateway does."""
+
+
 class CircuitOpen(Unavailable):
     """The gateway failed too often in a row, so nothing is sent to it for `retry_after_seconds`."""
 

@@ -60,10 +60,12 @@ class ReviewReason(StrEnum):
 
 
 class AlertCode(StrEnum):
-    """Trouble beside single payments; docs/worker.md says what to do about each."""
+    """Trouble beside single payments; docs/handbook.md says what to do about each."""
 
     WEBHOOK_SILENCE = "webhook_silence"
     CAPTURE_FAILS = "capture_fails"
+    CAPTURE_ENDS = "capture_ends"
+    """Money that only the merchant takes goes back soon."""
     REFUND_UNRESOLVED = "refund_unresolved"
     UNKNOWN_ORDER = "unknown_order"
     DISPUTE_UNCONFIRMED = "dispute_unconfirmed"
@@ -76,6 +78,18 @@ class AlertCode(StrEnum):
     WEBHOOKS_REFUSED = "webhooks_refused"
     WORKER_SILENT = "worker_silent"
     CLOCK_LEAP = "clock_leap"
+    NO_ORDERS = "no_orders"
+    ORDERS_FAIL = "orders_fail"
+    INBOX_WAITS = "inbox_waits"
+    OUTBOX_WAITS = "outbox_waits"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    CAPTURE_WINDOW = "capture_window"
+    DISPUTE_DUE = "dispute_due"
+    REVIEW_WAITS = "review_waits"
+    SWEEP_SILENT = "sweep_silent"
+    HISTORY_BROKEN = "history_broken"
+    DATABASE_AWAY = "database_away"
+    """Cannot be stored while it lasts: told by the web process's own letter."""
 
 
 class ReviewResolution(StrEnum):

@@ -1,16 +1,23 @@
-"""Alarms: what a person must look at beside single payments, told once while it lasts."""
+"""Alarms: what a person must look at beside single payments, told once while it lasts, and daily after
+that."""
 
 import logging
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from payments_service.domain.alarms import ALARMS, REMINDED_EVERY
 from payments_service.domain.clock import Clock
-from payments_service.store import alerts, outbox
+from payments_service.store import alerts, heartbeats, outbox
+from payments_service.store.tables import Alert
 
 log = logging.getLogger(__name__)
+
+REMINDED = frozenset(alarm.code for alarm in ALARMS)
+"""Alerts that end by themselves, so that an open one is trouble that lasts; others are told once."""
 
 
 def raise_alert(
@@ -34,17 +41,66 @@ def raise_alert(
     alert_id = note(session, code, subject, detail, clock)
     if alert_id is None:
         return False
-    told = [d for d in session.info.get("destinations", ()) if d in (outbox.MERCHANT, outbox.OPERATOR)]
+    _tell(session, fact(alert_id), alert_id, code, subject, detail, clock)
+    return True
+
+
+def remind(session: Session, clock: Clock) -> int:
+    """Tell once more of each alarm that has been open for another day; how many there were.
+
+    A day has one reminder, whatever the number of workers: its fact has the day's number.
+    """
+    reminded = 0
+    if not _destinations(session):
+        return 0
+    for alert in alerts.all_open(session):
+        days = int(clock.age(alert.created_at) / REMINDED_EVERY)
+        if days and alert.code in REMINDED:
+            again = f"{fact(alert.id)}:{days}"
+            if not alerts.is_told(session, again):
+                _tell(session, again, alert.id, alert.code, alert.subject, alert.detail, clock)
+                log.error("Alert lasts", extra={"data": {**_about(alert), "days": days}})
+                reminded += 1
+    return reminded
+
+
+def dismissed(session: Session, alert: Alert, clock: Clock) -> None:
+    """A person knows of it: while it lasts, it is told again in a day."""
+    heartbeats.beat(session, _dismissal(alert.code, alert.subject), clock.now())
+
+
+def forget_dismissals(session: Session, code: str, lasting: Collection[str]) -> None:
+    """Trouble that has ended is news when it comes back."""
+    for name in heartbeats.names(session, _dismissal(code, "")):
+        if name.removeprefix(_dismissal(code, "")) not in lasting:
+            heartbeats.forget(session, name)
+
+
+def is_dismissed(session: Session, code: str, subject: str, clock: Clock) -> bool:
+    moment = heartbeats.last(session, _dismissal(code, subject))
+    return moment is not None and clock.age(moment) < REMINDED_EVERY
+
+
+def _destinations(session: Session) -> list[str]:
+    return [d for d in session.info.get("destinations", ()) if d in (outbox.MERCHANT, outbox.OPERATOR)]
+
+
+def _dismissal(code: str, subject: str) -> str:
+    return f"{heartbeats.DISMISSED}{code} {subject}"
+
+
+def _tell(
+    session: Session, of: str, alert_id: UUID, code: str, subject: str, detail: dict[str, Any], clock: Clock
+) -> None:
     outbox.put(
         session,
-        told,
-        fact=fact(alert_id),
+        _destinations(session),
+        fact=of,
         event_type="ops.alert",
         payment_id=None,
         data={"id": str(alert_id), "code": code, "subject": subject, "detail": detail},
-        now=now,
+        now=clock.now(),
     )
-    return True
 
 
 def note(session: Session, code: str, subject: str, detail: dict[str, Any], clock: Clock) -> UUID | None:
@@ -60,8 +116,13 @@ def end(session: Session, code: str, subject: str, clock: Clock) -> bool:
     alert = alerts.the_open(session, code, subject)
     if alert is None or not alerts.close(session, alert.id, clock.now()):
         return False
-    log.warning("Alert over", extra={"data": {"alertId": alert.id, "code": code, "subject": subject}})
+    heartbeats.forget(session, _dismissal(code, subject))
+    log.warning("Alert over", extra={"data": _about(alert)})
     return True
+
+
+def _about(alert: Alert) -> dict[str, Any]:
+    return {"alertId": alert.id, "code": alert.code, "subject": alert.subject}
 
 
 def fact(alert_id: UUID) -> str:

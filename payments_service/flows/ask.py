@@ -7,13 +7,13 @@ from datetime import datetime
 from payments_service.domain.clock import REAL_TIME, Clock
 from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import GatewayError, UnknownAtGateway
+from payments_service.domain.payment import Actor
 from payments_service.flows import reconcile, sync
 from payments_service.flows.create_order import Urls
 from payments_service.flows.history import Step, trail
 from payments_service.gateways.base import Gateway
 from payments_service.store import lookup, payments
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
 from payments_service.store.tables import Payment
 
 BUDGET_SECONDS = 30.0

@@ -14,12 +14,12 @@ from cachetools import TTLCache
 from payments_service.domain.clock import utc_now
 from payments_service.domain.deadline import Deadline
 from payments_service.domain.errors import GatewayError
+from payments_service.domain.payment import Actor
 from payments_service.domain.states import PaymentStatus
 from payments_service.flows import sync
 from payments_service.gateways.base import Gateway
 from payments_service.store import payments
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from payments_service.domain import decide
 from payments_service.domain.clock import REAL_TIME, Clock, utc_now
 from payments_service.domain.deadline import Deadline
+from payments_service.domain.decide import FollowUp
 from payments_service.domain.errors import (
     Conflict,
     GatewayError,
@@ -16,17 +18,17 @@ from payments_service.domain.errors import (
     UnknownAtGateway,
 )
 from payments_service.domain.news import Checkout, Customer, NewOrder, OrderRef, PaymentSnapshot
+from payments_service.domain.payment import Actor
 from payments_service.domain.states import PaymentStatus
 from payments_service.flows import idempotency, intent, sync, witnesses
 from payments_service.flows.idempotency import Claim, StillRunning, must_be_payable
 from payments_service.flows.intent import BUDGET_SECONDS, LEASE, NewPayment
 from payments_service.flows.payment_view import PaymentView, view
-from payments_service.flows.sync import FollowUp
 from payments_service.gateways.base import Gateway
 from payments_service.logs import masked_email
 from payments_service.store import payments
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
+from payments_service.store.record import load_one
 from payments_service.store.tables import Payment, PaymentOrder
 
 log = logging.getLogger(__name__)
@@ -196,9 +198,7 @@ def _as_snapshot(new: NewOrder, checkout: Checkout, started: datetime) -> Paymen
 
 def _settle(call: Call, order: PaymentOrder, snapshot: PaymentSnapshot) -> None:
     """Write the answer down. When events overtook it and need the gateway's word, ask; if not now, later."""
-    follow_up = sync.settle(
-        call.db, call.gateway, order.payment_id, order.id, snapshot, call.actor, generation=order.generation
-    )
+    follow_up = sync.apply(call.db, call.gateway, order, snapshot, call.actor, generation=order.generation)
     if follow_up is FollowUp.NOTHING:
         return
     try:
@@ -297,19 +297,21 @@ def _end_call(db: Database, order: PaymentOrder) -> None:
 def _refused(call: Call, order: PaymentOrder, error: GatewayError) -> CreateOrderFailed:
     """No order came to be: say so, unless somebody has learnt otherwise meanwhile."""
     with call.db.begin() as session:
-        payment = payments.lock(session, order.payment_id)
-        row = session.get_one(PaymentOrder, order.id)
+        changes = load_one(session, order.payment_id)
+        known = changes.record
+        payment, row = known.payment, known.order(order.id)
         if row.generation != order.generation or row.gateway_order_id:
             return CreateOrderFailed(error, payment.id)
-        row.status = payments.REFUSED
+        row.status, row.updated_at = payments.REFUSED, call.actor.clock.now()
         if payment.status in (PaymentStatus.INITIATED, PaymentStatus.PENDING):  # one that was lost, at most
             evidence: dict[str, Any] = {
                 "error": error.code,
                 "gatewayCode": error.gateway_code,
                 "httpStatus": error.gateway_status,
             }
-            sync.move(session, payment, PaymentStatus.FAILED, call.actor, "no order came to be", evidence)
-        is_nothing = payment.status == PaymentStatus.FAILED and not payments.had_order(session, payment.id)
+            decide.move(known, PaymentStatus.FAILED, call.actor, "no order came to be", evidence)
+        changes.write()
+        is_nothing = payment.status == PaymentStatus.FAILED and not known.had_order
         return CreateOrderFailed(error, payment.id, came_to_nothing=is_nothing)
 
 

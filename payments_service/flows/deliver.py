@@ -8,14 +8,13 @@ under the same id. Order is not promised; `sequence` in the body tells it.
 import json
 import logging
 import random
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
-from payments_service import notify
+from payments_service import logs, notify
 from payments_service.domain.clock import Clock
 from payments_service.domain.errors import StoreUnavailable
 from payments_service.domain.states import AlertCode
@@ -133,24 +132,26 @@ def _deliver_to(
 
 
 def _send(db: Database, channels: Channels, row: Outbox) -> Answer:
-    started = time.monotonic()
+    with logs.unit("Event sent") as unit:
+        unit.note(
+            **_about(row), id=row.payment_id, bytesOut=len(row.body), waitedSince=row.created_at.isoformat()
+        )
+        answer = _try(db, channels, row)
+        unit.note(outcome=answer.verdict, answer=answer.reason, status=answer.status)
+        unit.facts["try"] = row.attempts
+        if answer.verdict is not Verdict.DELIVERED:
+            unit.level = logging.WARNING
+        return answer
+
+
+def _try(db: Database, channels: Channels, row: Outbox) -> Answer:
     try:
-        answer = _post(channels, row) if row.destination == outbox.MERCHANT else _mail(db, channels, row)
+        return _post(channels, row) if row.destination == outbox.MERCHANT else _mail(db, channels, row)
     except StoreUnavailable:
         raise
     except Exception as error:  # one poisonous row must not stop those behind it
         log.exception("Event could not be sent", extra={"data": {"eventId": row.event_id}})
-        answer = Answer(Verdict.NOT_NOW, type(error).__name__)
-    fields = {
-        **_about(row),
-        "outcome": answer.verdict,
-        "answer": answer.reason,
-        "try": row.attempts,
-        "milliseconds": round((time.monotonic() - started) * 1000),
-    }
-    level = logging.INFO if answer.verdict is Verdict.DELIVERED else logging.WARNING
-    log.log(level, "Event sent", extra={"data": fields})
-    return answer
+        return Answer(Verdict.NOT_NOW, type(error).__name__)
 
 
 def _post(channels: Channels, row: Outbox) -> Answer:

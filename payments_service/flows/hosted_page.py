@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session
 
 from payments_service.domain.clock import utc_now
 from payments_service.domain.errors import NotFound
+from payments_service.domain.payment import Actor
 from payments_service.domain.states import PaymentStatus
 from payments_service.flows.payment_view import PaymentView, view
 from payments_service.flows.status import ask_if_open
 from payments_service.gateways.base import Gateway
-from payments_service.store import payments
+from payments_service.store import payments, references
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
 from payments_service.store.tables import Payment, PaymentEvent
 
 
@@ -35,6 +35,8 @@ class Stage(StrEnum):
     EXPIRED = "expired"
     REVIEW = "review"
     """A person has to look at it; paying again would be wrong."""
+    MOVED = "moved"
+    """The same order number goes on in another payment, or was paid by it: nothing is to be paid here."""
 
 
 STAGE_OF_STATUS = {
@@ -45,6 +47,9 @@ STAGE_OF_STATUS = {
     PaymentStatus.FAILED: Stage.FAILED,
     PaymentStatus.EXPIRED: Stage.EXPIRED,
 }
+
+LEAVABLE = frozenset({PaymentStatus.PENDING, PaymentStatus.FAILED, PaymentStatus.EXPIRED})
+"""Without money in it, a payment may be left for another one."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,8 @@ def hosted_page(db: Database, payment_id: UUID) -> HostedPage:
         payment = _find(session, payment_id)
         known = view(session, payment)
         paid_at = _paid_at(session, payment)
-    stage = _stage(known, now)
+        has_moved = _has_moved(session, known)
+    stage = Stage.MOVED if has_moved else _stage(known, now)
     return HostedPage(
         payment=known,
         stage=stage,
@@ -95,6 +101,12 @@ def _paid_at(session: Session, payment: Payment) -> datetime | None:
         PaymentEvent.to_status == PaymentStatus.COMPLETED,
     )
     return session.execute(moves).scalar_one()
+
+
+def _has_moved(session: Session, payment: PaymentView) -> bool:
+    if payment.reference is None or payment.review or payment.status not in LEAVABLE:
+        return False
+    return references.current_payment(session, payment.reference) not in (None, payment.id)
 
 
 def _stage(payment: PaymentView, now: datetime) -> Stage:

@@ -12,13 +12,13 @@ from payments_service.domain.clock import Clock
 from payments_service.domain.errors import Conflict
 from payments_service.domain.money import Money
 from payments_service.domain.news import WIRE_PREFIX, new_id
+from payments_service.domain.payment import LOST, Actor
 from payments_service.domain.states import PaymentStatus
 from payments_service.flows import idempotency
 from payments_service.flows.idempotency import Claim
 from payments_service.gateways.base import Gateway
 from payments_service.store import history, payments
-from payments_service.store.history import Actor
-from payments_service.store.tables import LOST, Payment, PaymentOrder, PaymentReference
+from payments_service.store.tables import Payment, PaymentOrder, PaymentReference
 
 BUDGET_SECONDS = 15.0
 LEASE = timedelta(seconds=BUDGET_SECONDS + 60)

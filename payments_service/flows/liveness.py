@@ -5,15 +5,18 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from payments_service.domain.alarms import ALARMS
 from payments_service.domain.clock import Clock
 from payments_service.domain.states import AlertCode
-from payments_service.flows.alerts import end, raise_alert
+from payments_service.flows.alerts import end, is_dismissed, raise_alert
 from payments_service.gateways.base import Gateway
 from payments_service.store import alerts, heartbeats, monitors
 from payments_service.store.db import Database
 
 DOWN, REFUSED = AlertCode.GATEWAY_DOWN, AlertCode.CREDENTIALS_REFUSED
 WEBHOOKS, SILENT = AlertCode.WEBHOOKS_REFUSED, AlertCode.WORKER_SILENT
+
+SWEEPS = next(alarm for alarm in ALARMS if alarm.code is AlertCode.SWEEP_SILENT)
 
 DOWN_FOR = timedelta(minutes=1)
 REFUSED_FOR = timedelta(seconds=10)
@@ -54,6 +57,7 @@ def hear_of_refused_webhook(session: Session, gateway: Gateway, clock: Clock) ->
     """One was refused just now: whether it is news that no good one has come since the first of them."""
     now = clock.now()
     name = heartbeats.REFUSED_SINCE + gateway.provider
+    heartbeats.beat(session, heartbeats.REFUSED_LAST + gateway.provider, now)
     since = heartbeats.last(session, name)
     good = monitors.last_webhook(session, gateway.provider)
     if since is None or now - since > A_DAY or (good is not None and good > since):
@@ -63,14 +67,6 @@ def hear_of_refused_webhook(session: Session, gateway: Gateway, clock: Clock) ->
         return False
     about = {"refusedSince": since.isoformat(), "check": list(gateway.webhook_secret_names)}
     return raise_alert(session, WEBHOOKS, gateway.provider, about, clock, at_most_every=A_DAY)
-
-
-def end_refused_webhooks(session: Session, gateway: Gateway, clock: Clock) -> None:
-    """A good one has come."""
-    alert = alerts.the_open(session, WEBHOOKS, gateway.provider)
-    good = monitors.last_webhook(session, gateway.provider) if alert else None
-    if alert and good and good > alert.created_at:
-        end(session, WEBHOOKS, gateway.provider, clock)
 
 
 def beat(db: Database, clock: Clock) -> int:
@@ -93,3 +89,25 @@ def worker_silent_since(session: Session, clock: Clock) -> datetime | None:
 def tell_of_silence(session: Session, since: datetime, clock: Clock) -> bool:
     about = {"since": since.isoformat(), "hint": "Start a worker; until then no payment is asked about"}
     return raise_alert(session, SILENT, heartbeats.WORKER, about, clock)
+
+
+def tell_of_silent_sweeps(session: Session, clock: Clock) -> int:
+    """Sweeps that have not ended well for too long, told by a web process: all of them may hang.
+
+    While no worker beats at all, that alone is told.
+    """
+    if worker_silent_since(session, clock):
+        return 0
+    raised = 0
+    for name, at in heartbeats.sweeps(session).items():
+        silent = (clock.now() - at).total_seconds()
+        if not SWEEPS.is_over(silent) or is_dismissed(session, SWEEPS.code, name, clock):
+            continue
+        about = {
+            "measure": SWEEPS.measure,
+            "value": round(silent),
+            "limit": SWEEPS.limit,
+            "hint": SWEEPS.summary,
+        }
+        raised += raise_alert(session, SWEEPS.code, name, about, clock)
+    return raised

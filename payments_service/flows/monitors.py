@@ -1,49 +1,134 @@
-"""Trouble that no single payment shows: a webhook that is silent, money that is held and not taken."""
+"""Trouble that no single payment shows: numbers that have passed their limits (domain/alarms.py), money that
+is held and not taken. The worker looks each minute; what is over ends by itself."""
 
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
 
+from sqlalchemy.orm import Session
+
+from payments_service.domain.alarms import ALARMS, OPEN_ALERT, Alarm
 from payments_service.domain.clock import Clock
 from payments_service.domain.states import AlertCode
-from payments_service.flows import liveness, witnesses
-from payments_service.flows.alerts import raise_alert
+from payments_service.flows import alerts, liveness, witnesses
+from payments_service.flows.alerts import end, is_dismissed, raise_alert
 from payments_service.flows.idempotency import KEPT
 from payments_service.gateways.base import Gateway
-from payments_service.store import keys, monitors
+from payments_service.store import alerts as rows
+from payments_service.store import gauges, heartbeats, keys, monitors
 from payments_service.store.db import Database
+from payments_service.store.gauges import SILENT_PAYMENTS, Sample
 
-SILENT_PAYMENTS = 5
-"""As many paid orders in a row of which no webhook told are no accident."""
-GRACE = timedelta(minutes=10)
-"""How late a webhook may be before it counts as missing."""
-WINDOW = timedelta(days=1)
+CAPTURE_ENDS_WITHIN = timedelta(days=1)
+"""What the merchant captures by hand, or lets go, is called to mind so long before it goes back by itself."""
 HELD_TOO_LONG = timedelta(hours=1)
 """An automatic capture takes seconds."""
+LOOKED_LATELY = timedelta(seconds=30)
+"""The worker has a look for each gateway; the numbers are of all of them, and compared once."""
 
 
 def watch(db: Database, gateway: Gateway, clock: Clock) -> int:
-    """Look around at one gateway and raise what is not known yet; how many alerts are new."""
-    now = clock.now()
+    """Look around, and raise what is not known yet; how many alerts are new."""
     with db.begin() as session:
-        raised = 0
-        told = monitors.webhooks_of_completed(
-            session,
-            gateway.provider,
-            since=now - WINDOW / clock.scale,
-            until=now - GRACE / clock.scale,
-            limit=SILENT_PAYMENTS,
-        )
-        if len(told) == SILENT_PAYMENTS and not any(told):
-            about = {"paidWithoutWebhook": len(told), "hint": "Your webhook there is probably disabled"}
-            raised += raise_alert(session, AlertCode.WEBHOOK_SILENCE, gateway.provider, about, clock)
-        held = monitors.held_since(session, gateway.provider, now - HELD_TOO_LONG / clock.scale)
-        for payment in held if gateway.captures_automatically else ():
-            about = {"heldSince": payment.updated_at.isoformat(), "amountPaise": payment.amount}
-            raised += raise_alert(session, AlertCode.CAPTURE_FAILS, str(payment.id), about, clock)
-        liveness.end_refused_webhooks(session, gateway, clock)
-        return raised + liveness.hear_of_calls(session, gateway, clock)
+        raised = _webhooks_come(session, gateway, clock) + _money_is_taken(session, gateway, clock)
+        raised += liveness.hear_of_calls(session, gateway, clock)
+    with db.begin() as session:
+        if _looked_lately(session, clock):
+            return raised
+        return raised + look(session, clock) + alerts.remind(session, clock)
+
+
+def look(session: Session, clock: Clock) -> int:
+    """Compare every number with its limit: raise what has passed it, end what is back."""
+    told = session.info.get("destinations", ())
+    found = list(gauges.read(session, clock.now(), told, scale=clock.scale))
+    return sum(_compare(session, alarm, found, clock) for alarm in ALARMS if alarm.measure != OPEN_ALERT)
 
 
 def tidy(db: Database, clock: Clock) -> int:
     """Forget idempotency keys that are older than they are kept, unless our clock may be wrong."""
     with db.begin() as session:
         return keys.forget(session, clock.now() - KEPT) if witnesses.agree(session, clock) else 0
+
+
+def _webhooks_come(session: Session, gateway: Gateway, clock: Clock) -> int:
+    code, provider = AlertCode.WEBHOOK_SILENCE, gateway.provider
+    moment = gauges.Moment(clock.now(), clock.scale)
+    silent = gauges.paid_without_webhook(session, provider, moment)
+    if silent < SILENT_PAYMENTS or is_dismissed(session, code, provider, clock):
+        return 0
+    about = {"paidWithoutWebhook": silent, "hint": "Your webhook there is probably disabled"}
+    return raise_alert(session, code, provider, about, clock)
+
+
+def _money_is_taken(session: Session, gateway: Gateway, clock: Clock) -> int:
+    """Captures that fail; one that came about after all ends its alert."""
+    held = monitors.held_since(session, gateway.provider, clock.now() - HELD_TOO_LONG / clock.scale)
+    raised = 0
+    for payment in held if gateway.captures_automatically else ():
+        about = {"heldSince": payment.updated_at.isoformat(), "amountPaise": payment.amount}
+        raised += raise_alert(session, AlertCode.CAPTURE_FAILS, str(payment.id), about, clock)
+    for alert in rows.open_of(session, AlertCode.CAPTURE_FAILS):
+        if not monitors.is_held(session, alert.subject):
+            end(session, AlertCode.CAPTURE_FAILS, alert.subject, clock)
+    return raised + _holds_are_ended(session, gateway, clock)
+
+
+def _holds_are_ended(session: Session, gateway: Gateway, clock: Clock) -> int:
+    """Money that only the merchant captures, a day before it goes back."""
+    if gateway.captures_automatically:
+        return 0
+    raised = 0
+    for payment, capture_by in monitors.holds_ending(
+        session, gateway.provider, clock.now() + CAPTURE_ENDS_WITHIN
+    ):
+        about = {"captureBy": capture_by.isoformat(), "amountPaise": payment.amount}
+        raised += raise_alert(session, AlertCode.CAPTURE_ENDS, str(payment.id), about, clock)
+    for alert in rows.open_of(session, AlertCode.CAPTURE_ENDS):
+        if not monitors.is_held(session, alert.subject):
+            end(session, AlertCode.CAPTURE_ENDS, alert.subject, clock)
+    return raised
+
+
+def _looked_lately(session: Session, clock: Clock) -> bool:
+    last = heartbeats.last(session, heartbeats.LOOKED)
+    if last and timedelta(0) <= clock.age(last) < LOOKED_LATELY:
+        return True
+    heartbeats.beat(session, heartbeats.LOOKED, clock.now())
+    return False
+
+
+def _compare(session: Session, alarm: Alarm, found: Iterable[Sample], clock: Clock) -> int:
+    """An alarm that is raised elsewhere is only ended here: there it is noticed with more facts."""
+    raised, over = 0, set[str]()
+    for sample in found:
+        if sample.measure != alarm.measure or not alarm.is_over(sample.value):
+            continue
+        subject = _subject(alarm, sample)
+        over.add(subject)
+        if not alarm.is_heard and not is_dismissed(session, alarm.code, subject, clock):
+            raised += raise_alert(session, alarm.code, subject, _about(alarm, sample), clock)
+    alerts.forget_dismissals(session, alarm.code, over)
+    for alert in rows.open_of(session, alarm.code):
+        if alert.subject not in over and _has_settled(alarm, alert.created_at, clock):
+            end(session, alarm.code, alert.subject, clock)
+    return raised
+
+
+def _has_settled(alarm: Alarm, since: datetime, clock: Clock) -> bool:
+    """What was raised a moment ago by a process that knows more is not ended by an older number."""
+    return not alarm.is_heard or clock.now() - since >= LOOKED_LATELY / clock.scale
+
+
+def _subject(alarm: Alarm, sample: Sample) -> str:
+    labels = dict(sample.labels)
+    return " ".join(labels[name] for name in alarm.by) or alarm.subject
+
+
+def _about(alarm: Alarm, sample: Sample) -> dict[str, Any]:
+    return {
+        "measure": alarm.measure,
+        "value": round(sample.value, 3),
+        "limit": alarm.limit,
+        "hint": alarm.summary,
+    }

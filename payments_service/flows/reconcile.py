@@ -8,20 +8,20 @@ import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy.orm import Session
-
+from payments_service.domain import decide
 from payments_service.domain.clock import LEAP, Clock
 from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import GatewayError
+from payments_service.domain.payment import Actor, PaymentRecord
 from payments_service.domain.schedule import next_check, next_refund_check
 from payments_service.domain.states import OPEN, REFUND_OPEN, AlertCode, PaymentStatus
-from payments_service.flows import record, refund, sync, webhook, witnesses
+from payments_service.flows import refund, sync, webhook, witnesses
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.create_order import Urls
 from payments_service.gateways.base import Gateway
-from payments_service.store import history, inbox, payments
+from payments_service.store import inbox, payments
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
+from payments_service.store.record import load_one
 from payments_service.store.tables import Payment, Refund
 
 log = logging.getLogger(__name__)
@@ -80,12 +80,14 @@ def sweep_inbox(db: Database, gateways: Sequence[Gateway], clock: Clock, limit: 
 
 def _plan_next(db: Database, gateway: Gateway, claimed: Payment, actor: Actor) -> None:
     with db.begin() as session:
-        payment = payments.lock(session, claimed.id)
+        changes = load_one(session, claimed.id)
+        known = changes.record
+        payment = known.payment
         if payment.next_check_at != claimed.next_check_at:
             return  # what was heard asks for a look of its own: a refund that has to wait
         is_sure = witnesses.agree(session, actor.clock)
         if is_sure:
-            _set_right(session, payment, actor)
+            _set_right(known, actor)
         status = PaymentStatus(payment.status)
         payment.next_check_at = next_check(
             status,
@@ -93,22 +95,23 @@ def _plan_next(db: Database, gateway: Gateway, claimed: Payment, actor: Actor) -
             payment.created_at,
             payment.completed_at,
             actor.clock,
-            is_unsettled=bool(payment.review) or record.standing(session, payment).stops_our_clock,
+            is_unsettled=bool(payment.review) or known.standing.stops_our_clock,
         )
         if not is_sure:
             payment.next_check_at = witnesses.look_soon(payment.next_check_at, actor.clock)
         elif payment.next_check_at is None and status in OPEN:
-            sync.give_up(session, payment, actor)
+            decide.give_up(known, actor)
+        changes.write()
 
 
-def _set_right(session: Session, payment: Payment, actor: Actor) -> None:
+def _set_right(known: PaymentRecord, actor: Actor) -> None:
     """A payment made by a clock that was ahead begins now; else it would be young until that time comes."""
-    now = actor.clock.now()
+    payment, now = known.payment, actor.clock.now()
     ahead = payment.created_at - now
     if ahead > LEAP:
         evidence = {"createdAt": payment.created_at.isoformat(), "expiresAt": payment.expires_at.isoformat()}
         payment.created_at, payment.expires_at = now, payment.expires_at - ahead
-        history.append(session, payment, "note", actor, "made by a clock that was ahead", evidence)
+        known.append("note", actor, "made by a clock that was ahead", evidence)
     if payment.completed_at and payment.completed_at > now + LEAP:
         payment.completed_at = now
 

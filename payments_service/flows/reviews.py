@@ -5,19 +5,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.orm import Session
-
+from payments_service.domain import decide, flag
+from payments_service.domain import payment as domain
 from payments_service.domain.clock import REAL_TIME, Clock
 from payments_service.domain.errors import Conflict, NotFound
-from payments_service.domain.money import Money
+from payments_service.domain.flag import ADVICE
+from payments_service.domain.payment import Actor, PaymentRecord
 from payments_service.domain.states import PaymentStatus, ReviewReason, ReviewResolution
-from payments_service.flows import record, sync
-from payments_service.flows.flag import ADVICE
-from payments_service.store import alerts, history, payments
+from payments_service.flows.alerts import dismissed
+from payments_service.store import alerts, payments
 from payments_service.store import reviews as rows
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
-from payments_service.store.tables import Payment, PaymentReview
+from payments_service.store.record import load_one
+from payments_service.store.tables import Alert, Payment, PaymentReview
 
 
 @dataclass(frozen=True)
@@ -73,26 +73,33 @@ def clear(
     actor = Actor("operator", operator, clock)
     with db.begin() as session:
         if not accept and alerts.close(session, review_id, clock.now()):
+            dismissed(session, session.get_one(Alert, review_id), clock)
             return "Alert cleared"
         if not payments.exists(session, review_id):
             raise NotFound(f"Nothing is open for review under {review_id}")
-        payment = payments.lock(session, review_id)
-        review = _the_one(session, payment, reason)
-        resolution = ReviewResolution.ACCEPTED if accept else ReviewResolution.DISMISSED
-        deciding = _money_to_accept(session, payment) if accept else None
-        rows.close(session, payment, review, resolution, clock.now())
-        evidence = {"was": review.reason, "how": resolution.value}
-        history.append(session, payment, "review", actor, "cleared", evidence)
-        if deciding is None:
-            return f"Review of {review.reason} {resolution.value}"
-        payment.transaction_id, payment.payment_method = deciding
-        moved = f"{review.reason}, accepted"
-        sync.move(session, payment, PaymentStatus.COMPLETED, actor, moved, {"paymentId": deciding[0]})
-        return f"{moved}: {Money(payment.amount, payment.currency)} completed"
+        changes = load_one(session, review_id)
+        said = _decide(changes.record, actor, reason, accept=accept)
+        changes.write()
+        return said
 
 
-def _the_one(session: Session, payment: Payment, reason: str | None) -> PaymentReview:
-    opened = [row for row in rows.of_payment(session, payment.id) if row.closed_at is None]
+def _decide(known: PaymentRecord, actor: Actor, reason: str | None, *, accept: bool) -> str:
+    payment, review = known.payment, _the_one(known, reason)
+    resolution = ReviewResolution.ACCEPTED if accept else ReviewResolution.DISMISSED
+    deciding = _money_to_accept(known) if accept else None
+    flag.close(known, review, resolution, actor)
+    known.append("review", actor, "cleared", {"was": review.reason, "how": resolution.value})
+    if deciding is None:
+        return f"Review of {review.reason} {resolution.value}"
+    payment.transaction_id, payment.payment_method = deciding
+    moved = f"{review.reason}, accepted"
+    decide.move(known, PaymentStatus.COMPLETED, actor, moved, {"paymentId": deciding[0]})
+    return f"{moved}: {payment.money} completed"
+
+
+def _the_one(known: PaymentRecord, reason: str | None) -> domain.Review:
+    payment = known.payment
+    opened = [row for row in known.reviews if row.closed_at is None]
     meant = [row for row in opened if reason in (None, row.reason)]
     if not meant:
         raise NotFound(f"Nothing is open for review under {payment.id}" + (f": {reason}" if reason else ""))
@@ -102,11 +109,11 @@ def _the_one(session: Session, payment: Payment, reason: str | None) -> PaymentR
     return meant[0]
 
 
-def _money_to_accept(session: Session, payment: Payment) -> tuple[str, str | None] | None:
+def _money_to_accept(known: PaymentRecord) -> tuple[str, str | None] | None:
     """Payment id and method of what was captured or collected; None when the payment is completed already."""
+    payment, standing = known.payment, known.standing
     if payment.status == PaymentStatus.COMPLETED:
         return None
-    standing = record.standing(session, payment)
     if not (standing.captured or standing.collected):
         raise Conflict(f"Payment {payment.id} is {payment.status}, and holds no money that could be accepted")
     attempt = (standing.captured or standing.collected)[0]

@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 
 from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import GatewayError, NotFound, StoreUnavailable, UnknownAtGateway
+from payments_service.domain.payment import Actor
 from payments_service.domain.states import OPEN
 from payments_service.flows import asking, sync
 from payments_service.flows.payment_view import PaymentView, view
 from payments_service.gateways.base import Gateway
 from payments_service.store import payments
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
 
 log = logging.getLogger(__name__)
 

@@ -1,24 +1,32 @@
 """What a web process keeps an eye on, beside requests and in none of them: its calls, refused webhooks, the
-worker. That no worker is alive only a web process can notice, and it sends that one alarm itself."""
+worker, each of its sweeps, the database. That no worker is alive only a web process can notice, and it sends
+that alarm itself; that the database is away, or takes nothing more, cannot even be stored, and is told by
+mail."""
 
 import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from socket import gethostname
 from threading import Event, Lock, Thread
 
+from payments_service import notify
+from payments_service.domain.alarms import REMINDED_EVERY
 from payments_service.domain.clock import REAL_TIME, Clock
-from payments_service.domain.errors import PaymentsError
+from payments_service.domain.errors import PaymentsError, StoreUnavailable
+from payments_service.domain.states import AlertCode
 from payments_service.flows import liveness
 from payments_service.flows.alerts import fact
 from payments_service.flows.deliver import Channels, deliver_fact
 from payments_service.gateways.base import Gateway
-from payments_service.store import alerts, heartbeats
+from payments_service.store import alerts, heartbeats, trouble
 from payments_service.store.db import Database
 
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 60.0
+AWAY_SECONDS = 60.0
+"""A database that restarts is back sooner."""
 KNOWN_SECONDS = 10.0
 """How old a look may be that a question about the worker is answered from."""
 PATIENCE_SECONDS = 0.25
@@ -42,6 +50,8 @@ class Watch:
         self._looked_at = self._began
         self._has_looked = False
         self._said_at: float | None = None
+        self._away_since: float | None = None
+        self._told_away_at: float | None = None
         self._refused: set[str] = set()
         self._silent_since: datetime | None = None
         self._lock = Lock()
@@ -53,9 +63,15 @@ class Watch:
         self._refused.add(gateway.provider)
 
     def glance(self) -> None:
-        """After every request: see to it that there is a look each minute. Never waits."""
-        if self._monotonic() - self._looked_at >= EVERY_SECONDS:
+        """After every request: see to it that there is a look each minute, and more often while the database
+        is away. Never waits."""
+        pause = EVERY_SECONDS if self._away_since is None else KNOWN_SECONDS
+        if self._monotonic() - self._looked_at >= pause:
             self._look_beside()
+
+    def last_known_silence(self) -> datetime | None:
+        """The same from memory alone."""
+        return self._silent_since
 
     def worker_silent_since(self) -> datetime | None:
         """None while a worker lives, as of a few seconds ago; from memory where the store does not answer."""
@@ -75,6 +91,8 @@ class Watch:
             since = None if self._is_young() else liveness.worker_silent_since(session, self._clock)
             if since:
                 liveness.tell_of_silence(session, since, self._clock)
+            if not self._is_young():
+                liveness.tell_of_silent_sweeps(session, self._clock)
             alert = alerts.the_open(session, liveness.SILENT, heartbeats.WORKER) if since else None
         self._refused -= refused
         self._silent_since = since
@@ -82,6 +100,51 @@ class Watch:
             self._say_so(since)
         if alert:
             deliver_fact(self._db, self._channels, self._clock, fact(alert.id))
+
+    def database_is_away(self, error: StoreUnavailable) -> None:
+        """It did not take what a look had to write: tell by mail when that lasts, and daily."""
+        now = self._monotonic()
+        if self._away_since is None:
+            self._away_since = now
+        lately = self._told_away_at is not None and now - self._told_away_at < REMINDED_EVERY.total_seconds()
+        if lately or now - self._away_since < AWAY_SECONDS:
+            return
+        kind = trouble.facts(error.__cause__)["kind"] if error.__cause__ else error.code
+        away = round(now - self._away_since)
+        log.error("Database away", extra={"data": {"kind": kind, "seconds": away}})
+        if self._mail_of_database(kind, away):
+            self._told_away_at = now
+
+    def _database_is_back(self) -> None:
+        if self._told_away_at is not None:
+            log.warning("Database is back")
+        self._away_since = self._told_away_at = None
+
+    def _mail_of_database(self, kind: str, seconds: int) -> bool:
+        """Whether it is told. Each process of a machine sends it under one id; mail programs show that once.
+
+        Without mail the log has been told, which is all that can be done.
+        """
+        channels = self._channels
+        if not (channels.smtp_url and channels.ops_email):
+            return True
+        day = self._clock.now().date().isoformat()
+        lines = [
+            f"The payments database does not do its work for {seconds} seconds: {kind}.",
+            "Webhooks are answered 503 and come again; no order can be made.",
+            f"A web process on {gethostname()} tells. What to do: docs/handbook.md, database_away.",
+        ]
+        letter = notify.Letter(
+            message_id=f"{AlertCode.DATABASE_AWAY}.{gethostname()}.{day}",
+            sender=channels.mail_from,
+            recipient=channels.ops_email,
+            subject=f"{channels.merchant_name}: ops.alert {AlertCode.DATABASE_AWAY} {kind}",
+            text="\n".join([*lines, ""]),
+        )
+        answer = notify.mail(channels.smtp_url, letter)
+        about = {"alarm": AlertCode.DATABASE_AWAY, "answer": answer.reason}
+        log.warning("Letter of the web process", extra={"data": about})
+        return answer.verdict is notify.Verdict.DELIVERED
 
     def _is_young(self) -> bool:
         """After an outage of all of it the worker may still be starting."""
@@ -107,6 +170,10 @@ class Watch:
     def _look_and_tell(self) -> None:
         try:
             self.look()
+            self._database_is_back()
+        except StoreUnavailable as error:
+            log.warning("No look around", extra={"data": {"error": error.code}})
+            self.database_is_away(error)
         except PaymentsError as error:
             log.warning("No look around", extra={"data": {"error": error.code}})
         except Exception:

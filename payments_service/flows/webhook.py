@@ -9,26 +9,31 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from payments_service.domain import decide
 from payments_service.domain.clock import REAL_TIME, Clock
 from payments_service.domain.deadline import Deadline, Urgency
+from payments_service.domain.decide import FollowUp
 from payments_service.domain.errors import (
     MissingCredentials,
     PaymentsError,
     Rejected,
     SignatureInvalid,
+    StoreUnavailable,
     UnknownAtGateway,
 )
 from payments_service.domain.news import WIRE_PREFIX, EventKind, WebhookEvent
+from payments_service.domain.payment import LOST, Actor
 from payments_service.domain.schedule import next_follow_up
 from payments_service.domain.states import AlertCode
-from payments_service.flows import record, sync, witnesses
+from payments_service.flows import sync, witnesses
 from payments_service.flows.alerts import raise_alert
-from payments_service.flows.sync import FollowUp
+from payments_service.flows.arrivals import LEFT_TO_THE_WORKER, is_for_a_payment, order_name, why_left
+from payments_service.flows.intake import Arrival, Intake, Outcome
 from payments_service.gateways.base import Gateway
 from payments_service.store import inbox, payments
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
-from payments_service.store.tables import LOST, PaymentOrder, PaymentWebhook
+from payments_service.store.record import Names, load_one, retried
+from payments_service.store.tables import PaymentOrder, PaymentWebhook
 
 log = logging.getLogger(__name__)
 
@@ -36,23 +41,59 @@ SWEEP_SECONDS = 10.0
 FOLLOW_UP_SECONDS = 2.0
 """Gateways wait three to five seconds for their answer; what takes longer is done by others."""
 
-NOT_OURS_TO_APPLY = (EventKind.IGNORED, EventKind.UNKNOWN, EventKind.UNREADABLE, EventKind.SETTLEMENT)
+
+def receive(
+    db: Database, gateway: Gateway, headers: Mapping[str, str], raw_body: bytes, intake: Intake | None = None
+) -> None:
+    """Take in one webhook, with those that arrive at the same moment (`intake`, one a process).
+
+    Raises MissingCredentials, SignatureInvalid, or StoreUnavailable, and then nothing was kept; otherwise
+    the event is stored, whatever it says.
+    """
+    arrival = Arrival(gateway, _authentic(gateway, headers, raw_body), headers, raw_body)
+    (intake or Intake(db)).take(arrival)
+    if arrival.outcome is Outcome.ALONE:
+        _take_alone(db, arrival)
+    if arrival.outcome is Outcome.AGAIN:
+        log.info("Webhook again", extra={"data": _about(gateway, arrival.event)})
+    elif arrival.follow_up is not FollowUp.NOTHING and arrival.row_id is not None:
+        _follow_up(db, gateway, arrival.payment_id, arrival.row_id, arrival.event)
 
 
-def receive(db: Database, gateway: Gateway, headers: Mapping[str, str], raw_body: bytes) -> None:
-    """Take in one webhook. Raises MissingCredentials, SignatureInvalid, or StoreUnavailable, and then
-    nothing was kept; otherwise the event is stored, whatever it says."""
-    event = _authentic(gateway, headers, raw_body)
+def _take_alone(db: Database, arrival: Arrival) -> None:
+    """What a batch leaves. An event whose effect cannot be written is kept as failed: no gateway's fact makes
+    it unacceptable."""
+    try:
+        _keep_and_apply(db, arrival)
+    except StoreUnavailable:
+        raise
+    except Exception as error:
+        log.exception("Webhook could not be applied", extra={"data": {"eventId": arrival.event.event_id}})
+        _keep_only(db, arrival, type(error).__name__)
+
+
+def _keep_and_apply(db: Database, arrival: Arrival) -> None:
+    gateway, event = arrival.gateway, arrival.event
+
+    def write() -> None:
+        with db.begin() as session:
+            row = _store(session, gateway, event, arrival.headers, arrival.body)
+            if row is None:
+                arrival.outcome = Outcome.AGAIN
+                return
+            arrival.payment_id, arrival.follow_up = _take_effect(session, gateway, event, row)
+            log.info("Webhook", extra={"data": {**_about(gateway, event), "outcome": row.outcome}})
+            arrival.outcome, arrival.row_id = Outcome.KEPT, row.id
+
+    retried(write)
+
+
+def _keep_only(db: Database, arrival: Arrival, error: str) -> None:
     with db.begin() as session:
-        row = _store(session, gateway, event, headers, raw_body)
-        if row is None:
-            log.info("Webhook again", extra={"data": _about(gateway, event)})
-            return
-        payment_id, follow_up = _take_effect(session, gateway, event, row)
-        log.info("Webhook", extra={"data": {**_about(gateway, event), "outcome": row.outcome}})
-        row_id = row.id
-    if follow_up is not FollowUp.NOTHING:
-        _follow_up(db, gateway, payment_id, row_id, event)
+        row = _store(session, arrival.gateway, arrival.event, arrival.headers, arrival.body)
+        if row is not None:
+            row.outcome, row.error = "failed", error
+            row.next_try_at = REAL_TIME.after(LEFT_TO_THE_WORKER)
 
 
 def _authentic(gateway: Gateway, headers: Mapping[str, str], raw_body: bytes) -> WebhookEvent:
@@ -75,7 +116,7 @@ def _store(
         "gateway": gateway.name,
         "provider": gateway.provider,
         "webhook_type": event.type,
-        "order_id": _order_id(event),
+        "order_id": order_name(event),
         "transaction_id": event.transaction_id,
         "headers": headers,
         "payload": raw_body,
@@ -89,18 +130,15 @@ def _store(
 def _take_effect(
     session: Session, gateway: Gateway, event: WebhookEvent, row: PaymentWebhook
 ) -> tuple[UUID | None, FollowUp]:
-    names_a_payment = event.order is not None or event.transaction_id is not None
-    if event.kind in NOT_OURS_TO_APPLY or not names_a_payment:
-        row.processed, row.outcome = True, _why_left(event)
+    if not is_for_a_payment(event):
+        row.processed, row.outcome = True, why_left(event)
         if event.kind in (EventKind.UNKNOWN, EventKind.UNREADABLE):
             log.error("Webhook not understood", extra={"data": _about(gateway, event)})
         return None, FollowUp.NOTHING
     order = _order_of(session, gateway, event)
     if order is None:
         return None, _of_no_order(session, gateway, event, row)
-    payment = payments.lock(session, order.payment_id)
-    session.refresh(order)  # it was read before the lock was ours
-    return payment.id, sync.apply_event(session, gateway, payment, order, event, row)
+    return order.payment_id, sync.apply_event(session, gateway, order, event, row)
 
 
 def _order_of(session: Session, gateway: Gateway, event: WebhookEvent) -> PaymentOrder | None:
@@ -119,18 +157,13 @@ def _order_of(session: Session, gateway: Gateway, event: WebhookEvent) -> Paymen
 
 def _of_no_order(session: Session, gateway: Gateway, event: WebhookEvent, row: PaymentWebhook) -> FollowUp:
     """An order that is not ours, or not yet; a payment id that is not known here is asked for."""
-    row.outcome = "foreign"
+    row.outcome = "unmatched"
     if event.order is None:
-        row.next_try_at = REAL_TIME.after(sync.LEFT_TO_THE_WORKER)
+        row.next_try_at = REAL_TIME.after(LEFT_TO_THE_WORKER)
         return FollowUp.FETCH
     if event.order.wire_id.startswith(WIRE_PREFIX):
         raise_alert(session, AlertCode.UNKNOWN_ORDER, event.order.wire_id, _about(gateway, event), REAL_TIME)
     return FollowUp.NOTHING
-
-
-def _why_left(event: WebhookEvent) -> str:
-    known = event.kind not in (EventKind.IGNORED, EventKind.UNKNOWN, EventKind.UNREADABLE)
-    return "stored" if known else event.kind.value
 
 
 def _follow_up(
@@ -222,10 +255,11 @@ def _ask_for_dispute(
             raise_alert(session, AlertCode.DISPUTE_UNCONFIRMED, event.dispute_id or "", about, actor.clock)
         raise
     with db.begin() as session:
-        payment = payments.lock(session, payment_id)
-        attempt = payments.attempt(session, gateway.provider, told.transaction_id)
-        if attempt is None or attempt in payments.attempts(session, payment_id):
-            record.dispute(session, payment, told, actor)
+        changes = load_one(session, payment_id, Names(frozenset({told.transaction_id}), disputes=True))
+        owner = changes.record.elsewhere.attempts.get((gateway.provider, told.transaction_id))
+        if owner is None or owner[1] == payment_id:
+            decide.apply_dispute(changes.record, told, actor)
+            changes.write()
         else:  # the event that named the order proved nothing
             about = {"id": str(payment_id), "disputeId": told.dispute_id}
             log.error("Dispute of another payment", extra={"data": about})
@@ -235,10 +269,10 @@ def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) 
     """What had to wait for the gateway's own word is done with when that word was as claimed."""
     with db.begin() as session:
         row = session.get_one(PaymentWebhook, row_id)
-        payment = payments.lock(session, payment_id)
+        payment = load_one(session, payment_id).record.payment
         if row.outcome != "waiting":
             return
-        if sync.has_reached(payment, event) or _is_end_of_a_lost_order(session, row, event):
+        if decide.has_reached(payment, event) or _is_end_of_a_lost_order(session, row, event):
             row.processed, row.outcome = True, "applied"
         else:
             log.warning("Webhook not confirmed by the gateway", extra={"data": {"id": payment_id}})
@@ -246,7 +280,7 @@ def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) 
 
 def _is_end_of_a_lost_order(session: Session, row: PaymentWebhook, event: WebhookEvent) -> bool:
     """Nobody was ever sent there: that it ended without money says nothing of the payment."""
-    if event.order is None or event.claims in sync.PAID_FOR:
+    if event.order is None or event.claims in decide.PAID_FOR:
         return False
     order = payments.order_by_reference(
         session,
@@ -272,9 +306,5 @@ def _about(gateway: Gateway, event: WebhookEvent) -> dict[str, str | None]:
         "type": event.type,
         "kind": event.kind.value,
         "eventId": event.event_id,
-        "orderId": _order_id(event),
+        "orderId": order_name(event),
     }
-
-
-def _order_id(event: WebhookEvent) -> str | None:
-    return (event.order.gateway_order_id or event.order.wire_id) if event.order else None

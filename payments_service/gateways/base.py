@@ -36,6 +36,16 @@ class VerifyField:
     required: bool = True
 
 
+@dataclass(frozen=True)
+class AnswerField:
+    """A text that the answer of create-order has for this gateway, beside what it has for all."""
+
+    name: str
+    about: str
+    example: str
+    required: bool = True
+
+
 class Gateway(ABC):
     """One API generation of one gateway (a *provider*), with one set of credentials."""
 
@@ -46,6 +56,10 @@ class Gateway(ABC):
     config_type: ClassVar[type]
     """A frozen dataclass of `variable(...)` fields."""
     verify_fields: ClassVar[tuple[VerifyField, ...]]
+    answer_fields: ClassVar[tuple[AnswerField, ...]]
+    """Every member that `Checkout.fields` may have: what is not declared here is not answered."""
+    webhook_headers: ClassVar[tuple[str, ...]]
+    """Where its webhooks bring their proof: one of these headers."""
     minimum_amount: ClassVar[Money]
     browser_knows_wire_id: ClassVar[bool]
     """Whether the API's `orderId` is our wire id, else the gateway's own order id."""

@@ -14,8 +14,9 @@ from threading import Lock
 
 from pybreaker import STATE_CLOSED, STATE_OPEN, CircuitBreaker
 
+from payments_service import metrics
 from payments_service.domain.deadline import Deadline, Urgency
-from payments_service.domain.errors import CircuitOpen, GatewayError, Unavailable
+from payments_service.domain.errors import BudgetUsedUp, CircuitOpen, GatewayError
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,11 @@ class Circuit:
         self._trial_at = 0.0
         self._breaker = CircuitBreaker(FAILURES_IN_A_ROW, reset_seconds, throw_new_error_on_trip=False)
 
+    @property
+    def state(self) -> str:
+        """closed, open or half-open."""
+        return str(self._breaker.current_state)
+
     @contextmanager
     def passing(self) -> Iterator[None]:
         """Around one call. Raises CircuitOpen, and then nothing may be sent."""
@@ -119,6 +125,8 @@ class Circuit:
 
     def _say_so(self) -> None:
         about = {"gateway": self._gateway, "calls": self._calls, "circuit": self._breaker.current_state}
+        is_open = self._breaker.current_state != STATE_CLOSED
+        metrics.CIRCUITS.labels(self._gateway, self._calls).set(is_open)
         level = logging.ERROR if self._breaker.current_state == STATE_OPEN else logging.WARNING
         log.log(level, "Gateway circuit", extra={"data": about})
 
@@ -144,14 +152,21 @@ class ReadBudget:
         self._lock = Lock()
 
     def take(self, urgency: Urgency, deadline: Deadline) -> None:
-        """One read, perhaps after a wait. Raises Unavailable: then do not ask."""
+        """One read, perhaps after a wait. Raises BudgetUsedUp: then do not ask."""
         terms = TERMS[urgency]
         half = deadline.remaining() / 2  # the other half is for the call itself
         ends = self._clock() + min(terms.waits_seconds, half)
         while (seconds := self._take_or_wait(terms)) > 0:
             if self._clock() + seconds >= ends:
-                raise Unavailable(f"What {self._gateway} may be asked is used up for now")
+                raise BudgetUsedUp(f"What {self._gateway} may be asked is used up for now")
             self._sleep(seconds)
+
+    @property
+    def left(self) -> float:
+        """Reads that may be made at once; below zero it is overdrawn."""
+        with self._lock:
+            self._count()
+            return self._saved
 
     def lower(self, seconds: int | None) -> None:
         """The gateway said that it is too much: nothing is saved, and for a while less comes in."""
@@ -168,6 +183,7 @@ class ReadBudget:
             if missing > 0:
                 return max(SHORTEST_WAIT_SECONDS, missing / rate)
             self._saved -= 1
+            metrics.READS_LEFT.labels(self._gateway).set(self._saved)
             return 0.0
 
     def _count(self) -> float:

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from payments_service.domain.clock import utc_now
-from payments_service.domain.deadline import Deadline
+from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import (
     GatewayError,
     MissingCredentials,
@@ -44,7 +44,7 @@ from payments_service.domain.schedule import Polling, polling
 from payments_service.domain.states import AttemptStatus, PaymentStatus
 from payments_service.domain.variables import WrongVariables, variable
 from payments_service.gateways import cashfree_reading as reading
-from payments_service.gateways.base import Gateway, VerifyField
+from payments_service.gateways.base import AnswerField, Gateway, VerifyField
 from payments_service.gateways.http import ErrorFacts, GatewaySession, decimal_json, reading_answer
 from payments_service.gateways.reading import UNREADABLE
 from payments_service.gateways.signatures import any_same, hmac_sha256_base64, sha256_hex
@@ -65,11 +65,14 @@ ALREADY_THERE = frozenset(
 PERHAPS_THERE = frozenset({400, 409, 422})
 """How a refund is refused, by HTTP status, that may have been made before: the documents disagree."""
 
+SPEEDS = {"normal": "STANDARD", "optimum": "INSTANT"}
 KEY_NAMESPACE = uuid.UUID("6f0b8c0e-3b52-4f3e-9d7a-0c6c1a2d7c55")
 POLLING = polling((60, 20), (300, 30), (1200, 60))
 """No schedule is published: a few questions with growing gaps."""
 LAST_MINUTE = timedelta(minutes=1)
 """Whoever began in time may finish; and 15 minutes, the least, are still that when they arrive."""
+ASK_AGAIN = (Urgency.PAYER, Urgency.POLLING)
+"""Who comes by again: for them an order that can still be paid is read without its attempts."""
 NAME_CATEGORIES = ("L", "M", "N", "Zs")
 NAME_MARKS = "-'.,&"
 
@@ -106,6 +109,11 @@ class CashfreeGateway(Gateway):
         VerifyField("orderId", aliases=("order_id",)),
         VerifyField("paymentId", aliases=("cf_payment_id",), required=False),
     )
+    answer_fields: ClassVar[tuple[AnswerField, ...]] = (
+        AnswerField("paymentSessionId", "what cashfree.js opens with", "session_abc"),
+        AnswerField("cfOrderId", "the number that Cashfree gave the order", "2149460581", required=False),
+    )
+    webhook_headers: ClassVar[tuple[str, ...]] = ("x-webhook-signature",)
     minimum_amount: ClassVar[Money] = Money(100)
     browser_knows_wire_id: ClassVar[bool] = True
     order_id_names: ClassVar[tuple[str, ...]] = ("orderId",)
@@ -156,14 +164,15 @@ class CashfreeGateway(Gateway):
         """Nothing of a return is signed by Cashfree, so nothing can be forged: only a fetch tells."""
 
     def fetch_payment(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
-        """The order, its attempts, and its refunds where money came in."""
+        """The order, its attempts unless it is open and asked for again, refunds where money came in."""
         observed_at = utc_now()
         path = f"/orders/{order.wire_id}"
         answer = self._send("GET", path, deadline)
         with reading_answer(self.provider, of_write=False):
             entity = reading.named(answer, order.wire_id)
             word, amount = reading.order_word(entity), reading.order_amount(entity)
-            listed = self._list(f"{path}/payments", deadline)
+            is_enough = deadline.urgency in ASK_AGAIN and reading.is_open(entity, observed_at)
+            listed = [] if is_enough else self._list(f"{path}/payments", deadline)
             attempts = reading.attempts(self.provider, listed, word, amount)
             status, gateway_status = reading.order_claim(word, attempts, amount)
             is_paid = status is PaymentStatus.COMPLETED
@@ -361,7 +370,7 @@ def _refund_body(refund: NewRefund) -> dict[str, Any]:
     return {
         "refund_id": refund.refund_id,
         "refund_amount": json_number(refund.amount),
-        "refund_speed": "STANDARD",
+        "refund_speed": SPEEDS[refund.speed],
         **({"refund_note": note} if note else {}),
     }
 

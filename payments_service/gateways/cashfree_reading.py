@@ -123,6 +123,15 @@ def checkout_or_none(entity: Mapping[str, Any]) -> Checkout | None:
         return None
 
 
+def is_open(entity: Mapping[str, Any], now: datetime) -> bool:
+    """Whether Cashfree itself will say later how it ended; where its end is not told, it may be over."""
+    try:
+        ends_at = datetime.fromisoformat(entity["order_expiry_time"])
+        return order_word(entity) == "ACTIVE" and now < ends_at
+    except UNREADABLE:
+        return False
+
+
 def order_word(entity: Mapping[str, Any]) -> str:
     return _word(entity["order_status"])
 

@@ -62,6 +62,12 @@ class Health:
             run = self._refusals
             return run.count >= LEAST_REFUSALS and self._clock() - run.began >= seconds
 
+    def word(self) -> str:
+        """How this process gets on with it, in one word: ok, failing or refused."""
+        if self.credentials_refused(0):
+            return "refused"
+        return "failing" if self.failing(0) else "ok"
+
     def answered_within(self, seconds: float, calls: str) -> bool:
         """Whether a call of this kind went well in the last `seconds`, and none has failed since."""
         with self._lock:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, NoReturn
@@ -32,6 +33,7 @@ from urllib3.exceptions import (
 )
 from urllib3.exceptions import TimeoutError as TookTooLong
 
+from payments_service import logs
 from payments_service.domain import clock
 from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import (
@@ -44,6 +46,7 @@ from payments_service.domain.errors import (
 )
 from payments_service.gateways.bounds import READ_RESET_SECONDS, RESET_SECONDS, Circuit, ReadBudget
 from payments_service.gateways.health import READS, WRITES, Health
+from payments_service.gateways.measured import current_verb
 from payments_service.gateways.transport import Adapter, timeout_within
 from payments_service.logs import masked_words
 
@@ -136,6 +139,7 @@ class GatewaySession(requests.Session):
                 pause = random.uniform(0.1, 0.3) * 2**number  # noqa: S311 (jitter, not a secret)
                 if number == READ_TRIES or error.gateway_status == 429 or pause >= deadline.remaining():
                     raise
+                logs.spent("gateway", 0.0, retries=1)
                 time.sleep(pause)
         raise AssertionError("unreachable")
 
@@ -151,11 +155,12 @@ class GatewaySession(requests.Session):
     ) -> requests.Response:
         started = time.monotonic()
         status: int | None = None
+        answered: int | None = None
         failure: GatewayError | None = None
         try:
             response = super().request(method, url, timeout=timeout_within(deadline), **options)  # type: ignore[arg-type]
             clock.WATCH.hear(self.gateway, response.headers.get("Date"), response.headers.get("Age"))
-            status = response.status_code
+            status, answered = response.status_code, len(response.content)
             self._raise_unless_answer(is_read, response)
         except (requests.RequestException, HTTPError) as error:
             failure = _classify(is_read, error)
@@ -167,12 +172,24 @@ class GatewaySession(requests.Session):
             self.health.learn(READS if is_read else WRITES, failure)
             fields = {
                 "gateway": self.gateway,
+                "verb": current_verb(),
                 "method": method,
                 "path": urlsplit(url).path,
                 "status": status,
                 "outcome": failure.code if failure else "ok",
                 "try": number,
+                "urgency": deadline.urgency.name,
+                "secondsLeft": round(deadline.remaining(), 1),
                 "milliseconds": round((time.monotonic() - started) * 1000),
+            }
+            fields |= {
+                "arrived": (datetime.now(UTC) - timedelta(seconds=time.monotonic() - started)).isoformat(),
+                "bytesOut": len(options.get("data") or b"") or None,
+                "bytesIn": answered,
+                "readsLeft": round(self.reads.left, 1),
+                "circuit": (self.readings if is_read else self.writes).state,
+                "retryAfterSeconds": failure.retry_after_seconds if failure else None,
+                **logs.within(),
             }
             if failure:
                 fields |= {"gatewayCode": failure.gateway_code, "why": failure.message}

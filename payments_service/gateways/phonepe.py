@@ -40,7 +40,7 @@ from payments_service.domain.news import (
 from payments_service.domain.schedule import Polling, polling
 from payments_service.domain.states import AttemptStatus, RefundStatus
 from payments_service.domain.variables import SHORTEST_SECRET, WrongVariables, variable
-from payments_service.gateways.base import Gateway, VerifyField
+from payments_service.gateways.base import AnswerField, Gateway, VerifyField
 from payments_service.gateways.http import (
     ErrorFacts,
     GatewaySession,
@@ -160,6 +160,15 @@ class PhonePeGateway(Gateway):
     provider: ClassVar[str] = "phonepe"
     config_type: ClassVar[type] = PhonePeConfig
     verify_fields: ClassVar[tuple[VerifyField, ...]] = (VerifyField("orderId", aliases=("transactionId",)),)
+    answer_fields: ClassVar[tuple[AnswerField, ...]] = (
+        AnswerField(
+            "redirectUrl",
+            "the page of PhonePe on which it is paid",
+            "https://mercury-uat.phonepe.com/transact/uat_v2?token=abc",
+        ),
+        AnswerField("expireAt", "until when it can be paid there", "2026-01-31T13:00:00+00:00"),
+    )
+    webhook_headers: ClassVar[tuple[str, ...]] = ("X-PhonePe-Checksum-Signature", "Authorization")
     minimum_amount: ClassVar[Money] = Money(100)
     browser_knows_wire_id: ClassVar[bool] = True
     order_id_names: ClassVar[tuple[str, ...]] = ("orderId", "transactionId")

@@ -42,7 +42,7 @@ from payments_service.domain.news import (
 from payments_service.domain.schedule import Polling, polling
 from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus
 from payments_service.domain.variables import WrongVariables, variable
-from payments_service.gateways.base import Gateway, VerifyField
+from payments_service.gateways.base import AnswerField, Gateway, VerifyField
 from payments_service.gateways.http import (
     ErrorFacts,
     GatewaySession,
@@ -142,6 +142,14 @@ class PhonePeV1Gateway(Gateway):
     provider: ClassVar[str] = "phonepe_v1"
     config_type: ClassVar[type] = PhonePeV1Config
     verify_fields: ClassVar[tuple[VerifyField, ...]] = (VerifyField("orderId", aliases=("transactionId",)),)
+    answer_fields: ClassVar[tuple[AnswerField, ...]] = (
+        AnswerField(
+            "redirectUrl",
+            "the page of PhonePe on which it is paid",
+            "https://mercury-uat.phonepe.com/transact/uat_v1?token=abc",
+        ),
+    )
+    webhook_headers: ClassVar[tuple[str, ...]] = ("X-VERIFY",)
     minimum_amount: ClassVar[Money] = Money(100)
     browser_knows_wire_id: ClassVar[bool] = True
     order_id_names: ClassVar[tuple[str, ...]] = ("orderId", "transactionId")

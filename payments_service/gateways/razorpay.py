@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import razorpay
 
 from payments_service.domain.clock import utc_now
-from payments_service.domain.deadline import Deadline
+from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import (
     GatewayError,
     MissingCredentials,
@@ -40,7 +40,7 @@ from payments_service.domain.news import (
 from payments_service.domain.schedule import Polling, polling
 from payments_service.domain.variables import variable
 from payments_service.gateways import razorpay_reading as reading
-from payments_service.gateways.base import Gateway, VerifyField
+from payments_service.gateways.base import AnswerField, Gateway, VerifyField
 from payments_service.gateways.http import ErrorFacts, GatewaySession, reading_answer
 from payments_service.gateways.razorpay_reading import Entity
 from payments_service.gateways.reading import UNREADABLE, each
@@ -53,6 +53,8 @@ POLLING = polling((60, 20), (300, 30), (1200, 60))
 """No schedule is published: a few questions with growing gaps."""
 
 
+ASK_AGAIN = (Urgency.PAYER, Urgency.POLLING)
+"""Who comes by again: for them an order that says that it has no attempts is believed."""
 LIVE_KEYS = "rzp_live_"
 
 
@@ -64,7 +66,7 @@ class RazorpayConfig:
         "RAZORPAY_WEBHOOK_SECRET", secret=True, is_list=True, credential=True
     )
     api_url: str = variable("RAZORPAY_API_URL", default=OFFICIAL_API, is_url=True)
-    capture: str = variable("RAZORPAY_CAPTURE", default="automatic", choices=("automatic",))
+    capture: str = variable("RAZORPAY_CAPTURE", default="automatic", choices=("automatic", "manual"))
 
 
 class RazorpayGateway(Gateway):
@@ -76,6 +78,11 @@ class RazorpayGateway(Gateway):
         VerifyField("paymentId", aliases=("razorpay_payment_id",)),
         VerifyField("signature", aliases=("razorpay_signature",)),
     )
+    answer_fields: ClassVar[tuple[AnswerField, ...]] = (
+        AnswerField("razorpayKey", "the key that checkout.js opens with", "rzp_test_simulator"),
+        AnswerField("createdAt", "when Razorpay made the order", "2026-01-31T12:30:00+00:00", required=False),
+    )
+    webhook_headers: ClassVar[tuple[str, ...]] = ("X-Razorpay-Signature",)
     minimum_amount: ClassVar[Money] = Money(100)
     browser_knows_wire_id: ClassVar[bool] = False
     order_id_names: ClassVar[tuple[str, ...]] = ("orderId",)
@@ -140,7 +147,8 @@ class RazorpayGateway(Gateway):
         entity = self._fetch_order(order, deadline)
         with reading_answer(self.provider, of_write=False):
             order_id = _order_id(order, entity)
-            listed = _none_if_unknown(lambda: _items(self.client.order.payments(order_id, timeout=deadline)))
+            is_enough = deadline.urgency in ASK_AGAIN and reading.is_untouched(entity)
+            listed = [] if is_enough else self._list_payments(order_id, deadline)
             attempts = self._attempts(entity, listed)
             status = reading.order_status(entity, attempts)
             return PaymentSnapshot(
@@ -191,7 +199,7 @@ class RazorpayGateway(Gateway):
         # The SDK defines this method twice; the second, (payment, data), is the one that counts.
         answer = self.client.payment.refund(
             refund.transaction_id,
-            {"amount": refund.amount.minor, "speed": "normal", "receipt": refund.refund_id},
+            {"amount": refund.amount.minor, "speed": refund.speed, "receipt": refund.refund_id},
             headers={"X-Refund-Idempotency": refund.refund_id},
             timeout=deadline,
         )
@@ -261,6 +269,9 @@ class RazorpayGateway(Gateway):
             if payment.get("amount_refunded") and payment.get("id") in known:
                 items = _none_if_unknown(partial(self._list_refunds, payment["id"], deadline))
                 yield from each(self.provider, items, reading.refund, decides=lambda _: False)
+
+    def _list_payments(self, order_id: str, deadline: Deadline) -> list[Entity]:
+        return _none_if_unknown(lambda: _items(self.client.order.payments(order_id, timeout=deadline)))
 
     def _list_refunds(self, payment_id: str, deadline: Deadline) -> list[Entity]:
         return _items(self.client.payment.fetch_multiple_refund(payment_id, {"count": 100}, timeout=deadline))

@@ -160,6 +160,12 @@ def order_amount(order: Entity) -> Money:
     return Money(whole(order["amount"]), order["currency"])
 
 
+def is_untouched(order: Entity) -> bool:
+    """Whether nobody has tried to pay it yet, by its own word and count."""
+    has_none = type(order.get("attempts")) is int and order["attempts"] == 0
+    return order.get("status") == "created" and has_none and not order.get("amount_paid")
+
+
 def is_covered(order: Entity, attempts: tuple[AttemptSnapshot, ...]) -> bool:
     """Whether what was captured comes to the order's amount."""
     paid = (attempt.amount.minor for attempt in attempts if attempt.status in PAID)

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from payments_service.api import guards, request_id, services
+from payments_service.api.described import HTML, described, undescribed
 from payments_service.domain.errors import PaymentsError
 from payments_service.flows.hosted_page import HostedPage, Stage, come_back, hosted_page
 from payments_service.flows.payment_view import PaymentView
@@ -30,6 +31,7 @@ blueprint.after_request(add_headers)
 
 @blueprint.get("/<uuid:payment_id>")
 @guards.anybody
+@described("The hosted payment page", tag="Pages", gives={status: HTML for status in (200, 404, 503)})
 def page(payment_id: UUID) -> ResponseReturnValue:
     found = hosted_page(services().db, payment_id)
     if found.stage is not Stage.PAYABLE:
@@ -43,6 +45,11 @@ def page(payment_id: UUID) -> ResponseReturnValue:
 
 @blueprint.route("/<uuid:payment_id>/return", methods=["GET", "POST"])
 @guards.anybody
+@described(
+    "Where gateways send the payer back to; leads on to the order's returnUrl",
+    tag="Pages",
+    gives={303: None, 404: HTML, 503: HTML},
+)
 def come_back_(payment_id: UUID) -> ResponseReturnValue:
     """Nothing that the gateway posted is believed, so its body is not even read."""
     house = services()
@@ -52,12 +59,14 @@ def come_back_(payment_id: UUID) -> ResponseReturnValue:
 
 @blueprint.get("/static/<name>")
 @guards.anybody
+@undescribed("files of the pages")
 def static(name: str) -> ResponseReturnValue:
     return assets.answer(name)
 
 
 @blueprint.get("/<path:_>")
 @guards.anybody
+@undescribed("only says that there is no such page")
 def mistyped(_: str) -> ResponseReturnValue:
     return _message("unknown", 404)
 

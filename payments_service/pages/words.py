@@ -53,6 +53,11 @@ WORDS: Mapping[str, Text] = {
         "Something about it needs a person’s eye. Please do not pay again; {merchant} will be in touch.",
         "किसी को इसे खुद देखना होगा। कृपया दोबारा भुगतान न करें; {merchant} की ओर से आपसे संपर्क किया जाएगा।",
     ),
+    "moved.heading": Text("This payment has moved", "यह भुगतान दूसरी जगह चला गया है"),
+    "moved.sentence": Text(
+        "Your order goes on in another payment, opened later. Please do not pay here, go back to {merchant}.",
+        "आपका ऑर्डर बाद में खोले गए दूसरे भुगतान में जारी है। कृपया यहाँ भुगतान न करें; {merchant} पर वापस जाएँ।",
+    ),
     # ── the hosted page, while it is being paid ──
     "opening.heading": Text("One moment", "एक पल रुकें"),
     "opening.sentence": Text("Opening {gateway}.", "{gateway} खुल रहा है।"),

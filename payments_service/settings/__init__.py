@@ -27,14 +27,12 @@ from payments_service.settings.rules import DEVELOPMENT, PRODUCTION, Errors, lis
 from payments_service.store.address import POOLER, unknown_parameters
 
 DEVELOPMENT_ORIGINS = ("http://localhost:3000", "http://127.0.0.1:3000")
-NOT_BUILT_YET = (
-    "HEARTBEAT_URL",
-    "METRICS_TOKEN",
-    "SENTRY_DSN",
-)
-"""Promised settings whose parts do not exist yet: set, they would only look as if they worked."""
+DSN = re.compile(r"https?://[0-9A-Za-z]+@[^/?#@]+(/[^?#@]*)?/[0-9]+")
+LEAST_TOKEN = 16
 
-API_KEY = re.compile(r"[A-Za-z0-9_.-]{1,40}:(read|write)(\+(read|write))*:[0-9a-f]{64}")
+SCOPES = ("read", "write", "refund", "personal")
+_SCOPE = f"(?:{'|'.join(SCOPES)})"
+API_KEY = re.compile(rf"[A-Za-z0-9_.-]{{1,40}}:{_SCOPE}(?:\+{_SCOPE})*:[0-9a-f]{{64}}")
 SIGNING_PREFIX = "whsec_"
 NOTHING_MORE = (("", "", ""), ("/", "", ""))
 """Of path, query and fragment."""
@@ -59,7 +57,10 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key of the merchant's server, known by its SHA-256 alone."""
+    """A key of the merchant's server, known by its SHA-256 alone.
+
+    Two may bear one name while the newer takes the older one's place: what the name owns stays its own.
+    """
 
     name: str
     scopes: frozenset[str]
@@ -94,6 +95,13 @@ class Settings:
     mail_from: str
     ops_email: str | None
     reviews_late_success: bool
+    requires_quote: bool
+    """Whether a browser must bring a price that the merchant signed."""
+    metrics_token: str | None = field(repr=False)
+    """Reads /metrics, beside API keys that may read."""
+    heartbeat_url: str | None = field(repr=False)
+    """Called each minute by a worker while all is well."""
+    sentry_dsn: str | None = field(repr=False)
     celery_broker_url: str | None = field(repr=False)
     api_keys: tuple[ApiKey, ...]
     gateways: tuple[tuple[type[Gateway], Any], ...]
@@ -191,6 +199,13 @@ def _is_broker(text: str) -> None:
         raise ValidationError("must be a redis:// or amqp:// URL (rediss://, amqps://)")
 
 
+def _is_dsn(text: str) -> None:
+    if not DSN.fullmatch(text):
+        raise ValidationError("must be a DSN as Sentry shows it, like https://key@host/123")
+    if find_spec("sentry_sdk") is None:
+        raise ValidationError("needs Sentry's client: pip install -r requirements-sentry.txt")
+
+
 def _is_redis(text: str) -> None:
     if urlsplit(text).scheme not in ("redis", "rediss"):
         raise ValidationError("must be a redis:// URL (rediss:// for TLS)")
@@ -245,9 +260,11 @@ def _is_api_keys(text: str) -> None:
     if not all(API_KEY.fullmatch(entry) for entry in entries):
         raise ValidationError("must be name:scopes:sha256hex entries, as `flask api-key NAME` prints them")
     keys = [entry.split(":") for entry in entries]
-    for part, sentence in ((0, "names a key twice"), (2, "has the same key twice")):
-        if len({key[part] for key in keys}) < len(keys):
-            raise ValidationError(sentence)
+    if len({digest for _, _, digest in keys}) < len(keys):
+        raise ValidationError("has the same key twice")
+    rights = {(name, frozenset(scopes.split("+"))) for name, scopes, _ in keys}
+    if len(rights) > len({name for name, _ in rights}):
+        raise ValidationError("names a key twice with different scopes")
     if EMPTY_KEY in {digest for _, _, digest in keys}:
         raise ValidationError("has the SHA-256 of nothing at all, which is no key")
 
@@ -283,13 +300,16 @@ class _Environment(Schema):
     MAIL_FROM = fields.String(validate=_is_sender)
     OPS_EMAIL = fields.Email()
     CELERY_BROKER_URL = fields.String(validate=_is_broker)
+    METRICS_TOKEN = fields.String(validate=validate.Length(min=LEAST_TOKEN))
+    HEARTBEAT_URL = fields.String(validate=_is_web_address)
+    SENTRY_DSN = fields.String(validate=_is_dsn)
     REDIS_URL = fields.String(validate=_is_redis)
     ORDER_LIMITS = fields.String(load_default=ORDER_LIMITS, validate=_is_order_limits)
     WEBHOOK_ALLOWED_IPS = fields.String(load_default="", validate=_is_networks)
     API_KEYS = fields.String(load_default="", validate=_is_api_keys)
     LATE_SUCCESS = fields.String(load_default="complete", validate=validate.OneOf(["complete", "review"]))
     ALLOW_TEST_MODE = fields.String(load_default="false", validate=validate.OneOf(["true", "false"]))
-    REQUIRE_QUOTE = fields.String(load_default="false", validate=validate.OneOf(["false"]))
+    REQUIRE_QUOTE = fields.String(validate=validate.OneOf(["true", "false"]))
 
 
 def _load(given: Mapping[str, str]) -> tuple[dict[str, Any], Errors]:
@@ -349,10 +369,7 @@ def _variable_value(declared: Variable, given: Mapping[str, str], errors: Errors
 
 
 def _check_names(given: Mapping[str, str], errors: Errors) -> None:
-    for name in NOT_BUILT_YET:
-        if name in given:
-            note(errors, name, "is not supported yet; remove it")
-    for name, nearest in names.misspelt(given, {*variable_names(), *NOT_BUILT_YET}):
+    for name, nearest in names.misspelt(given, set(variable_names())):
         note(errors, name, f"is not a setting; did you mean {nearest}?")
 
 
@@ -387,8 +404,12 @@ def _settings(values: dict[str, Any], gateways: tuple[tuple[type[Gateway], Any],
         smtp_url=values.get("SMTP_URL"),
         mail_from=values.get("MAIL_FROM", ""),
         ops_email=values.get("OPS_EMAIL"),
+        metrics_token=values.get("METRICS_TOKEN"),
+        heartbeat_url=values.get("HEARTBEAT_URL"),
+        sentry_dsn=values.get("SENTRY_DSN"),
         celery_broker_url=values.get("CELERY_BROKER_URL"),
         reviews_late_success=values["LATE_SUCCESS"] == "review",
+        requires_quote=values.get("REQUIRE_QUOTE") == "true",
         api_keys=tuple(_api_keys(values["API_KEYS"])),
         gateways=gateways,
     )

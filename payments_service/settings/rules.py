@@ -122,6 +122,9 @@ def _check_required(values: Mapping[str, Any], given: Mapping[str, str], errors:
     for name in ("FRONTEND_URL", "MERCHANT_NAME", "DATABASE_URL", "SECRET_KEY"):
         if not values.get(name) and name not in errors:
             note(errors, name, "is required in production")
+    if not values.get("REQUIRE_QUOTE") and "REQUIRE_QUOTE" not in errors:
+        sentence = "must be set in production: true, or false where browsers may choose the amount"
+        note(errors, "REQUIRE_QUOTE", sentence)
     backend_names = {"BACKEND_URL", "RENDER_EXTERNAL_URL"}
     if not backend_names & errors.keys() and not any(values.get(name) for name in backend_names):
         note(errors, "BACKEND_URL", "is required in production (or RENDER_EXTERNAL_URL)")

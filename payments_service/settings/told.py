@@ -52,6 +52,9 @@ def _off(settings: Settings, gateways: Sequence[Gateway]) -> Iterator[str]:
         "OPS_EMAIL": settings.ops_email,
         "API_KEYS": settings.api_keys,
         "CELERY_BROKER_URL": settings.celery_broker_url,
+        "METRICS_TOKEN": settings.metrics_token,
+        "HEARTBEAT_URL": settings.heartbeat_url,
+        "SENTRY_DSN": settings.sentry_dsn,
     }
     yield from (name for name, value in parts.items() if not value)
 

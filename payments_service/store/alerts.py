@@ -1,5 +1,6 @@
 """Alerts: trouble that a person should look at; the same trouble is one row while it is open."""
 
+import logging
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,8 +9,11 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
+from payments_service.domain.payment import AlertChange
 from payments_service.store.db import changed_rows, insert_once
-from payments_service.store.tables import Alert
+from payments_service.store.tables import Alert, Outbox
+
+log = logging.getLogger(__name__)
 
 
 def open_once(
@@ -42,3 +46,25 @@ def close(session: Session, alert_id: UUID, now: datetime) -> bool:
     """Whether there was an open one of this id."""
     opened = update(Alert).where(Alert.id == alert_id, Alert.cleared_at.is_(None)).values(cleared_at=now)
     return changed_rows(session, opened) == 1
+
+
+def change(session: Session, told: AlertChange, now: datetime) -> None:
+    """Open or end an alert that a decision speaks of."""
+    if told.detail is None:
+        if (alert := the_open(session, told.code, told.subject)) is not None:
+            close(session, alert.id, now)
+            about = {"alertId": alert.id, "code": told.code, "subject": told.subject}
+            log.warning("Alert over", extra={"data": about})
+    elif (alert_id := open_once(session, told.code, told.subject, told.detail, now)) is not None:
+        about = {"alertId": alert_id, "code": told.code, "subject": told.subject, **told.detail}
+        log.error("Alert", extra={"data": about})
+
+
+def open_of(session: Session, code: str) -> list[Alert]:
+    """Every open one of this code."""
+    return list(session.scalars(select(Alert).where(Alert.code == code, Alert.cleared_at.is_(None))))
+
+
+def is_told(session: Session, fact: str) -> bool:
+    """Whether the outbox has this fact, for any destination."""
+    return session.scalars(select(Outbox.id).where(Outbox.fact == fact).limit(1)).first() is not None

@@ -6,11 +6,13 @@ sqlite.py, beside this.
 
 import logging
 import re
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
 
+import psycopg
 from sqlalchemy import (
     URL,
     ColumnElement,
@@ -21,6 +23,7 @@ from sqlalchemy import (
     Dialect,
     Engine,
     Insert,
+    PoolProxiedConnection,
     Select,
     TypeDecorator,
     Update,
@@ -34,13 +37,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from payments_service.domain.errors import NotMigrated, StoreUnavailable
+from payments_service.domain.payment import Policy
 from payments_service.store import revision, trouble
 from payments_service.store.address import normalized_url, without_pooler
-from payments_service.store.postgres import POOLER_UNTOLD, postgres_engine
+from payments_service.store.postgres import LIMITS, POOLER_UNTOLD, leads_nowhere, postgres_engine
+from payments_service.store.seal import keys_of
 from payments_service.store.sqlite import sqlite_engine
+from payments_service.store.wire import BEGIN_IMMEDIATE, Statement, Wire, wire_of
 
 log = logging.getLogger(__name__)
 
+BEGIN_SQLITE = [Statement(BEGIN_IMMEDIATE, ())]
+BEGIN_POSTGRES = [Statement("BEGIN", ()), Statement(LIMITS, ())]
 Row = TypeVar("Row")
 
 AWAY = "The payment store is not available, please try again"
@@ -76,11 +84,14 @@ class Database:
         reviews_late_success: bool = False,
         wake: Callable[[str], None] | None = None,
         pool_size: int = 10,
+        secrets: Sequence[str] = (),
     ) -> None:
         self.destinations = tuple(destinations)
         """Those that the settings name, of `outbox.MERCHANT`, `CUSTOMER` and `OPERATOR`."""
         self.reviews_late_success = reviews_late_success
         """Whether money that comes after failure or expiry waits for a person (LATE_SUCCESS=review)."""
+        self.chain_keys = keys_of(secrets)
+        """What seals the history, newest first."""
         self.wake = wake
         """Told after a commit which sweep it has left work for."""
         self.url = normalized_url(url)
@@ -88,6 +99,10 @@ class Database:
         self.is_sqlite = address.drivername.startswith("sqlite")
         self.engine = sqlite_engine(address) if self.is_sqlite else _postgres(address, pool_size)
         self._tables_are_known = False
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(self.destinations, self.reviews_late_success)
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
@@ -107,12 +122,53 @@ class Database:
             yield session
 
     @contextmanager
+    def wire(self) -> Iterator[tuple[Wire, list[Statement], Statement]]:
+        """A connection for statements of our own; how its transaction begins, how it is committed.
+
+        Raises StoreUnavailable when the database is away. After any other error nothing was kept.
+        """
+        self._look_at_tables()
+        try:
+            pooled = self._borrowed()
+        except (DBAPIError, PoolTimeout, psycopg.Error, sqlite3.OperationalError) as error:
+            log.error("Database unavailable", extra={"data": _facts(error)})  # noqa: TRY400
+            raise StoreUnavailable(AWAY) from error
+        try:
+            wire = wire_of(pooled.driver_connection)
+            yield wire, (BEGIN_SQLITE if self.is_sqlite else BEGIN_POSTGRES), Statement("COMMIT", ())
+        except BaseException as error:
+            pooled.invalidate(error if isinstance(error, Exception) else None)
+            if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+                raise
+            if isinstance(
+                error, psycopg.OperationalError | psycopg.InterfaceError | sqlite3.OperationalError
+            ):
+                if leads_nowhere(error):
+                    self.engine.dispose()  # every pooled connection leads to the same server
+                log.error("Database unavailable", extra={"data": _facts(error)})  # noqa: TRY400
+                raise StoreUnavailable(AWAY) from error
+            raise
+        finally:
+            pooled.close()
+
+    def _borrowed(self) -> PoolProxiedConnection:
+        """Of the pool; one whose server has gone is replaced."""
+        pooled = self.engine.raw_connection()
+        if getattr(pooled.driver_connection, "closed", False):
+            pooled.invalidate()
+            pooled.close()
+            pooled = self.engine.raw_connection()
+        return pooled
+
+    @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Session]:
         try:
             self._look_at_tables()
             with self._begun(engine) as session, _trouble_is_not_swallowed(session.connection()):
                 yield session
                 session.commit()
+            for line in session.info["lines"]:
+                logging.getLogger(line.logger).log(line.level, line.message, extra={"data": line.data})
             for sweep in session.info["wakes"]:
                 if self.wake:
                     self.wake(sweep)
@@ -164,6 +220,8 @@ class Database:
             "destinations": self.destinations,
             "reviews_late_success": self.reviews_late_success,
             "wakes": set(),
+            "chain_keys": self.chain_keys,
+            "lines": [],
         }
 
 

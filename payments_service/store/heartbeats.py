@@ -1,8 +1,9 @@
 """Heartbeats: one moment under each name."""
 
+from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from payments_service.store.db import insert_once
@@ -13,6 +14,14 @@ WATCH_BEGAN = "watch began"
 """When a service first looked for a worker here."""
 REFUSED_SINCE = "webhooks refused: "
 """With the provider's name: since when, and no good one came after it."""
+REFUSED_LAST = "webhooks refused last: "
+"""With the provider's name: the newest of them."""
+SWEEP = "sweep: "
+"""With the sweep's name: when it last ended well."""
+DISMISSED = "dismissed: "
+"""With an alarm's code and subject: when a person said that it is known."""
+LOOKED = "alarms looked"
+"""When the alarms were last compared with their limits."""
 
 
 def last(session: Session, name: str) -> datetime | None:
@@ -28,3 +37,26 @@ def begin_once(session: Session, name: str, now: datetime) -> bool:
 def beat(session: Session, name: str, now: datetime) -> None:
     if not begin_once(session, name, now):
         session.execute(update(Heartbeat).where(Heartbeat.name == name).values(at=now))
+
+
+def names(session: Session, beginning: str) -> list[str]:
+    """Of all moments whose name begins so."""
+    begun = Heartbeat.name.startswith(beginning, autoescape=True)
+    return list(session.scalars(select(Heartbeat.name).where(begun)))
+
+
+def sweeps(session: Session) -> dict[str, datetime]:
+    """By the sweep's name, when it last ended well."""
+    found = session.scalars(select(Heartbeat).where(Heartbeat.name.startswith(SWEEP, autoescape=True)))
+    return {row.name.removeprefix(SWEEP): row.at for row in found}
+
+
+def forget_sweeps_but(session: Session, names: Collection[str]) -> None:
+    """Sweeps that no worker runs any more, of a gateway that was switched off, say, are not missed."""
+    is_sweep = Heartbeat.name.startswith(SWEEP, autoescape=True)
+    kept = [SWEEP + name for name in names]
+    session.execute(delete(Heartbeat).where(is_sweep, Heartbeat.name.not_in(kept)))
+
+
+def forget(session: Session, name: str) -> None:
+    session.execute(delete(Heartbeat).where(Heartbeat.name == name))

@@ -1,24 +1,15 @@
-"""The audit trail: append, never change."""
+"""The history: append, never change."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from payments_service.domain.clock import REAL_TIME, Clock
+from payments_service.domain.payment import Actor
+from payments_service.store import seal
 from payments_service.store.tables import Payment, PaymentEvent
-
-
-@dataclass(frozen=True)
-class Actor:
-    """Who rang (webhook, verify, status, create-order, worker, operator, …), by which id, and when."""
-
-    source: str
-    id: str
-    clock: Clock = REAL_TIME
 
 
 def append(
@@ -32,26 +23,27 @@ def append(
     before: str | None = None,
     after: str | None = None,
 ) -> int:
-    """One row of the trail; returns its number. The caller holds the payment's lock, which numbers them."""
-    session.flush()
-    last: int = session.execute(
-        select(func.coalesce(func.max(PaymentEvent.sequence), 0)).where(PaymentEvent.payment_id == payment.id)
-    ).scalar_one()
-    session.add(
-        PaymentEvent(
-            payment_id=payment.id,
-            sequence=last + 1,
-            kind=kind,
-            from_status=before,
-            to_status=after,
-            source=actor.source,
-            actor=actor.id,
-            reason=reason,
-            evidence=evidence,
-            created_at=actor.clock.now(),
-        )
+    """One row of the history; returns its number. The caller holds the payment's lock, which numbers them."""
+    payment.history_count = (payment.history_count or 0) + 1
+    row = PaymentEvent(
+        payment_id=payment.id,
+        sequence=payment.history_count,
+        kind=kind,
+        from_status=before,
+        to_status=after,
+        source=actor.source,
+        actor=actor.id,
+        reason=reason,
+        evidence=evidence,
+        created_at=actor.clock.now(),
     )
-    return last + 1
+    row.mac, row.mac_key = seal.link(session.info["chain_keys"], payment.history_head, row)
+    if row.mac is None:
+        payment.history_unchained = (payment.history_unchained or 0) + 1
+    else:
+        payment.history_head = row.mac
+    session.add(row)
+    return payment.history_count
 
 
 def newest(session: Session, before: datetime | None = None) -> datetime | None:

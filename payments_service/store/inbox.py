@@ -1,20 +1,83 @@
 """The inbox: every authenticated webhook, kept raw, once per event."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
+from payments_service.domain.news import WebhookEvent
 from payments_service.store.db import changed_rows, claim, insert_once
 from payments_service.store.tables import PaymentWebhook
+from payments_service.store.wire import Statement, Table, Wire
 
 LONGEST_WAIT = timedelta(days=1)
 """No event is ever put off for longer: a moment further off was written by a clock that leapt."""
 SECRET_HEADERS = ("authorization", "cookie", "signature", "x-verify")
 """Headers whose name holds one of these words authenticate somebody and are not kept."""
+
+UNMATCHED = ("unmatched", "foreign")
+"""Of an order that is not ours, or not yet; the second is how version 1 says so, which may run beside us."""
+
+
+@dataclass
+class InboxRow:
+    """A row as it is inserted."""
+
+    id: UUID
+    gateway: str
+    provider: str
+    payment_id: UUID | None
+    order_id: str | None
+    transaction_id: str | None
+    webhook_type: str
+    event_id: str
+    headers: dict[str, Any]
+    payload: bytes
+    processed: bool
+    outcome: str
+    attempts: int
+    next_try_at: datetime | None
+    error: str | None
+    created_at: datetime
+
+
+INBOX = Table("payment_webhooks", InboxRow)
+
+
+def new_row(
+    gateway: str,
+    provider: str,
+    event: WebhookEvent,
+    headers: Mapping[str, str],
+    payload: bytes,
+    **more: Any,
+) -> InboxRow:
+    """The row of an event; `more` are what became of it."""
+    named = (event.order.gateway_order_id or event.order.wire_id) if event.order else None
+    return InboxRow(
+        id=uuid7(),
+        gateway=gateway,
+        provider=provider,
+        order_id=named,
+        transaction_id=event.transaction_id,
+        webhook_type=event.type,
+        event_id=event.event_id,
+        headers={k: v for k, v in headers.items() if not _is_secret(k)},
+        payload=payload,
+        attempts=1,
+        **more,
+    )
+
+
+def inserting(wire: Wire, rows: Sequence[InboxRow]) -> Statement:
+    """An event that another process has kept meanwhile stays as it is."""
+    in_order = sorted(rows, key=lambda row: (row.gateway, row.event_id))
+    return wire.insert(INBOX, in_order, " ON CONFLICT (gateway, event_id) DO NOTHING")
 
 
 def store(
@@ -57,11 +120,11 @@ def payload(session: Session, gateway: str, event_id: str) -> bytes | None:
     return session.scalars(mine).one_or_none()
 
 
-def foreign(session: Session, provider: str, order_ids: list[str]) -> list[PaymentWebhook]:
+def unmatched(session: Session, provider: str, order_ids: list[str]) -> list[PaymentWebhook]:
     """Events that were stored before anybody knew that these order ids are ours, oldest first."""
     query = select(PaymentWebhook).where(
         PaymentWebhook.provider == provider,
-        PaymentWebhook.outcome == "foreign",
+        PaymentWebhook.outcome.in_(UNMATCHED),
         PaymentWebhook.order_id.in_(order_ids),
     )
     return list(session.scalars(query.order_by(PaymentWebhook.created_at, PaymentWebhook.id)))

@@ -1,26 +1,13 @@
 """Questions over many payments."""
 
 from datetime import datetime
+from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from payments_service.domain.states import PaymentStatus
-from payments_service.store.tables import Payment, PaymentWebhook
-
-
-def webhooks_of_completed(
-    session: Session, provider: str, *, since: datetime, until: datetime, limit: int
-) -> list[bool]:
-    """Of the payments that completed last: whether any webhook told of each."""
-    told = exists().where(PaymentWebhook.payment_id == Payment.id)
-    query = (
-        select(told)
-        .where(Payment.provider == provider, Payment.completed_at.between(since, until))
-        .order_by(Payment.completed_at.desc())
-        .limit(limit)
-    )
-    return list(session.scalars(query))
+from payments_service.domain.states import AttemptStatus, PaymentStatus
+from payments_service.store.tables import Payment, PaymentAttempt, PaymentOrder, PaymentWebhook
 
 
 def held_since(session: Session, provider: str, before: datetime) -> list[Payment]:
@@ -31,6 +18,28 @@ def held_since(session: Session, provider: str, before: datetime) -> list[Paymen
         Payment.updated_at < before,
     )
     return list(session.scalars(query))
+
+
+def holds_ending(session: Session, provider: str, before: datetime) -> list[tuple[Payment, datetime]]:
+    """Payments whose money is held and goes back by itself before a moment, and when it does."""
+    query = (
+        select(Payment, PaymentAttempt.capture_by)
+        .join(PaymentOrder, PaymentOrder.payment_id == Payment.id)
+        .join(PaymentAttempt, PaymentAttempt.order_id == PaymentOrder.id)
+        .where(
+            Payment.provider == provider,
+            Payment.status == PaymentStatus.AUTHORIZED,
+            PaymentAttempt.status == AttemptStatus.AUTHORIZED,
+            PaymentAttempt.capture_by < before,
+        )
+    )
+    return [(payment, capture_by) for payment, capture_by in session.execute(query) if capture_by]
+
+
+def is_held(session: Session, payment_id: str) -> bool:
+    """Whether this payment's money is held, and not captured."""
+    payment = session.get(Payment, UUID(payment_id))
+    return payment is not None and payment.status == PaymentStatus.AUTHORIZED
 
 
 def last_webhook(session: Session, provider: str) -> datetime | None:

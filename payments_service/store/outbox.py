@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,11 +11,48 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
+from payments_service.domain.facts import CUSTOMER as CUSTOMER
+from payments_service.domain.facts import MERCHANT as MERCHANT
+from payments_service.domain.facts import OPERATOR as OPERATOR
+from payments_service.domain.payment import Fact
+from payments_service.store import events
 from payments_service.store.db import changed_rows, insert_once, is_due
 from payments_service.store.tables import Outbox
+from payments_service.store.wire import Statement, Table, Wire
 
-MERCHANT, CUSTOMER, OPERATOR = "merchant", "customer", "operator"
 PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
+
+
+@dataclass(frozen=True)
+class OutboxRow:
+    id: UUID
+    event_id: str
+    fact: str
+    type: str
+    payment_id: UUID
+    destination: str
+    body: bytes
+    state: str
+    attempts: int
+    generation: int
+    next_try_at: datetime
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class EventRow:
+    id: UUID
+    event_id: str
+    fact: str
+    type: str
+    payment_id: UUID
+    sequence: int
+    body: bytes
+    created_at: datetime
+
+
+EVENTS = Table("events", EventRow)
+OUTBOX = Table("outbox", OutboxRow)
 LONGEST_WAIT = timedelta(days=2)
 """No try is ever put off for longer: a moment further off was written by a clock that leapt."""
 
@@ -29,12 +67,24 @@ def put(
     data: dict[str, Any],
     now: datetime,
 ) -> None:
-    """One row per destination; a fact that is there already is not told again.
+    """An event always, and a delivery per destination; a fact that is there already is not told again.
 
     The body follows the Standard Webhooks recommendation: type, timestamp, data.
     """
-    event_id = f"evt_{uuid7().hex}"
-    body = {"type": event_type, "timestamp": now.isoformat(), "data": data}
+    body = json.dumps(
+        {"type": event_type, "timestamp": now.isoformat(), "data": data}, ensure_ascii=False
+    ).encode()
+    event_id = events.append(
+        session,
+        fact=fact,
+        event_type=event_type,
+        payment_id=payment_id,
+        sequence=data.get("sequence"),
+        body=body,
+        now=now,
+    )
+    if event_id is None:
+        return
     session.info["wakes"].add("outbox")
     for destination in destinations:
         insert_once(
@@ -47,13 +97,59 @@ def put(
             type=event_type,
             payment_id=payment_id,
             destination=destination,
-            body=json.dumps(body, ensure_ascii=False).encode(),
+            body=body,
             state=PENDING,
             attempts=0,
             generation=1,
             next_try_at=now,
             created_at=now,
         )
+
+
+def rows_of(fact: Fact) -> tuple[EventRow, list[OutboxRow]]:
+    """What is written of a fact: the event, and a delivery for each who is told."""
+    event_id = events.id_of(fact.fact)
+    body = {"type": fact.type, "timestamp": fact.created_at.isoformat(), "data": fact.data}
+    encoded = json.dumps(body, ensure_ascii=False).encode()
+    event = EventRow(
+        id=uuid7(),
+        event_id=event_id,
+        fact=fact.fact,
+        type=fact.type,
+        payment_id=fact.payment_id,
+        sequence=fact.data["sequence"],
+        body=encoded,
+        created_at=fact.created_at,
+    )
+    deliveries = [
+        OutboxRow(
+            id=uuid7(),
+            event_id=event_id,
+            fact=fact.fact,
+            type=fact.type,
+            payment_id=fact.payment_id,
+            destination=destination,
+            body=encoded,
+            state=PENDING,
+            attempts=0,
+            generation=1,
+            next_try_at=fact.created_at,
+            created_at=fact.created_at,
+        )
+        for destination in fact.destinations
+    ]
+    return event, deliveries
+
+
+def inserting(wire: Wire, facts: Sequence[Fact]) -> list[Statement]:
+    """A fact that is there already is not told again."""
+    written = [rows_of(fact) for fact in facts]
+    told = sorted((event for event, _ in written), key=lambda row: row.fact)
+    sent = sorted((row for _, rows in written for row in rows), key=lambda row: (row.fact, row.destination))
+    statements = [wire.insert(EVENTS, told, " ON CONFLICT (fact) DO NOTHING")] if told else []
+    if sent:
+        statements.append(wire.insert(OUTBOX, sent, " ON CONFLICT (fact, destination) DO NOTHING"))
+    return statements
 
 
 def due_destinations(session: Session, now: datetime, destinations: Sequence[str]) -> list[str]:

@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 
 from payments_service.domain.clock import utc_now
 from payments_service.domain.money import Money
+from payments_service.domain.payment import LOST
 from payments_service.domain.states import OPEN, RefundStatus
 from payments_service.store.db import changed_rows, claim, insert_once
 from payments_service.store.tables import (
-    LOST,
     Payment,
     PaymentAttempt,
     PaymentOrder,
@@ -109,8 +109,7 @@ def find(session: Session, gateway: str, reference: str) -> Payment | None:
     mine = select(Payment).where(Payment.gateway == gateway)
     if (payment_id := _uuid(reference)) is not None:
         return session.scalars(mine.where(Payment.id == payment_id)).one_or_none()
-    known = mine.where(or_(Payment.order_id == reference, Payment.transaction_id == reference))
-    by_column = session.scalars(known.limit(1)).one_or_none()
+    by_column = session.scalars(mine.where(Payment.order_id == reference).limit(1)).one_or_none()
     return (
         by_column
         or session.scalars(mine.where(Payment.id.in_(_ids_behind(reference))).limit(1)).one_or_none()

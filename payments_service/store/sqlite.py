@@ -7,8 +7,10 @@ import sqlite3
 import time
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
 
 BUSY_SECONDS = 10
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.001, 0.02
 POOL_WAIT_SECONDS = 5
 WAL_BYTES = 64 * 1024 * 1024
 PRAGMAS = (
@@ -24,7 +26,10 @@ PRAGMAS = (
 
 def sqlite_engine(url: URL) -> Engine:
     engine = create_engine(
-        url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS}, pool_timeout=POOL_WAIT_SECONDS
+        url,
+        hide_parameters=True,
+        connect_args={"timeout": 0, "check_same_thread": False},
+        pool_timeout=POOL_WAIT_SECONDS,
     )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
@@ -52,5 +57,27 @@ def _execute_when_free(connection: sqlite3.Connection, statement: str) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    read_only = connection.get_execution_options().get("payments_read_only")
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    if connection.get_execution_options().get("payments_read_only"):
+        connection.exec_driver_sql("BEGIN")
+        return
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 (the engine is SQLite's)
+    try:
+        begin_immediate(driver)
+    except sqlite3.OperationalError as error:
+        raise OperationalError("BEGIN IMMEDIATE", None, error) from error
+
+
+def begin_immediate(connection: sqlite3.Connection) -> None:
+    """Take the writer's place. SQLite's own wait for it would stop every greenlet of the process."""
+    ends, pause = time.monotonic() + BUSY_SECONDS, SHORTEST_PAUSE_SECONDS
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+                raise
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        else:
+            return

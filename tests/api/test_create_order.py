@@ -175,12 +175,6 @@ def test_names_are_stored_as_they_were_typed(client: FlaskClient, name: str) -> 
     assert [payment.customer_name for payment in stored(client)] == [name]
 
 
-def test_what_is_not_built_yet_is_refused_aloud(client: FlaskClient) -> None:
-    answer = post(client, body(quote="q"))
-    assert (answer.status_code, answer.json and answer.json["code"]) == (400, "not_supported")
-    assert stored(client) == []
-
-
 def test_when_the_gateway_is_away_the_intent_is_kept_and_the_answer_is_honest(client: FlaskClient) -> None:
     answer = post(client, body())
     assert answer.status_code == 500

@@ -27,6 +27,7 @@ def make(database_url: str) -> Iterator[Make]:
             "FRONTEND_URL": "https://shop.example.com",
             "RETURN_URL": "https://shop.example.com/done",
             "SECRET_KEY": "a-secret-key-of-our-own",
+            "REQUIRE_QUOTE": "false",
             "RAZORPAY_KEY_ID": "rzp_test_ours",
             "RAZORPAY_KEY_SECRET": "a-key-secret-of-our-own",
             "RAZORPAY_WEBHOOK_SECRET": "a-webhook-secret-of-our-own",

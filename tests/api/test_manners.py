@@ -26,13 +26,15 @@ def test_health_is_ok(client: FlaskClient) -> None:
     assert set(answer.json) == {"status", "message", "timestamp"}
 
 
-def test_health_stays_ok_and_says_since_when_no_worker_is_alive(app: Flask, client: FlaskClient) -> None:
+def test_ready_stays_ready_and_says_since_when_no_worker_is_alive(app: Flask, client: FlaskClient) -> None:
     watch = app.extensions["payments_service"].watch
     since = datetime(2026, 1, 31, tzinfo=UTC)
-    watch.worker_silent_since = lambda: since
-    answer = client.get("/health")
-    assert (answer.status_code, answer.json["status"]) == (200, "ok")
+    watch.last_known_silence = lambda: since
+    answer = client.get("/ready")
+    assert answer.json is not None
+    assert (answer.status_code, answer.json["status"], answer.json["database"]) == (200, "ready", "ok")
     assert answer.json["worker"] == f"silent since {since.isoformat()}"
+    assert answer.json["gateways"]["razorpay"] == "ok"
 
 
 def test_an_unknown_path_is_named_in_json(client: FlaskClient) -> None:
@@ -213,6 +215,7 @@ def production(database_url: str) -> Iterator[Flask]:
         "BACKEND_URL": "https://pay.example.com",
         "FRONTEND_URL": "https://shop.example.com",
         "SECRET_KEY": "a-secret-key-of-our-own",
+        "REQUIRE_QUOTE": "false",
         "RAZORPAY_KEY_ID": "rzp_test_ours",
         "RAZORPAY_KEY_SECRET": "key-secret-of-our-own",
         "RAZORPAY_WEBHOOK_SECRET": "webhook-secret-of-our-own",

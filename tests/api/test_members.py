@@ -186,7 +186,7 @@ ALL_WRONG = {
     "reference": "x" * 65,
     "userId": "x" * 65,
     "returnUrl": "https://evil.example/",
-    "quote": "q",
+    "quote": ["q"],
     "metadata": {"a": 1, "b": ["x"]},
 }
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from playwright.sync_api import Page, Route, expect
 from sqlalchemy import update
 
-from payments_service.store.tables import Payment, PaymentOrder
+from payments_service.store.tables import Payment, PaymentOrder, PaymentReference
 from tests.support.house import House
 
 CHECKOUT_SCRIPT = "**/v1/checkout.js"
@@ -173,6 +173,22 @@ def bought(page: Page, house: House, _: str) -> None:
     expect(page.locator("[data-kind=status]", has_text="completed")).to_be_visible()
 
 
+def moved(page: Page, house: House, language: str) -> None:
+    """The order number goes on at another gateway."""
+    left, later, number = order(house), order(house, "phonepe"), f"ORDER-{uuid4()}"
+    change(house, left["id"], reference=number, price_verified=True)
+    with house.database() as database, database.begin() as session:
+        session.add(PaymentReference(reference=number, payment_id=UUID(later["id"])))
+    visit(page, left, language)
+
+
+def reference(path: str) -> Callable[[Page, House, str], None]:
+    def show(page: Page, house: House, _: str) -> None:
+        page.goto(house.url + path)
+
+    return show
+
+
 def landed(status: str) -> Callable[[Page, House, str], None]:
     def show(page: Page, house: House, language: str) -> None:
         created = order(house)
@@ -198,6 +214,7 @@ HOSTED = (
     State("completed", "Paid", completed),
     State("failed", "Payment failed", in_ledger(status="failed")),
     State("expired", "Time is up", in_ledger(status="expired")),
+    State("moved", "This payment has moved", moved),
     State("review", "We are looking into this payment", in_ledger(review="amount_mismatch")),
     State("unknown", "There is no such payment", unknown),
 )
@@ -210,4 +227,6 @@ LANDING = (
 SHOP = (
     State("shop", "Asha's Courses", shop),
     State("shop-bought", "Paid", bought),
+    State("docs", "Payments API", reference("/docs")),
+    State("docs-errors", "Error codes", reference("/docs/errors")),
 )

@@ -33,8 +33,10 @@ SMALL_TARGETS = """[...document.querySelectorAll("a, button, summary, label:has(
   .map((target) => [target.textContent.trim(), target.getBoundingClientRect()])
   .filter(([, box]) => box.width < 44 || box.height < 44).map(([text]) => text)"""
 
-SPOKEN = [(state, language) for state in (*HOSTED, *LANDING) for language in ("en", "hi")]
-ALL = [*SPOKEN, *[(state, "en") for state in SHOP]]
+ALL = [
+    *((state, "en") for state in (*HOSTED, *LANDING, *SHOP)),
+    *(pytest.param(state, "hi", marks=pytest.mark.check) for state in (*HOSTED, *LANDING)),
+]
 
 
 @pytest.mark.parametrize(("state", "language"), ALL, ids=lambda value: getattr(value, "name", value))

@@ -2,11 +2,15 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
+from payments_service.domain.money import Money
+from payments_service.flows import quotes
+from payments_service.settings.rules import DEVELOPMENT_SECRET
 from tests.browser.old_shop import OldShop
 from tests.browser.states import change
 from tests.support.house import ROOT, House
@@ -40,7 +44,15 @@ def shop(old_shop: OldShop, any_house: House) -> Iterator[OldShop]:
     old_shop.pages = before
 
 
+def sign(route: Route) -> None:
+    """What the shop's own server does."""
+    price, ends = Money(49900), datetime.now(UTC) + timedelta(hours=1)
+    quote = quotes.Quote(price, f"ORDER-{uuid4()}", "A course", None, {}, ends)
+    route.fulfill(json={"quote": quotes.sign(quote, [DEVELOPMENT_SECRET], "test")})
+
+
 def buy(page: Page, shop: OldShop, gateway: str) -> None:
+    page.route("**/orders/ORDER-1001/quote", sign)
     page.goto(f"{shop.url}/{gateway}")
     page.get_by_role("button", name="Buy for ₹499").click()
 

@@ -17,6 +17,7 @@ TABLES = (
     "payment_webhooks",
     "payment_events",
     "payment_references",
+    "payment_reviews",
     "refunds",
     "outbox",
     "idempotency_keys",
@@ -56,8 +57,8 @@ class Books:
 
     def let_waits_end(self) -> None:
         """What waits is due now. Only while nobody works: a moment that was set is also a lease."""
-        now = datetime.now(UTC)
-        text = now.strftime("%Y-%m-%d %H:%M:%S.%f") if self._is_sqlite else now.isoformat()
+        now = _now()
+        text = self._text(now)
         far = now + timedelta(days=1000)
         limit = far.strftime("%Y-%m-%d") if self._is_sqlite else far.isoformat()
         for table, column, more in (
@@ -68,6 +69,24 @@ class Books:
         ):
             waits = f"{column} > '{text}' AND {column} < '{limit}'{more}"
             self._connection.execute(f"UPDATE {table} SET {column} = '{text}' WHERE {waits}")
+
+    def payments_left(self, calm_at: datetime, day: timedelta) -> int:
+        """Payments that are not followed to their end yet.
+
+        One that waits for a person is asked about daily for sixty days: it is at its end when the gateway
+        was asked since the storm, and is to be asked again in a day.
+        """
+        planned = f"next_check_at > '{self._text(calm_at)}' AND next_check_at <= '{self._text(_now() + day)}'"
+        with_a_person = f"status <> 'completed' AND review IS NOT NULL AND {planned}"
+        watched = f"next_check_at IS NOT NULL AND NOT ({with_a_person})"
+        return self.number(f"SELECT count(*) FROM payments WHERE {watched}")
+
+    def _text(self, moment: datetime) -> str:
+        return moment.strftime("%Y-%m-%d %H:%M:%S.%f") if self._is_sqlite else moment.isoformat()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _plain(row: Row) -> Row:
@@ -86,7 +105,7 @@ def _plain(row: Row) -> Row:
 def is_migrated(url: str) -> bool:
     with Books(url) as books:
         try:
-            books.number("SELECT count(*) FROM alembic_version")
+            books.number("SELECT count(*) FROM payments_service_version")
         except (sqlite3.OperationalError, psycopg.errors.UndefinedTable):
             return False
     return True

@@ -10,6 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -71,6 +72,13 @@ REFUND_MOVES = {
     "failed": {"pending", "completed"},
     "completed": set(),
 }
+GATEWAY_CALL = re.compile(r"^\[(\S+)\] \[\w+\] Gateway call (\{.*\})$", re.M)
+"""A line of the service's log: the moment when the answer came, and what was asked."""
+CAPTURE = re.compile(r"/payments/([^/]+)/capture$")
+SKEW = timedelta(seconds=1)
+"""Between the date of a row and the commit of its transaction."""
+CALL_BUDGET = timedelta(seconds=10)
+"""How much later than its decision a call may be sent."""
 TOLD_STATUS = {"authorized", "completed", "failed", "expired"}
 PHONE = re.compile(r"(?<![0-9A-Za-z])98[0-9]{8}(?![0-9A-Za-z])")
 """Gateways' own numbers may look like this too, so it is compared with the payers' (Facts.phones)."""
@@ -112,6 +120,7 @@ class Facts:
             events.sort(key=lambda event: event["sequence"])
         self.refunds: dict[str, list[Row]] = grouped(self.books["refunds"], "payment_id")
         self.attempts: dict[str, Row] = {row["transaction_id"]: row for row in self.books["payment_attempts"]}
+        self.references: dict[str, Row] = {row["reference"]: row for row in self.books["payment_references"]}
 
     @cached_property
     def wrong_amounts(self) -> set[str]:
@@ -142,6 +151,36 @@ class Facts:
 
     def reviews(self, payment_id: str) -> list[str]:
         return [event["reason"] for event in self.moves(payment_id, "review")]
+
+    def paid_instead(self, payment: Row) -> str | None:
+        """The other payment that has paid the trusted reference of this one."""
+        is_trusted = payment["price_verified"] and payment["reference"]
+        paid_by: str | None = self.references[payment["reference"]]["paid_by"] if is_trusted else None
+        return None if paid_by == payment["id"] else paid_by
+
+    def is_held_on_purpose(self, payment: Row) -> bool:
+        """Its money must not be captured: another payment has paid its reference, and a person is asked."""
+        asked = {
+            row["reason"]
+            for row in self.books["payment_reviews"]
+            if row["payment_id"] == payment["id"] and row["closed_at"] is None
+        }
+        is_held = payment["status"] == "authorized"
+        return is_held and "reference_paid_twice" in asked and self.paid_instead(payment) is not None
+
+    @cached_property
+    def captures(self) -> list[tuple[str, datetime]]:
+        """The service's calls that take held money: the gateway's payment id, and when it was sent."""
+        found = []
+        for at, data in GATEWAY_CALL.findall(self.outcome.log):
+            try:
+                call = json.loads(data)
+            except ValueError:  # the process died over this line
+                continue
+            if call["method"] == "POST" and (named := CAPTURE.search(call["path"])):
+                answered = datetime.fromisoformat(at).astimezone(UTC)
+                found.append((named[1], answered - timedelta(milliseconds=call["milliseconds"])))
+        return found
 
     def is_wrong(self, payment_id: str) -> bool:
         return any(order["orderId"] in self.wrong_amounts for order in self.orders_of[payment_id])
@@ -207,7 +246,7 @@ def every_payment_ends_as_its_gateway_says(facts: Facts) -> Found:
             yield payment_id, f"paid at the gateway ({paid[0]['orderId']}), and here {status}"
         elif not paid and status == "completed":
             yield payment_id, f"completed, and at the gateway {[o['status'] for o in orders]}"
-        elif status not in ("completed", "failed", "expired"):
+        elif status not in ("completed", "failed", "expired") and not facts.is_held_on_purpose(payment):
             yield payment_id, f"still {status}"
         if paid and status == "completed":
             captured = [a["paymentId"] for o in paid for a in o["attempts"] if a["status"] in CAPTURED]
@@ -245,6 +284,21 @@ def is_hidden(facts: Facts, order: Row, attempt: Row) -> bool:
     """PhonePe V1 tells of the last attempt only."""
     is_v1: bool = facts.rows[order["wireId"]]["provider"] == "phonepe_v1"
     return is_v1 and attempt["paymentId"] != order["attempts"][-1]["paymentId"]
+
+
+def money_held_for_a_paid_reference_is_not_captured(facts: Facts) -> Found:
+    """Both may be held before one of them pays; what is decided after that must not take the other."""
+    orders = {row["id"]: row for row in facts.rows.values()}
+    for paid_with, sent_at in facts.captures:
+        attempt = facts.attempts.get(paid_with)
+        payment = attempt and facts.payments[orders[attempt["order_id"]]["payment_id"]]
+        other = payment and facts.paid_instead(payment)
+        if not payment or not other:
+            continue
+        [paid_at] = [e["created_at"] for e in facts.moves(other) if e["to_status"] == "completed"]
+        held_at = [e["created_at"] for e in facts.moves(payment["id"]) if e["to_status"] == "authorized"]
+        if sent_at > paid_at + CALL_BUDGET or min(held_at, default=paid_at) > paid_at + SKEW:
+            yield payment["id"], f"{paid_with} was captured after {other} had paid {payment['reference']}"
 
 
 # ── nothing is doubled ──────────────────────────────────────────────────────────────────────────────
@@ -415,7 +469,7 @@ def nothing_is_left_undone(facts: Facts) -> Found:
                 subject,
                 f"event {row['event_id']} ({row['webhook_type']}) is {row['outcome']}: {row['error']}",
             )
-        if not row["processed"] and (row["outcome"] != "foreign" or row["order_id"] in wire_ids):
+        if not row["processed"] and (row["outcome"] != "unmatched" or row["order_id"] in wire_ids):
             yield subject, f"event {row['event_id']} ({row['webhook_type']}) is left {row['outcome']}"
     for refund in facts.books["refunds"]:
         if refund["status"] in ("initiated", "pending"):
@@ -612,6 +666,7 @@ RULES: tuple[Callable[[Facts], Found], ...] = (
     amounts_are_those_that_were_ordered,
     every_payment_ends_as_its_gateway_says,
     attempts_are_equal,
+    money_held_for_a_paid_reference_is_not_captured,
     a_payment_has_one_order_beyond_those_that_were_lost,
     an_order_is_lost_only_by_a_fault,
     a_key_or_a_trusted_reference_opens_one_order,

@@ -74,6 +74,7 @@ SABOTAGES = (
                 "    query = select(Payment).where(Payment.id == payment_id).with_for_update()\n",
                 "    query = select(Payment).where(Payment.id == payment_id)\n",
             ),
+            Patch("store/wire.py", '    lock = " FOR NO KEY UPDATE"\n', '    lock = ""\n'),
         ),
         Options(payments=60, database="postgresql", stories=("pays", "pays twice", "bank holds"), **CALM),
         (
@@ -86,7 +87,7 @@ SABOTAGES = (
         "amount check removed",
         (
             Patch(
-                "flows/sync.py",
+                "domain/decide.py",
                 "    if amounts_differ(payment, snapshot):\n",
                 "    if False and amounts_differ(payment, snapshot):\n",
             ),
@@ -95,20 +96,34 @@ SABOTAGES = (
         ("every payment ends as its gateway says",),
     ),
     Sabotage(
+        "reference not looked at before a capture",
+        (
+            Patch(
+                "domain/decide.py",
+                "    if reference is not None and reference.paid_by not in (None, payment.id):\n",
+                "    if False:\n",
+            ),
+        ),
+        Options(payments=120, gateways=("phonepe", "razorpay"), stories=("bank holds",), **CALM),
+        ("money held for a paid reference is not captured",),
+    ),
+    Sabotage(
         "outbox outside the transaction",
         (
             Patch(
-                "flows/announce.py",
-                "    outbox.put(\n        session,\n",
-                "    _later(\n        session,\n",
+                "store/record.py",
+                "        statements.append(outbox.inserting(wire, told))\n",
+                "        records.told = told\n",
             ),
             Patch(
-                "flows/announce.py",
-                "def _snapshot(session: Session",
-                "def _later(session, *words, **more):  # type: ignore\n"
-                '    jobs = session.info.setdefault("later", [])\n'
-                "    jobs.append(lambda other: outbox.put(other, *words, **more))\n\n\n"
-                "def _snapshot(session: Session",
+                "store/record.py",
+                '        write(wire, self._records, session.info["chain_keys"])\n',
+                '        write(wire, self._records, session.info["chain_keys"])\n'
+                '        if told := getattr(self._records, "told", None):\n'
+                '            session.info.setdefault("later", []).append(lambda other: wire_of(\n'
+                "                other.connection().connection.driver_connection\n"
+                "            ).run([outbox.inserting(wire, told)]))\n"
+                "            self._records.told = None\n",
             ),
             Patch(
                 "store/db.py",
@@ -138,7 +153,7 @@ SABOTAGES = (
         "observed_at ignored",
         (
             Patch(
-                "flows/sync.py",
+                "domain/decide.py",
                 "    newer = known_at is None or observed_at > known_at or known_at > now + LEAP\n",
                 "    newer = True\n",
             ),
@@ -151,7 +166,7 @@ SABOTAGES = (
 
 def sabotaged(sabotage: Sabotage | None, folder: Path) -> Path:
     """A scratch copy of package and storm, patched; raises when a patch does not fit (any more)."""
-    for name in ("payments_service", "tests/chaos", "tests/support"):
+    for name in ("payments_service", "gateway_simulator", "tests/chaos", "tests/support"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "tests/__init__.py").touch()
     shutil.copy(ROOT / "wsgi.py", folder)

@@ -6,6 +6,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -132,10 +133,11 @@ def settle(town: Town) -> dict[str, int]:
     _wait_until_told(town, ends)
     with Books(town.database_url) as books:
         books.let_waits_end()  # while no worker runs: what waits for a moment waits no longer
+    calm_at = datetime.now(UTC)
     town.start_workers(town.options.settle_scale)
-    left = _wait(town, UNSETTLED, ends)
+    left = _wait(town, calm_at, ends)
     _wait_until_told(town, ends)
-    return left or _wait(town, UNSETTLED, ends)
+    return left or _wait(town, calm_at, ends)
 
 
 def replay(town: Town, before_at: float) -> list[dict[str, Any]]:
@@ -171,19 +173,21 @@ REPLAYS = 200
 
 UNSETTLED = {
     "outbox": "SELECT count(*) FROM outbox WHERE state = 'pending'",
-    "payments": "SELECT count(*) FROM payments WHERE next_check_at IS NOT NULL",
     "refunds": "SELECT count(*) FROM refunds WHERE next_check_at IS NOT NULL",
-    "inbox": "SELECT count(*) FROM payment_webhooks WHERE NOT processed AND outcome <> 'foreign'",
+    "inbox": "SELECT count(*) FROM payment_webhooks WHERE NOT processed AND outcome <> 'unmatched'",
 }
 
 
-def _wait(town: Town, questions: dict[str, str], ends: float) -> dict[str, int]:
+def _wait(town: Town, calm_at: datetime, ends: float) -> dict[str, int]:
+    day = timedelta(days=1) / town.options.settle_scale
     with Books(town.database_url) as books:
         while True:
             town.tend()
             # Refunds that were sent again just now take their time at the gateway, too.
             simulate(town, "POST", "clock", {"advance_seconds": 600}).raise_for_status()
-            left = {name: count for name, sql in questions.items() if (count := books.number(sql))}
+            counts = {name: books.number(sql) for name, sql in UNSETTLED.items()}
+            counts["payments"] = books.payments_left(calm_at, day)
+            left = {name: count for name, count in counts.items() if count}
             if not left or time.monotonic() > ends:
                 return left
             time.sleep(0.5)

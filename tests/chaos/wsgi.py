@@ -22,11 +22,11 @@ from payments_service.api import payments as payments_door
 from payments_service.api import request_id, services
 from payments_service.domain.deadline import Deadline
 from payments_service.domain.money import Money
+from payments_service.domain.payment import Actor
 from payments_service.flows import create_order, deliver, intent, reconcile, refund, verify
 from payments_service.gateways import GATEWAYS
 from payments_service.store import payments
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
 
 
 def hurry() -> None:

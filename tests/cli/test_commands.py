@@ -7,18 +7,20 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import update
 
-from payments_service import cli
+from payments_service import cli, create_app
 from payments_service.domain.errors import Unavailable
+from payments_service.domain.flag import flag
+from payments_service.domain.payment import Actor
 from payments_service.domain.states import ReviewReason
-from payments_service.flows.flag import flag
 from payments_service.flows.webhook import receive
-from payments_service.settings import SettingsError
-from payments_service.store import outbox, payments
-from payments_service.store.db import Database
-from payments_service.store.history import Actor
+from payments_service.settings import Settings, SettingsError
+from payments_service.store import outbox
+from payments_service.store.db import AWAY, Database
 from payments_service.store.tables import Outbox, Payment, PaymentWebhook
 from tests.cli.running import Shop
 from tests.flows.delivering import Telling
+from tests.support.deciding import deciding
+from tests.support.environment import environment
 from tests.support.fake_gateway import GENUINE
 
 NOBODYS = "01990000-0000-7000-8000-000000000000"
@@ -174,12 +176,11 @@ def test_reviews_lists_what_a_person_must_see(shop: Shop) -> None:
 
 def test_a_review_is_ended_by_its_payment_and_reason_and_a_word_is_needed(shop: Shop) -> None:
     bought = shop.buy()
-    with shop.db.begin() as session:
-        payment = payments.lock(session, bought.id)
+    with deciding(shop.db, bought.id) as known:
         sums = {"orderedPaise": 49900, "payments": [], "gatewayPaise": 100, "gatewayCurrency": "INR"}
         twice = {"paymentIds": ["pay_1", "pay_2"]}
-        flag(session, payment, ReviewReason.AMOUNT_MISMATCH, Actor("webhook", "event-1"), sums)
-        flag(session, payment, ReviewReason.SECOND_SUCCESS, Actor("webhook", "event-1"), twice)
+        flag(known, ReviewReason.AMOUNT_MISMATCH, Actor("webhook", "event-1"), sums)
+        flag(known, ReviewReason.SECOND_SUCCESS, Actor("webhook", "event-1"), twice)
     assert shop.says("reviews").count(str(bought.id)) == 2
     assert "--accept or --dismiss" in shop.says("clear-review", str(bought.id), exit_code=2)
     assert "say which" in shop.says("clear-review", str(bought.id), "--dismiss", exit_code=1)
@@ -225,7 +226,7 @@ def test_api_key_prints_a_key_and_the_entry_of_its_hash(shop: Shop) -> None:
     assert "NAME takes letters" in shop.says("api-key", "my shop", exit_code=2)
 
 
-@pytest.mark.parametrize(
+every_command = pytest.mark.parametrize(
     "arguments",
     [
         ("show", "x"),
@@ -240,12 +241,27 @@ def test_api_key_prints_a_key_and_the_entry_of_its_hash(shop: Shop) -> None:
     ],
     ids=lambda arguments: arguments[0],
 )
+
+
+@every_command
 def test_without_settings_a_command_names_what_is_missing_and_ends_with_3(arguments: tuple[str, ...]) -> None:
     app = cli.app_without_settings(SettingsError({"DATABASE_URL": ["is required in production"]}))
     with app.app_context():
         ended = app.test_cli_runner().invoke(args=arguments)
     assert ended.exit_code == 3
     assert "DATABASE_URL: is required in production" in ended.output
+
+
+@every_command
+def test_while_the_database_is_away_a_command_says_so_and_ends_with_1(arguments: tuple[str, ...]) -> None:
+    away = environment(database_url="postgresql://payments@127.0.0.1:9/away", simulator_port=9)
+    app = create_app(Settings.from_environment(away))
+    with app.app_context():
+        ended = app.test_cli_runner().invoke(args=arguments)
+    assert (ended.exit_code, ended.stdout, type(ended.exception)) == (1, "", SystemExit)
+    [sentence] = ended.stderr.splitlines()
+    why = "The database cannot be reached" if arguments == ("db", "upgrade") else AWAY
+    assert sentence.startswith(f"Error: {why}")
 
 
 def test_help_and_api_key_need_no_settings() -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from payments_service.domain.flag import flag
+from payments_service.domain.payment import Actor
 from payments_service.domain.states import ReviewReason
 from payments_service.flows import refund, webhook
-from payments_service.flows.flag import flag
-from payments_service.store import payments
-from payments_service.store.history import Actor
 from payments_service.store.tables import Outbox, Payment, PaymentAttempt, PaymentOrder, Refund
 from tests.cli.running import REQUEST, Shop
 from tests.flows.conftest import PRICE
+from tests.support.deciding import deciding
 from tests.support.fake_gateway import GENUINE
 
 KINDS = (
@@ -107,9 +107,8 @@ def test_what_there_is_none_of_is_said(shop: Shop) -> None:
 
 def test_a_payment_under_review_says_so_at_the_top(shop: Shop) -> None:
     bought = shop.buy()
-    with shop.db.begin() as session:
-        payment = payments.lock(session, bought.id)
-        flag(session, payment, ReviewReason.SECOND_SUCCESS, Actor("webhook", "e"), {"paymentIds": ["pay_1"]})
+    with deciding(shop.db, bought.id) as known:
+        flag(known, ReviewReason.SECOND_SUCCESS, Actor("webhook", "e"), {"paymentIds": ["pay_1"]})
     line = shop.says("show", str(bought.id)).splitlines()[1]
     assert line.startswith("A person must look at it: second_success. The customer paid twice.")
 

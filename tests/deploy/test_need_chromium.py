@@ -54,12 +54,15 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def installs(machine: Machine) -> str:
-    """An apt-get that brings a browser with `install`."""
+    """An apt-get that brings a browser with `install`, and knows no chromium-headless-shell."""
     browser = machine.programs / "chromium"
-    return f'case "$1" in install) : > {browser}; /bin/chmod 755 {browser};; esac'
+    return f'case "$*" in *shell) exit 100;; install*) : > {browser}; /bin/chmod 755 {browser};; esac'
 
 
-@pytest.mark.parametrize("name", ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"])
+@pytest.mark.parametrize(
+    "name",
+    ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"],
+)
 def test_a_browser_that_is_there_is_enough(machine: Machine, name: str) -> None:
     machine.has(name)
     machine.has("apt-get")
@@ -79,8 +82,17 @@ def test_root_installs_the_systems_package(machine: Machine) -> None:
     assert machine.run().returncode == 0
     assert machine.called() == [
         "apt-get update -qq",
+        "apt-get install -qq -y --no-install-recommends chromium-headless-shell",
         "apt-get install -qq -y --no-install-recommends chromium",
     ]
+
+
+def test_the_browser_without_a_window_is_enough(machine: Machine) -> None:
+    machine.is_root(True)
+    shell = machine.programs / "chromium-headless-shell"
+    machine.has("apt-get", f'case "$*" in *shell) : > {shell}; /bin/chmod 755 {shell};; esac')
+    assert machine.run().returncode == 0
+    assert machine.called()[1:] == ["apt-get install -qq -y --no-install-recommends chromium-headless-shell"]
 
 
 def test_another_user_installs_it_by_sudo_that_asks_no_password(machine: Machine) -> None:

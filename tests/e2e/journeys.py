@@ -262,7 +262,7 @@ class Journeys:
         }
         row = look.inbox_row(house, raw)
         assert row is not None
-        assert (row.outcome, row.payment_id) == ("foreign", None)
+        assert (row.outcome, row.payment_id) == ("unmatched", None)
 
     def test_an_authentic_body_that_cannot_be_read_is_kept(self, house: House) -> None:
         raw = self.unreadable()

@@ -20,6 +20,7 @@ from sqlalchemy import select
 from payments_service.domain.deadline import Deadline
 from payments_service.domain.errors import Conflict
 from payments_service.domain.money import Money
+from payments_service.domain.payment import Actor
 from payments_service.domain.states import RefundStatus
 from payments_service.flows import refund, sync
 from payments_service.flows.refund import RefundView
@@ -27,7 +28,6 @@ from payments_service.gateways.base import Gateway
 from payments_service.settings import Settings
 from payments_service.store import payments
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
 from payments_service.store.tables import PaymentEvent, Refund
 from tests.e2e.journeys import Journeys, Json
 from tests.support.house import House

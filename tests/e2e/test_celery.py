@@ -68,12 +68,8 @@ def celery(house: House, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
         process.wait()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def told_house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[House, list[str]]]:
-    url = f"sqlite:///{tmp_path / 'payments.db'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_database")("celery")
-    count_use(request.param)
+@pytest.fixture
+def told_house(database_url: str, tmp_path: Path) -> Iterator[tuple[House, list[str]]]:
     count_use("redis")
     with running_redis() as redis_url, merchant() as (address, ids):
         variables = {
@@ -81,7 +77,7 @@ def told_house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple
             "MERCHANT_WEBHOOK_URL": address,
             "MERCHANT_WEBHOOK_SECRET": SECRET,
         }
-        with running_house(url, tmp_path, **variables) as house:
+        with running_house(database_url, tmp_path, **variables) as house:
             yield house, ids
 
 

@@ -106,17 +106,20 @@ class TestPhonePe(PhonePeJourneys):
         assert house.log().count("/v1/oauth/token") - tokens <= 8  # two processes
 
 
-@pytest.fixture(scope="session")
-def _v1_houses(
-    tmp_path_factory: pytest.TempPathFactory, postgres_database: Callable[[str], str]
-) -> Iterator[dict[str, House]]:
+@pytest.fixture(scope="module")
+def sqlite_v1_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house-v1")
-    urls = {"sqlite": f"sqlite:///{folder / 'payments.db'}", "postgresql": postgres_database("house_v1")}
-    with (
-        running_house(urls["sqlite"], folder, **ONLY_V1) as sqlite,
-        running_house(urls["postgresql"], folder, **ONLY_V1) as postgresql,
-    ):
-        yield {"sqlite": sqlite, "postgresql": postgresql}
+    with running_house(f"sqlite:///{folder / 'payments.db'}", folder, **ONLY_V1) as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def postgresql_v1_house(
+    tmp_path_factory: pytest.TempPathFactory, postgres_database: Callable[[str], str]
+) -> Iterator[House]:
+    url = postgres_database("house_v1")
+    with running_house(url, tmp_path_factory.mktemp("house-v1"), **ONLY_V1) as house:
+        yield house
 
 
 class TestPhonePeV1(PhonePeJourneys):
@@ -124,9 +127,9 @@ class TestPhonePeV1(PhonePeJourneys):
     success_after_failure: ClassVar[str] = "late-success"
 
     @pytest.fixture
-    def house(self, database_kind: str, _v1_houses: dict[str, House]) -> Iterator[House]:
+    def house(self, database_kind: str, request: pytest.FixtureRequest) -> Iterator[House]:
         count_use(database_kind)
-        house = _v1_houses[database_kind]
+        house: House = request.getfixturevalue(f"{database_kind}_v1_house")
         yield house
         house.clear_faults()
 

@@ -9,13 +9,13 @@ from sqlalchemy import select
 from payments_service.domain.deadline import Deadline
 from payments_service.domain.money import Money
 from payments_service.domain.news import RefundSnapshot
+from payments_service.domain.payment import Actor
 from payments_service.domain.states import AttemptStatus
 from payments_service.flows import refund, sync, webhook
 from payments_service.flows.payment_view import PaymentView
 from payments_service.flows.refund import RefundView
 from payments_service.store import outbox
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
 from payments_service.store.tables import Outbox, PaymentEvent, Refund
 from tests.flows.conftest import PRICE, buy
 from tests.support.fake_gateway import GENUINE, FakeGateway

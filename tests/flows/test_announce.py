@@ -11,18 +11,20 @@ import pytest
 from jsonschema import Draft202012Validator
 from sqlalchemy import select
 
+from payments_service.domain import decide
 from payments_service.domain.clock import Clock
 from payments_service.domain.money import Money
 from payments_service.domain.news import DisputeSnapshot
+from payments_service.domain.payment import Actor
 from payments_service.domain.states import AttemptStatus, RefundStatus
-from payments_service.flows import record, webhook
+from payments_service.flows import webhook
 from payments_service.flows.alerts import raise_alert
-from payments_service.store import outbox, payments
+from payments_service.store import outbox
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
 from payments_service.store.tables import Outbox
 from tests.flows.conftest import PRICE, buy
 from tests.flows.refunding import Refunding
+from tests.support.deciding import deciding
 from tests.support.event_samples import UNDELIVERED
 from tests.support.event_schema import SCHEMA, TYPES, problems
 from tests.support.fake_gateway import GENUINE, FakeGateway
@@ -67,10 +69,8 @@ def _refund_dispute_and_review(db: Database, gateway: FakeGateway) -> None:
     refunding.read_again()
     opened = DisputeSnapshot("disp_1", "pay_1", "open", Money(100), False, NOW, respond_by=NOW)
     for dispute in (opened, replace(opened, is_closed=True, observed_at=datetime.now(UTC))):
-        with db.begin() as session:
-            record.dispute(
-                session, payments.lock(session, refunding.payment.id), dispute, Actor("webhook", "1")
-            )
+        with deciding(db, refunding.payment.id) as known:
+            decide.apply_dispute(known, dispute, Actor("webhook", "1"))
 
 
 def places(members: dict[str, Any], *path: str) -> Iterator[tuple[str, ...]]:

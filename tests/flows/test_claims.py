@@ -1,11 +1,12 @@
 """When has a payment come as far as an event that only woke us claimed?"""
 
+from types import SimpleNamespace
+
 import pytest
 
+from payments_service.domain.decide import has_reached
 from payments_service.domain.news import EventKind, WebhookEvent
 from payments_service.domain.states import PaymentStatus
-from payments_service.flows.sync import has_reached
-from payments_service.store.tables import Payment
 
 P = PaymentStatus
 
@@ -27,4 +28,4 @@ def test_a_claim_is_reached_by_as_much_or_more(
     status: PaymentStatus, claim: PaymentStatus | None, is_reached: bool
 ) -> None:
     event = WebhookEvent("e", "t", EventKind.PAYMENT, wake_up=True, claims=claim)
-    assert has_reached(Payment(status=status), event) is is_reached
+    assert has_reached(SimpleNamespace(status=status, review=None), event) is is_reached

@@ -8,13 +8,13 @@ from payments_service.domain.deadline import Deadline
 from payments_service.domain.errors import OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
 from payments_service.domain.money import Money
 from payments_service.domain.news import NewOrder, OrderRef
+from payments_service.domain.payment import Actor
 from payments_service.domain.states import PaymentStatus
 from payments_service.flows import sync, webhook
 from payments_service.flows.create_order import CreateOrderFailed
 from payments_service.flows.status import status
 from payments_service.store import payments
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
 from payments_service.store.tables import PaymentOrder
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.support.fake_gateway import GENUINE, FakeGateway
@@ -103,7 +103,7 @@ def test_a_webhook_that_overtakes_our_own_answer_is_kept_and_applied_with_it(
     def pay(gateway_order_id: str, _order: NewOrder) -> None:
         event = gateway.event(order=gateway_order_id, status="completed", amount=PRICE.minor)
         webhook.receive(db, gateway, GENUINE, event)
-        assert [row.outcome for row in ledger.inbox()] == ["foreign"]
+        assert [row.outcome for row in ledger.inbox()] == ["unmatched"]
 
     gateway.during_create = pay
     opened = buy(db, gateway)
@@ -152,10 +152,10 @@ def test_an_order_whose_address_is_lost_is_replaced_once_and_watched_to_its_end(
         current, lost = payments.watched_orders(session, opened.id)
     assert (current.gateway_order_id, current.status, lost.status) == (second, "open", "lost")
     gateway.status = PaymentStatus.EXPIRED
-    sync.settle(db, gateway, opened.id, lost.id, gateway.fetch_payment(wire(lost), Deadline(5)), BELL)
+    sync.apply(db, gateway, lost, gateway.fetch_payment(wire(lost), Deadline(5)), BELL)
     assert ledger.payment(opened.id).status == "pending"
     gateway.paid("pay_1", PRICE)
-    sync.settle(db, gateway, opened.id, lost.id, gateway.fetch_payment(wire(lost), Deadline(5)), BELL)
+    sync.apply(db, gateway, lost, gateway.fetch_payment(wire(lost), Deadline(5)), BELL)
     payment = ledger.payment(opened.id)
     assert (payment.status, payment.order_id) == ("completed", second)
 

@@ -7,19 +7,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
+from payments_service.domain import decide
 from payments_service.domain.clock import Clock
 from payments_service.domain.errors import Unavailable
 from payments_service.domain.money import Money
 from payments_service.domain.news import DisputeSnapshot, EventKind, OrderRef, WebhookEvent
-from payments_service.flows import reconcile, record, reviews, webhook
+from payments_service.domain.payment import Actor
+from payments_service.flows import reconcile, reviews, webhook
 from payments_service.flows.deliver import deliver_due
 from payments_service.flows.payment_view import PaymentView
-from payments_service.store import outbox, payments
+from payments_service.store import outbox
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
 from payments_service.store.tables import Outbox
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.flows.delivering import HandClock, channels
+from tests.support.deciding import deciding
 from tests.support.fake_gateway import GENUINE, FakeGateway
 from tests.support.mailbox import mailbox
 
@@ -121,10 +123,9 @@ def test_an_older_word_that_comes_late_opens_nothing_again(
     db: Database, gateway: FakeGateway, opened: PaymentView
 ) -> None:
     webhook.receive(db, gateway, GENUINE, gateway.event(**known(opened), dispute="won"))
-    with db.begin() as session:
-        payment = payments.lock(session, opened.id)
+    with deciding(db, opened.id) as record:
         late = told_dispute("open", "chargeback", timedelta(days=3))
-        record.dispute(session, payment, late, Actor("webhook", "late"))
+        decide.apply_dispute(record, late, Actor("webhook", "late"))
     assert told(db) == [("dispute.closed", "won", "chargeback")]
 
 
@@ -145,7 +146,7 @@ def test_a_payment_id_that_is_not_known_here_is_asked_for(
     body = gateway.event(**known(bought), dispute="open", names_no_order=True)
     gateway.lookup_error = Unavailable("away")
     webhook.receive(db, gateway, GENUINE, body)
-    assert (told(db), ledger.inbox()[-1].outcome) == ([], "foreign")
+    assert (told(db), ledger.inbox()[-1].outcome) == ([], "unmatched")
     gateway.lookup_error = None
     gateway.owner_of_payment_id = OrderRef("", bought.order_id)
     hand = HandClock()

@@ -21,21 +21,22 @@ from payments_service.domain.errors import (
     Unavailable,
     UnknownAtGateway,
 )
+from payments_service.domain.flag import flag
 from payments_service.domain.money import Money
 from payments_service.domain.news import Checkout, NewOrder, OrderRef, PaymentSnapshot
+from payments_service.domain.payment import Actor
 from payments_service.domain.states import PaymentStatus, ReviewReason
 from payments_service.flows import idempotency, monitors, sync, webhook
 from payments_service.flows.create_order import CreateOrderFailed, OutcomeStillUnknown, Urls, create_order
-from payments_service.flows.flag import flag
 from payments_service.flows.idempotency import Claim, Kept, KeyReused, StillRunning
 from payments_service.flows.intent import LEASE, NewPayment
 from payments_service.flows.payment_view import PaymentView
-from payments_service.store import outbox, payments
+from payments_service.store import outbox
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
 from payments_service.store.tables import IdempotencyKey, Outbox, Payment, PaymentOrder
 from tests.flows.conftest import PRICE, Ledger, wish
 from tests.flows.delivering import HandClock
+from tests.support.deciding import deciding
 from tests.support.fake_gateway import GENUINE, FakeGateway
 
 AFTER_THE_LEASE = LEASE + timedelta(seconds=1)
@@ -238,14 +239,8 @@ def test_a_payment_that_a_person_looks_at_is_handed_out_to_nobody(caller: Caller
     opened = other.ask(key="another-key-00000")
     [kept] = [row for row in caller.stored_keys() if row.key == "another-key-00000"]
     idempotency.keep(caller.db, Claim(kept.id, 1, opened.id), b"the answer")
-    with caller.db.begin() as session:
-        flag(
-            session,
-            payments.lock(session, opened.id),
-            ReviewReason.SECOND_SUCCESS,
-            BELL,
-            {"paymentIds": ["pay_1"]},
-        )
+    with deciding(caller.db, opened.id) as known:
+        flag(known, ReviewReason.SECOND_SUCCESS, BELL, {"paymentIds": ["pay_1"]})
     other.is_told("payment_review", key="another-key-00000")
 
 

@@ -44,6 +44,7 @@ class House:
             self.hand.advance(timedelta(seconds=15))
 
     def watch(self, gateway: FakeGateway | None = None) -> int:
+        self.hand.advance(timedelta(seconds=1))
         return monitors.watch(self.db, gateway or self.gateway, self.hand.clock)
 
     def open(self) -> list[str]:
@@ -175,6 +176,7 @@ def test_a_good_webhook_ends_the_alarm(house: House) -> None:
     house.watch()
     assert house.open() == ["webhooks_refused"]
     house.good_webhook()
+    house.hand.advance(MINUTE)
     house.watch()
     assert house.open() == []
 

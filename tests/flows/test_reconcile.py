@@ -7,14 +7,15 @@ from threading import Barrier
 
 import pytest
 
+from payments_service.domain import decide
 from payments_service.domain.clock import Clock
 from payments_service.domain.errors import NotFound, Unavailable, UnknownAtGateway
+from payments_service.domain.payment import Actor
 from payments_service.domain.schedule import READ_AGAIN, next_check, next_follow_up, polling
 from payments_service.domain.states import AttemptStatus, PaymentStatus
-from payments_service.flows import intent, reconcile, record, reviews, webhook
+from payments_service.flows import intent, reconcile, reviews, webhook
 from payments_service.store import outbox, payments
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
 from payments_service.store.tables import Outbox, Payment, PaymentOrder
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.flows.delivering import HandClock
@@ -219,7 +220,7 @@ def test_an_event_whose_effect_failed_is_applied_later(
 ) -> None:
     opened = buy(db, gateway)
     with monkeypatch.context() as broken:
-        broken.setattr(record, "attempts", lambda *_: 1 / 0)
+        broken.setattr(decide, "apply_refunds", lambda *_: 1 / 0)
         webhook.receive(
             db, gateway, GENUINE, gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor)
         )

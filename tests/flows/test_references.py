@@ -11,22 +11,23 @@ from sqlalchemy import select
 
 from payments_service.domain.deadline import Deadline
 from payments_service.domain.errors import Conflict, OutcomeUnknown, Unavailable
+from payments_service.domain.flag import flag
 from payments_service.domain.money import Money
 from payments_service.domain.news import OrderRef, PaymentSnapshot
+from payments_service.domain.payment import Actor
 from payments_service.domain.states import AttemptStatus, PaymentStatus, ReviewReason
 from payments_service.flows import idempotency, webhook
 from payments_service.flows.create_order import CreateOrderFailed, Urls, create_order
-from payments_service.flows.flag import flag
 from payments_service.flows.idempotency import Claim
 from payments_service.flows.intent import LEASE, NewPayment
 from payments_service.flows.payment_view import PaymentView
 from payments_service.flows.verify import verify
-from payments_service.store import outbox, payments
+from payments_service.store import outbox
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
 from payments_service.store.tables import Outbox, Payment
 from tests.flows.conftest import PRICE, Ledger, wish
 from tests.flows.delivering import HandClock
+from tests.support.deciding import deciding
 from tests.support.fake_gateway import GENUINE, FakeGateway
 
 BELL = Actor("worker", "w")
@@ -178,14 +179,8 @@ def test_while_money_is_held_or_a_person_looks_nobody_pays_again(
         tell(db, gateway, first, "failed", attempt="failed")
         tell(db, gateway, first, "completed")
     else:
-        with db.begin() as session:
-            flag(
-                session,
-                payments.lock(session, first.id),
-                ReviewReason.SECOND_SUCCESS,
-                BELL,
-                {"paymentIds": ["pay_1"]},
-            )
+        with deciding(db, first.id) as known:
+            flag(known, ReviewReason.SECOND_SUCCESS, BELL, {"paymentIds": ["pay_1"]})
     assert refused(lambda: order_for(db, gateway)) == "reference_open"
     assert refused(lambda: order_for(db, OtherGateway())) == "reference_open"
 

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy.event import listen, remove
 from sqlalchemy.exc import OperationalError
 
+from payments_service.domain import decide
 from payments_service.domain.deadline import Deadline
 from payments_service.domain.errors import (
     MissingCredentials,
@@ -22,12 +23,12 @@ from payments_service.domain.errors import (
 )
 from payments_service.domain.money import Money
 from payments_service.domain.news import NewOrder, OrderRef
+from payments_service.domain.payment import Actor
 from payments_service.domain.states import AttemptStatus, PaymentStatus
-from payments_service.flows import record, status, sync, webhook
+from payments_service.flows import status, sync, webhook
 from payments_service.flows.reviews import open_reviews
 from payments_service.store import payments
 from payments_service.store.db import Database
-from payments_service.store.history import Actor
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.support.fake_gateway import GENUINE, FakeGateway
 
@@ -67,7 +68,7 @@ def test_twenty_deliveries_at_once_have_one_effect(
 def test_different_events_of_one_fact_at_once_complete_the_payment_once(
     db: Database, gateway: FakeGateway, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record, "refunds", lambda *_: time.sleep(0.03))  # widen the window for a race
+    monkeypatch.setattr(decide, "apply_refunds", lambda *_: time.sleep(0.03))  # widen the window for a race
     opened = buy(db, gateway)
     wire_id = ledger.only_order().wire_id
     gateway.paid("pay_1", PRICE)
@@ -122,16 +123,16 @@ def test_news_of_an_order_that_was_lost_while_it_waited_for_the_lock_ends_nothin
 ) -> None:
     opened = buy(db, gateway)
     wire_id = ledger.only_order().wire_id
-    lock = payments.lock
+    load = sync.load_one
 
-    def lose_it_first(session: Any, payment_id: Any) -> Any:
-        monkeypatch.setattr(payments, "lock", lock)
-        if not db.is_sqlite:  # SQLite has one writer: there nobody can come in between
+    def lose_it_first(session: Any, payment_id: Any, names: Any) -> Any:
+        monkeypatch.setattr(sync, "load_one", load)
+        if not db.is_sqlite:  # SQLite has one writer: none can come in between
             with db.begin() as other:
                 payments.current_order(other, payment_id).status = "lost"
-        return lock(session, payment_id)
+        return load(session, payment_id, names)
 
-    monkeypatch.setattr(payments, "lock", lose_it_first)
+    monkeypatch.setattr(sync, "load_one", lose_it_first)
     event = gateway.event(wire=wire_id, status="expired", attempt="none", amount=PRICE.minor)
     webhook.receive(db, gateway, GENUINE, event)
     assert ledger.payment(opened.id).status == ("expired" if db.is_sqlite else "pending")
@@ -175,7 +176,7 @@ def test_an_event_of_a_strange_order_is_kept_as_foreign(
 ) -> None:
     event = gateway.event(order="somebody_elses", status="completed", amount=100)
     webhook.receive(db, gateway, GENUINE, event)
-    assert [(row.outcome, row.order_id) for row in ledger.inbox()] == [("foreign", "somebody_elses")]
+    assert [(row.outcome, row.order_id) for row in ledger.inbox()] == [("unmatched", "somebody_elses")]
 
 
 def test_an_unknown_order_with_our_prefix_is_an_alarm(db: Database, gateway: FakeGateway) -> None:
@@ -193,7 +194,7 @@ def test_genuine_news_of_another_order_does_not_touch_this_one(
     event = gateway.event(wire=wire_id, order="G_other", status="completed", amount=PRICE.minor)
     webhook.receive(db, gateway, GENUINE, event)
     assert ledger.payment(opened.id).status == "pending"
-    assert [row.outcome for row in ledger.inbox()] == ["foreign"]
+    assert [row.outcome for row in ledger.inbox()] == ["unmatched"]
 
 
 def test_a_fetch_that_is_answered_with_another_order_changes_nothing(
@@ -204,7 +205,7 @@ def test_a_fetch_that_is_answered_with_another_order_changes_nothing(
     theirs = gateway.fetch_payment(OrderRef("", other.order_id), sync.Deadline(5))
     with db.read() as session:
         order = payments.current_order(session, opened.id)
-    sync.settle(db, gateway, opened.id, order.id, theirs, Actor("verify", "r"))
+    sync.apply(db, gateway, order, theirs, Actor("verify", "r"))
     assert ledger.payment(opened.id).status == "pending"
     assert ledger.trail(opened.id, "attempt") == []
 
@@ -370,7 +371,7 @@ def test_older_proof_of_a_release_does_not_end_a_newer_hold(
     gateway.held("pay_2", PRICE)
     newer_news = gateway.fetch_payment(OrderRef(order.wire_id), Deadline(5))
     for snapshot in (newer_news, old_news):
-        sync.settle(db, gateway, opened.id, order.id, snapshot, Actor("status", "r"))
+        sync.apply(db, gateway, order, snapshot, Actor("status", "r"))
     assert ledger.payment(opened.id).status == "authorized"
 
 
@@ -382,7 +383,7 @@ def test_trouble_of_the_store_in_the_middle_of_an_effect_is_not_acknowledged(
     def lose_the_store(*_: object) -> None:
         raise OperationalError("SELECT 1", {}, Exception("gone"))
 
-    monkeypatch.setattr(record, "refunds", lose_the_store)
+    monkeypatch.setattr(sync, "load_one", lose_the_store)
     event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor)
     with pytest.raises(StoreUnavailable):
         webhook.receive(db, gateway, GENUINE, event)
@@ -422,7 +423,7 @@ def test_one_poisonous_event_is_kept_with_its_error_and_the_next_one_goes_throug
 ) -> None:
     opened = buy(db, gateway)
     with monkeypatch.context() as patch:
-        patch.setattr(record, "refunds", _explode)
+        patch.setattr(decide, "apply_refunds", _explode)
         event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor)
         gateway.fetch_error = Unavailable("away")
         webhook.receive(db, gateway, GENUINE, event)

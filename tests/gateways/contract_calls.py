@@ -99,6 +99,7 @@ class CallContract(GatewayHooks):
         assert re.fullmatch(r"[A-Za-z0-9_]{1,34}", self.sent_id(request))
         assert checkout.gateway_order_id == self.gateway_order_id
         assert_storable(checkout)
+        assert set(checkout.fields) <= {one.name for one in type(self.gateway(line.url)).answer_fields}
 
     def test_our_ids_alone_are_enough_to_ask(self) -> None:
         with wire(self.healthy()) as line:

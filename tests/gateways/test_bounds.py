@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from payments_service.domain.deadline import Deadline, Urgency
-from payments_service.domain.errors import CircuitOpen, GatewayError, OutcomeUnknown, Rejected, Unavailable
+from payments_service.domain.errors import (
+    BudgetUsedUp,
+    CircuitOpen,
+    GatewayError,
+    OutcomeUnknown,
+    Rejected,
+    Unavailable,
+)
 from payments_service.gateways import GATEWAYS, bounds, http
 from payments_service.gateways.base import Gateway
 from payments_service.gateways.bounds import (
@@ -482,7 +489,7 @@ def test_fifty_polls_at_once_keep_to_the_budget_while_a_payer_passes() -> None:
         sent = sum(request.path == "/poll" for request in line.requests)
     assert sum(end is None for end in ends) == sent
     assert 10 <= sent <= 10 + SCARCE * seconds
-    assert {type(end) for end in ends if end} == {Unavailable}
+    assert {type(end) for end in ends if end} == {BudgetUsedUp}
     assert seconds < 0.6 + 1.5
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from payments_service.domain.deadline import Deadline
+from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import OutcomeUnknown, Rejected, Unavailable, UnknownAtGateway
 from payments_service.domain.money import Money
 from payments_service.domain.news import OrderRef, PaymentSnapshot, RefundRef
@@ -149,7 +149,7 @@ def test_an_official_order_with_cash_or_a_fee_is_open(talk: Talk, name: str) -> 
     order_id, pending = entity["id"], fixture("api/payment.cod.pending.official.response")
     answers = {f"orders/{order_id}": entity, f"orders/{order_id}/payments": listed(pending)}
     gateway, _ = talk({path: Reply.of(answer) for path, answer in answers.items()})
-    snapshot = gateway.fetch_payment(OrderRef(WIRE_ID, order_id), Deadline(5))
+    snapshot = gateway.fetch_payment(OrderRef(WIRE_ID, order_id), Deadline(5, Urgency.VERIFY))
     assert (snapshot.status, snapshot.amount) == (P.PENDING, Money(entity["amount"]))
     assert snapshot.attempts[0].status is A.PLACED
 

@@ -65,9 +65,9 @@ def test_every_wrong_variable_is_named_in_one_message() -> None:
         "DATABASE_URL": "mysql://x",
         "REDIS_URL": "http://x",
         "WEBHOOK_ALLOWED_IPS": "203.0.113.0/24, gateway",
-        "REQUIRE_QUOTE": "true",
+        "REQUIRE_QUOTE": "yes",
         "RAZORPAY_KEY_ID": "rzp_test_1",
-        "RAZORPAY_CAPTURE": "manual",
+        "RAZORPAY_CAPTURE": "never",
     }
     with pytest.raises(SettingsError) as raised:
         Settings.from_environment(wrong)
@@ -105,7 +105,7 @@ def test_a_wrong_setting_stops_the_start_with_one_message(tmp_path: Path) -> Non
 def test_production_needs_its_settings_and_refuses_the_simulators() -> None:
     with pytest.raises(SettingsError) as raised:
         Settings.from_environment({"APP_ENV": "production"})
-    required = {"FRONTEND_URL", "BACKEND_URL", "MERCHANT_NAME", "DATABASE_URL", "SECRET_KEY"}
+    required = {"FRONTEND_URL", "BACKEND_URL", "MERCHANT_NAME", "DATABASE_URL", "SECRET_KEY", "REQUIRE_QUOTE"}
     assert required <= set(raised.value.errors)
     simulated = {**environment(database_url="sqlite:///x.db"), "APP_ENV": "production"}
     with pytest.raises(SettingsError) as raised:
@@ -136,6 +136,7 @@ def test_production_refuses_what_would_be_a_hole(name: str, value: str) -> None:
         "MERCHANT_NAME": "Shop",
         "DATABASE_URL": "sqlite:///x.db",
         "SECRET_KEY": "sixteen-characters-or-more",
+        "REQUIRE_QUOTE": "false",
         "RAZORPAY_KEY_ID": "rzp_live_1",
         "RAZORPAY_KEY_SECRET": "key-secret-of-ours",
         "RAZORPAY_WEBHOOK_SECRET": "slash-in-the-end-of-it/,other-secret-of-ours",
@@ -145,12 +146,6 @@ def test_production_refuses_what_would_be_a_hole(name: str, value: str) -> None:
     with pytest.raises(SettingsError) as raised:
         Settings.from_environment({**good, name: value})
     assert list(raised.value.errors) == [name]
-
-
-@pytest.mark.parametrize("name", settings_module.NOT_BUILT_YET)
-def test_a_setting_whose_part_does_not_exist_yet_stops_the_start(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"{name}: is not supported yet"):
-        Settings.from_environment({**environment(database_url="sqlite:///x.db"), name: "x"})
 
 
 def test_an_empty_variable_counts_as_one_that_is_not_set() -> None:
@@ -218,4 +213,4 @@ def test_no_float_comes_near_money() -> None:
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if re.search(r"\bfloat\(", line)
     ]
-    assert [place.split(":")[0] for place in found] == ["money.py"]
+    assert [place.split(":")[0] for place in found] == ["domain/money.py"]

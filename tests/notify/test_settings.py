@@ -24,6 +24,7 @@ PRODUCTION = {
     "MERCHANT_NAME": "Shop",
     "DATABASE_URL": "sqlite:///x.db",
     "SECRET_KEY": "sixteen-characters-or-more",
+    "REQUIRE_QUOTE": "false",
     "RAZORPAY_KEY_ID": "rzp_live_1",
     "RAZORPAY_KEY_SECRET": "key-secret-of-ours",
     "RAZORPAY_WEBHOOK_SECRET": "webhook-secret-of-ours",

@@ -31,6 +31,7 @@ LIVE = {
     "MERCHANT_NAME": "Shop",
     "DATABASE_URL": "postgresql://user:word@db.example.com/payments",
     "SECRET_KEY": "a-secret-key-of-ours",
+    "REQUIRE_QUOTE": "false",
     **LIVE_GATEWAYS,
 }
 MODES = {

@@ -131,6 +131,7 @@ def test_a_rehearsal_takes_no_live_credentials() -> None:
 
 def test_a_rehearsal_may_use_the_simulator_and_this_machine() -> None:
     own = {"MERCHANT_NAME": "Shop", "SECRET_KEY": "a-secret-key-of-ours", "ALLOW_TEST_MODE": "true"}
+    own |= {"REQUIRE_QUOTE": "true"}
     simulated = {**environment(database_url="sqlite:///x.db"), "APP_ENV": "production", **own}
     addresses = {"BACKEND_URL": "http://127.0.0.1:5000", "RETURN_URL": "http://localhost:3000/done"}
     assert wrong(simulated, **addresses) == {}

@@ -84,6 +84,12 @@ def upgrade_in(app: Flask) -> Result:
         return app.test_cli_runner().invoke(args=["db", "upgrade"])
 
 
+OLDEST, *LATER = dumps.REVISIONS
+
+
+@pytest.mark.parametrize(
+    "old", [OLDEST, *(pytest.param(each, marks=pytest.mark.check) for each in LATER)], indirect=True
+)
 def test_three_upgrades_at_once_all_end_well(old: Database) -> None:
     with ThreadPoolExecutor(3) as pool:
         ended = list(pool.map(upgrade_by_command, [old.url] * 3))
@@ -172,7 +178,10 @@ def test_an_upgrade_of_a_database_that_is_away_says_so_in_a_line(url: str) -> No
     assert "secret-word" not in ended.stderr
 
 
-@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1", "WIN1252"])
+@pytest.mark.parametrize(
+    "encoding",
+    ["SQL_ASCII", *(pytest.param(each, marks=pytest.mark.check) for each in ("LATIN1", "WIN1252"))],
+)
 def test_a_database_that_cannot_keep_every_name_stops_the_start_with_a_sentence(
     postgres_server: str, encoding: str
 ) -> None:

@@ -11,7 +11,7 @@ from tests.conftest import count_use
 
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ON_MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 PATIENCE_MILLISECONDS = 30_000  # on a machine that is busy with other things
 expect.set_options(timeout=PATIENCE_MILLISECONDS)

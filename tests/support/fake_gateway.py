@@ -29,7 +29,7 @@ from payments_service.domain.news import (
 )
 from payments_service.domain.schedule import polling
 from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus
-from payments_service.gateways.base import Gateway, VerifyField
+from payments_service.gateways.base import AnswerField, Gateway, VerifyField
 from payments_service.gateways.health import Health
 from payments_service.gateways.signatures import sha256_hex
 
@@ -39,6 +39,8 @@ class FakeGateway(Gateway):
     provider = "fake"
     config_type = object
     verify_fields = (VerifyField("orderId"), VerifyField("proof"))
+    answer_fields = (AnswerField("key", "what it is opened with", "k"),)
+    webhook_headers = ("X-Fake",)
     minimum_amount = Money(100)
     browser_knows_wire_id = False
     order_id_names = ("orderId",)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 
@@ -19,11 +19,13 @@ from payments_service.store.db import Database
 from tests.support import event_schema
 from tests.support.environment import environment
 from tests.support.ports import free_port, wait_for_port, wait_for_silence
+from tests.support.recorder import RECORDER
 
 ROOT = Path(__file__).parents[2]
 APP = "tests.support.wsgi"
 CUSTOMER = {"name": "Asha Rao", "email": "asha@example.com", "phone": "9876543210"}
 Answer = TypeVar("Answer")
+STOP_SECONDS = 3.0
 
 
 @dataclass
@@ -35,10 +37,22 @@ class House:
     database_url: str
     log_file: Path
     environment: dict[str, str] = field(repr=False)
+    app: str = APP
+    """The module whose `app` is served."""
     service: "subprocess.Popen[bytes] | None" = None
     simulator: "subprocess.Popen[bytes] | None" = None
     worker: "subprocess.Popen[bytes] | None" = None
     http: requests.Session = field(default_factory=requests.Session)
+
+    def __post_init__(self) -> None:
+        self.http.hooks["response"].append(self._record)
+
+    def _record(self, answer: requests.Response, *_: Any, **__: Any) -> None:
+        """What the service answers is as docs/openapi.json has it; the simulator's answers are its own."""
+        if answer.url.startswith(self.url + "/"):
+            method, path = answer.request.method or "", unquote(urlsplit(answer.url).path)
+            media_type = answer.headers.get("Content-Type", "").partition(";")[0]
+            RECORDER.see(method, path, answer.status_code, media_type, answer.content)
 
     def post(self, path: str, body: Any = None, **options: Any) -> requests.Response:
         return self.http.post(self.url + path, json=body, timeout=40, **options)
@@ -91,13 +105,13 @@ class House:
 
     def start_service(self) -> None:
         address = urlsplit(self.url)
-        module = ["gunicorn", "--bind", address.netloc, f"{APP}:app"]
+        module = ["gunicorn", "--bind", address.netloc, f"{self.app}:app"]
         with self.log_file.open("ab") as log:
             self.service = _start(module, self.environment, log)
         wait_for_port(address.port or 0, self.service)
 
     def start_worker(self, time_scale: int = 1) -> None:
-        command = ["flask", "--app", APP, "worker", "--time-scale", str(time_scale)]
+        command = ["flask", "--app", self.app, "worker", "--time-scale", str(time_scale)]
         with self.log_file.open("ab") as log:
             self.worker = _start(command, self.environment, log)
 
@@ -117,9 +131,17 @@ class House:
             _kill(self.simulator, signal.SIGKILL)
 
     def stop(self) -> None:
-        for process in (self.worker, self.service, self.simulator):
-            if process:
-                _kill(process, signal.SIGTERM)
+        """All at once; connections that a test has left open are not waited for."""
+        running = [process for process in (self.worker, self.service, self.simulator) if process]
+        for process in running:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+        ends = time.monotonic() + STOP_SECONDS
+        for process in running:
+            try:
+                process.wait(max(0.0, ends - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _kill(process, signal.SIGKILL)
 
     def log(self) -> str:
         return self.log_file.read_text()
@@ -146,7 +168,7 @@ class House:
 
 
 @contextmanager
-def running_house(database_url: str, folder: Path, **variables: str) -> Iterator[House]:
+def running_house(database_url: str, folder: Path, *, app: str = APP, **variables: str) -> Iterator[House]:
     """Migrate, start simulator and service, hand them over, stop them."""
     port, simulator_port = free_port(), free_port()
     variables = {"BACKEND_URL": f"http://127.0.0.1:{port}", **variables}
@@ -157,6 +179,7 @@ def running_house(database_url: str, folder: Path, **variables: str) -> Iterator
         database_url=database_url,
         log_file=folder / f"service-{port}.log",
         environment={**_inherited(), **settings},
+        app=app,
     )
     with house.database() as database:
         migrations.upgrade(database)

@@ -41,9 +41,10 @@ class Node:
         self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, **self._as_user())
         _wait(self.url, self.process)
 
-    def stop(self) -> None:
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """As a rule fast (SIGINT): it writes down what it has, and does not wait for who is connected."""
         if self.process:
-            self.process.send_signal(signal.SIGINT)  # fast: it does not wait for who is still connected
+            self.process.send_signal(number)
             self.process.wait(START_SECONDS)
             self.process = None
 
@@ -85,7 +86,7 @@ def new_node() -> Iterator[Node]:
         try:
             yield node
         finally:
-            node.stop()
+            node.stop(signal.SIGQUIT)  # its files go, too, so it has nothing to write down
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-/* The demo shop: one call of the public API, then on to the hosted page. */
+/* The demo shop: its server signs the price, one call of the public API, then on to the hosted page. */
 (function () {
   "use strict";
 
@@ -7,13 +7,16 @@
   var panel = window.demoPanel;
   var problem = document.getElementById("problem");
 
-  function body() {
-    var product = form.querySelector("[name=product]:checked");
+  function product() {
+    return form.querySelector("[name=product]:checked").value;
+  }
+
+  // No amount: it is in the quote, where this page can read it and not change it.
+  function body(quote) {
     return {
-      amount: Number(product.dataset.amount),
+      quote: quote,
       gateway: form.elements.gateway.value,
       customer: { name: form.elements.name.value, email: form.elements.email.value, phone: form.elements.phone.value },
-      description: product.value,
       returnUrl: form.dataset.returnUrl,
     };
   }
@@ -62,7 +65,10 @@
     setBusy(true);
     panel.restart();
     panel
-      .call("POST", "/api/payment/create-order", body())
+      .call("POST", "/demo/quote", { product: product() })
+      .then(function (priced) {
+        return priced.ok ? panel.call("POST", "/api/payment/create-order", body(priced.answer.quote)) : priced;
+      })
       .then(function (told) {
         if (told.ok) {
           go(told.answer, beside);

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from payments_service.domain.money import Money
 from payments_service.domain.news import PaymentSnapshot
 from payments_service.domain.states import CAPTURED, HOLDS_MONEY, AttemptStatus, PaymentStatus
-from payments_service.store.tables import Payment, PaymentAttempt
+
+if TYPE_CHECKING:
+    from payments_service.domain.payment import Attempt, Payment
 
 ENDED = frozenset({PaymentStatus.FAILED, PaymentStatus.EXPIRED})
 
@@ -16,25 +18,25 @@ ENDED = frozenset({PaymentStatus.FAILED, PaymentStatus.EXPIRED})
 class Standing:
     """The attempts of one payment. `returned` are those of which all went back, by status or by refunds."""
 
-    attempts: Sequence[PaymentAttempt]
+    attempts: Sequence["Attempt"]
     returned: frozenset[str]
 
-    def of(self, *statuses: AttemptStatus) -> list[PaymentAttempt]:
+    def of(self, *statuses: AttemptStatus) -> list["Attempt"]:
         """Attempts in one of these states whose money has not gone back."""
         return [a for a in self.attempts if a.status in statuses and a.transaction_id not in self.returned]
 
     @property
-    def held(self) -> list[PaymentAttempt]:
+    def held(self) -> list["Attempt"]:
         """Money that the bank holds and that is not captured."""
         return self.of(AttemptStatus.AUTHORIZED)
 
     @property
-    def captured(self) -> list[PaymentAttempt]:
+    def captured(self) -> list["Attempt"]:
         """Money that the gateway holds for the merchant."""
         return self.of(AttemptStatus.SUCCEEDED)
 
     @property
-    def collected(self) -> list[PaymentAttempt]:
+    def collected(self) -> list["Attempt"]:
         """Cash that the gateway says was collected, and that it does not hold."""
         return self.of(AttemptStatus.COLLECTED)
 
@@ -53,7 +55,7 @@ class Standing:
         return self.holds_money or self.has_cash
 
     @property
-    def ever_captured(self) -> list[PaymentAttempt]:
+    def ever_captured(self) -> list["Attempt"]:
         """Also what has gone back since."""
         return [a for a in self.attempts if a.status in CAPTURED]
 
@@ -65,7 +67,7 @@ class Standing:
         )
 
     @property
-    def deciding(self) -> PaymentAttempt | None:
+    def deciding(self) -> "Attempt | None":
         """The attempt that paid, else the one that holds money, else the cash that was promised."""
         order = (
             AttemptStatus.SUCCEEDED,
@@ -85,7 +87,7 @@ class Standing:
             return not (self.held or self.has_cash)
         return not self.has_cash or sum(a.amount for a in self.ever_captured) >= ordered.minor
 
-    def evidence(self, payment: Payment) -> dict[str, Any]:
+    def evidence(self, payment: "Payment") -> dict[str, Any]:
         """Both sums: what was ordered, and what each attempt took, whether or not it went back since."""
         told = [a for a in self.attempts if a.status in {*CAPTURED, AttemptStatus.COLLECTED}]
         return {
@@ -98,7 +100,7 @@ class Standing:
 
 
 def claimed_status(
-    payment: Payment, snapshot: PaymentSnapshot, standing: Standing
+    payment: "Payment", snapshot: PaymentSnapshot, standing: Standing
 ) -> tuple[PaymentStatus | None, bool]:
     """What the news says the payment is; and whether a hold is proven to have been released.
 
@@ -115,13 +117,13 @@ def claimed_status(
     return claimed, standing.is_released
 
 
-def is_stale_word(payment: Payment, claimed: PaymentStatus | None, standing: Standing) -> bool:
+def is_stale_word(payment: "Payment", claimed: PaymentStatus | None, standing: Standing) -> bool:
     """Money was captured, and the order's word does not say paid."""
     is_paid = PaymentStatus.COMPLETED in (claimed, payment.status)
     return bool(standing.captured) and not is_paid
 
 
-def amounts_differ(payment: Payment, snapshot: PaymentSnapshot) -> bool:
+def amounts_differ(payment: "Payment", snapshot: PaymentSnapshot) -> bool:
     """The order's amount must be ours; and another sum of an attempt counts only if the gateway, asked, says
     that the order is paid all the same (offers, fees)."""
     if snapshot.amount != payment.money:

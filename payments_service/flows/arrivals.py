@@ -1,0 +1,25 @@
+"""What an event is to us before any payment is looked at."""
+
+from datetime import timedelta
+
+from payments_service.domain.news import EventKind, WebhookEvent
+
+LEFT_TO_THE_WORKER = timedelta(seconds=30)
+"""An event that could not be applied at once is tried again after this; its request is over then."""
+NOT_OURS_TO_APPLY = (EventKind.IGNORED, EventKind.UNKNOWN, EventKind.UNREADABLE, EventKind.SETTLEMENT)
+
+
+def is_for_a_payment(event: WebhookEvent) -> bool:
+    names_a_payment = event.order is not None or event.transaction_id is not None
+    return names_a_payment and event.kind not in NOT_OURS_TO_APPLY
+
+
+def why_left(event: WebhookEvent) -> str:
+    """The outcome of an event that is kept and not applied."""
+    known = event.kind not in (EventKind.IGNORED, EventKind.UNKNOWN, EventKind.UNREADABLE)
+    return "stored" if known else event.kind.value
+
+
+def order_name(event: WebhookEvent) -> str | None:
+    """The order that it names, in the gateway's words."""
+    return (event.order.gateway_order_id or event.order.wire_id) if event.order else None

@@ -1,0 +1,86 @@
+"""Signs of life of the worker's sweeps, and one to the outside.
+
+A sweep that hangs, or fails again and again, shows by its last success alone; that nothing at all runs any
+more, only an address outside can tell, which misses its call (HEARTBEAT_URL).
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from threading import Lock, Thread
+
+from payments_service import logs, metrics, notify
+from payments_service.domain.clock import Clock
+from payments_service.store import heartbeats
+from payments_service.store.db import Database
+
+log = logging.getLogger(__name__)
+
+WRITTEN_EVERY_SECONDS = 20.0
+CALLED_EVERY_SECONDS = 60.0
+PATIENCE_SECONDS = 10.0
+
+
+class Beats:
+    """Of one worker process: the last success of each sweep, written down by whichever ends well next."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        heartbeat_url: str | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._db, self._clock, self._url, self._monotonic = db, clock, heartbeat_url, monotonic
+        self._lock = Lock()
+        self._names: set[str] = set()
+        self._ended: set[str] = set()
+        """Sweeps that ended well since this was last written down."""
+        self._written_at = self._called_at = -math.inf
+        self._is_known = False
+
+    def watched(self, name: str, run: Callable[[], int]) -> Callable[[], int]:
+        """The same sweep: as a unit of work with its line, and missed when it does not end well."""
+        self._names.add(name)
+
+        def watched() -> int:
+            with logs.unit("Sweep", quiet=True, sweep=name) as unit:
+                try:
+                    count = run()
+                    unit.note(batch=count, outcome="done")
+                finally:
+                    metrics.unit_ended(unit.seconds, unit.counts["roundTrips"], unit.counts["commits"])
+            self._note(name)
+            return count
+
+        return watched
+
+    def _note(self, name: str) -> None:
+        now = self._monotonic()
+        with self._lock:
+            self._ended.add(name)
+            if now - self._written_at < WRITTEN_EVERY_SECONDS:
+                return
+            self._written_at, ended = now, self._ended
+            self._ended = set()
+        with self._db.begin() as session:
+            if not self._is_known:  # each sweep has its time from now on, those of an earlier worker are over
+                heartbeats.forget_sweeps_but(session, self._names)
+                ended = ended | self._names
+            for one in sorted(ended):
+                heartbeats.beat(session, heartbeats.SWEEP + one, self._clock.now())
+        self._is_known = True
+        self._call(now)
+
+    def _call(self, now: float) -> None:
+        """The database has just taken something, so the service can do its work: say so outside."""
+        if self._url is None or now - self._called_at < CALLED_EVERY_SECONDS:
+            return
+        self._called_at = now
+        Thread(target=self._ping, args=(self._url,), name="heartbeat", daemon=True).start()
+
+    def _ping(self, url: str) -> None:
+        answer = notify.ping(url, PATIENCE_SECONDS)
+        if answer.verdict is not notify.Verdict.DELIVERED:
+            log.warning("Heartbeat not taken", extra={"data": {"answer": answer.reason}})

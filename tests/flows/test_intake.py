@@ -1,0 +1,251 @@
+"""Webhooks that share a commit: each counts as if it had come alone, and none waits for another's trouble."""
+
+import json
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from payments_service.domain import decide
+from payments_service.flows import intake, webhook
+from payments_service.flows.create_order import Urls, create_order
+from payments_service.flows.intake import Arrival, Intake, Outcome
+from payments_service.flows.payment_view import PaymentView
+from payments_service.store import payments, wire
+from payments_service.store.db import Database
+from tests.flows.conftest import PRICE, Ledger, buy, wish
+from tests.support.fake_gateway import GENUINE, FakeGateway
+
+
+class OtherGateway(FakeGateway):
+    name = provider = "other"
+
+
+def paid(gateway: FakeGateway, opened: PaymentView, payment: str, **more: Any) -> Arrival:
+    body = gateway.event(
+        order=opened.order_id, amount=PRICE.minor, payment=payment, **{"status": "completed", **more}
+    )
+    return Arrival(gateway, gateway.read_webhook(GENUINE, body), GENUINE, body)
+
+
+def take_together(db: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
+    intake._take_in(db, arrivals)
+    return [arrival.outcome for arrival in arrivals]
+
+
+def test_two_events_of_one_payment_in_one_batch_complete_it_once(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = buy(db, gateway)
+    held = paid(gateway, opened, "pay_1", status="authorized", attempt="authorized")
+    assert take_together(db, [held, paid(gateway, opened, "pay_1")]) == [Outcome.KEPT] * 2
+    assert ledger.moves(opened.id) == ["initiated", "pending", "authorized", "completed"]
+    assert [row.outcome for row in ledger.inbox()] == ["applied"] * 2
+
+
+def test_the_same_event_twice_in_one_batch_is_kept_once(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = buy(db, gateway)
+    one = paid(gateway, opened, "pay_1")
+    again = replace_arrival(one)
+    assert take_together(db, [one, again]) == [Outcome.KEPT, Outcome.AGAIN]
+    assert len(ledger.inbox()) == 1
+
+
+def replace_arrival(one: Arrival) -> Arrival:
+    return Arrival(one.gateway, one.event, one.headers, one.body)
+
+
+def test_one_id_with_two_bodies_in_one_batch_are_two_events(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = buy(db, gateway)
+    one, other = (
+        paid(gateway, opened, "pay_1", status="pending", attempt="pending"),
+        paid(gateway, opened, "pay_1"),
+    )
+    other.event = replace(other.event, event_id=one.event.event_id)
+    other.headers = {**GENUINE, "x-event-id": one.event.event_id}
+    assert take_together(db, [one, other]) == [Outcome.KEPT, Outcome.ALONE]
+    webhook.receive(db, gateway, other.headers, other.body)
+    assert len(ledger.inbox()) == 2
+    assert ledger.payment(opened.id).status == "completed"
+
+
+def test_one_event_in_the_batches_of_two_processes_counts_once(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = [buy(db, gateway) for _ in range(4)]
+    one = [paid(gateway, each, f"pay_{each.id}") for each in opened]
+    two = [replace_arrival(each) for each in one]
+    start = threading.Barrier(2)
+
+    def process(arrivals: list[Arrival]) -> None:
+        start.wait()
+        for arrival in arrivals:
+            intake._take_in(db, [arrival])
+            if arrival.outcome is Outcome.ALONE:
+                webhook.receive(db, gateway, GENUINE, arrival.body)
+
+    both = [threading.Thread(target=process, args=(arrivals,)) for arrivals in (one, two)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert len(ledger.inbox()) == 4
+    for each in opened:
+        assert ledger.moves(each.id) == ["initiated", "pending", "completed"]
+
+
+def test_two_payments_of_one_reference_in_one_batch_see_each_other(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    other = OtherGateway()
+    new = replace(wish(), reference="A-1", price_verified=True)
+    first, second = (create_order(db, one, new, Urls("http://x"), "r") for one in (gateway, other))
+    arrivals = [paid(gateway, first, "pay_1"), paid(other, second, "pay_2")]
+    assert take_together(db, arrivals) == [Outcome.KEPT] * 2
+    assert [ledger.payment(one.id).review for one in (first, second)] == [None, "reference_paid_twice"]
+
+
+def test_one_payment_id_in_one_batch_counts_for_one_order(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    first, second = buy(db, gateway), buy(db, gateway)
+    take_together(db, [paid(gateway, first, "pay_1"), paid(gateway, second, "pay_1")])
+    assert [ledger.payment(one.id).status for one in (first, second)] == ["completed", "pending"]
+    assert ledger.payment(second.id).review == "payment_of_another_order"
+
+
+def test_what_cannot_be_applied_disturbs_no_other(
+    db: Database, gateway: FakeGateway, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = buy(db, gateway), buy(db, gateway)
+    apply = decide.apply_event
+
+    def explode(record: Any, *rest: Any) -> Any:
+        done = apply(record, *rest)
+        if record.payment.id == bad.id:
+            raise ZeroDivisionError
+        return done
+
+    monkeypatch.setattr(decide, "apply_event", explode)
+    gateway.fetch_error = None
+    arrivals = [paid(gateway, bad, "pay_1"), paid(gateway, good, "pay_2")]
+    take_together(db, arrivals)
+    assert ledger.moves(bad.id) == ["initiated", "pending"]
+    assert ledger.trail(bad.id, "attempt") == []
+    assert ledger.payment(good.id).status == "completed"
+    assert {row.outcome: row.error for row in ledger.inbox()} == {
+        "failed": "ZeroDivisionError",
+        "applied": None,
+    }
+
+
+def test_a_batch_that_cannot_be_written_is_taken_in_one_by_one(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    """No gateway's reading lets U+0000 through; should it come all the same, the others are kept."""
+    opened = [buy(db, gateway) for _ in range(3)]
+    arrivals = [paid(gateway, one, f"pay_{one.id}") for one in opened]
+    arrivals[1].headers = {**GENUINE, "x-odd": "a\0b"}
+    outcomes = take_together(db, arrivals)
+    if db.is_sqlite:  # which takes it
+        assert outcomes == [Outcome.KEPT] * 3
+        return
+    assert outcomes == [Outcome.ALONE] * 3
+    assert ledger.inbox() == []
+    for arrival in arrivals:
+        webhook.receive(db, gateway, GENUINE, arrival.body)
+    assert {ledger.payment(one.id).status for one in opened} == {"completed"}
+
+
+def test_a_row_that_is_held_for_seconds_keeps_no_other_event_waiting(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    held, *others = [buy(db, gateway) for _ in range(9)]
+    queue, answered = Intake(db), {}
+
+    def come(opened: PaymentView) -> None:
+        arrival = paid(gateway, opened, f"pay_{opened.id}")
+        webhook.receive(db, gateway, GENUINE, arrival.body, queue)
+        answered[opened.id] = time.monotonic()
+
+    with holding(db, held) as free_at:
+        threads = [threading.Thread(target=come, args=(one,)) for one in (held, *others)]
+        for thread in threads:
+            thread.start()
+    for thread in threads:
+        thread.join()
+    assert ledger.payment(held.id).status == "completed"
+    assert {ledger.payment(one.id).status for one in others} == {"completed"}
+    if not db.is_sqlite:  # whose one writer all wait for
+        assert all(answered[one.id] < free_at[0] for one in others)
+    assert answered[held.id] >= free_at[0]
+
+
+@contextmanager
+def holding(db: Database, opened: PaymentView) -> Any:
+    """Another transaction is at work on this payment for a while."""
+    free_at: list[float] = []
+    with db.begin() as session:
+        payments.lock(session, opened.id)
+        yield free_at
+        time.sleep(3)
+        free_at.append(time.monotonic())
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_a_batch_takes_as_many_turns_whatever_its_size(
+    db: Database, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """A turn is one wait for the server."""
+    arrivals = [paid(gateway, one, f"pay_{one.id}") for one in (buy(db, gateway) for _ in range(size))]
+    turns: list[int] = []
+
+    def counted(run: Any) -> Any:
+        return lambda self, what: (turns.append(len(what)), run(self, what))[1]
+
+    for kind in (wire.Postgres, wire.Sqlite):
+        monkeypatch.setattr(kind, "run", counted(kind.run))
+    assert take_together(db, arrivals) == [Outcome.KEPT] * size
+    assert len(turns) == 3
+
+
+def test_a_queue_that_is_too_long_promises_nothing(
+    db: Database, gateway: FakeGateway, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "LONGEST_QUEUE", 0)
+    opened = buy(db, gateway)
+    with pytest.raises(intake.StoreUnavailable):
+        Intake(db).take(paid(gateway, opened, "pay_1"))
+    assert ledger.inbox() == []
+
+
+def test_many_at_once_are_all_kept_and_led_in_turn(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = [buy(db, gateway) for _ in range(12)]
+    queue = Intake(db)
+    start = threading.Barrier(24)
+
+    def come(one: PaymentView) -> None:
+        start.wait()
+        webhook.receive(db, gateway, GENUINE, paid(gateway, one, f"pay_{one.id}", at=TIME).body, queue)
+
+    threads = [threading.Thread(target=come, args=(one,)) for one in (*opened, *opened)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ledger.inbox()) == 12
+    assert {ledger.payment(one.id).status for one in opened} == {"completed"}
+    assert json.loads(ledger.inbox()[0].payload)["status"] == "completed"
+
+
+TIME = "2026-11-29T00:00:00+00:00"

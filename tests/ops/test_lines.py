@@ -1,0 +1,147 @@
+"""One line tells a unit of work: what it was about, how it ended, where its time went; nothing private."""
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from payments_service import logs
+from payments_service.api import guards
+from payments_service.domain.clock import Clock
+from payments_service.flows.beats import Beats
+from payments_service.logs import JsonFormatter, TextFormatter
+from payments_service.store.db import Database
+from tests.support.house import CUSTOMER, House
+
+LEAST_FIELDS = 20
+COST = ("milliseconds", "databaseMilliseconds", "gatewayMilliseconds", "lockMilliseconds", "poolMilliseconds")
+COUNTS = ("roundTrips", "commits", "gatewayCalls", "retries")
+BUY = {"amount": 499, "gateway": "razorpay", "customer": CUSTOMER}
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Iterator[Any]:
+    """The facts of the lines with one sentence."""
+    caplog.set_level(logging.DEBUG, "payments_service")
+
+    def named(sentence: str) -> list[dict[str, Any]]:
+        found = [record for record in caplog.records if record.getMessage() == sentence]
+        return [json.loads(JsonFormatter().format(record)) for record in found]
+
+    return named
+
+
+def test_a_request_is_one_line_with_what_it_was_and_what_it_cost(client: FlaskClient, lines: Any) -> None:
+    client.post("/api/payment/create-order", json=BUY)
+    [line] = lines("Request")
+    assert len(line) >= LEAST_FIELDS
+    told = {name: line[name] for name in ("method", "path", "route", "status", "gateway", "mode", "code")}
+    assert told == {
+        "method": "POST",
+        "path": "/api/payment/create-order",
+        "route": "/api/payment/create-order",
+        "status": 500,
+        "gateway": "razorpay",
+        "mode": "test",
+        "code": "gateway_unavailable",
+    }
+    assert (line["amount"], line["email"]) == ("₹499", "a***@example.com")
+    assert line["outcome"] == "failed"
+    assert all(line[name] > 0 for name in ("milliseconds", "databaseMilliseconds", "gatewayMilliseconds"))
+    assert line["gatewayCalls"] == 1
+    assert line["roundTrips"] > 5
+    assert {*COST, *COUNTS, "arrived", "pid", "host", "bytesIn", "bytesOut"} <= line.keys()
+    assert line["poolMilliseconds"] + line["gatewayMilliseconds"] <= line["milliseconds"] + 1
+
+
+def test_a_webhook_is_one_line_with_its_type_and_outcome(house: House) -> None:
+    order_id = house.create_order(499)["order"]["orderId"]
+    house.simulate(f"orders/{order_id}/success")
+    house.wait_for_status(order_id, "completed")
+
+    def told() -> list[dict[str, Any]]:
+        wide = [line for line in house.log().splitlines() if "[INFO] Request {" in line]
+        found = [json.loads(line[line.index("{") :]) for line in wide]
+        return [one for one in found if one["route"] == "/api/webhook/<gateway>" and one.get("type")]
+
+    line = house.until(told, bool)[-1]
+    assert len(line) >= LEAST_FIELDS
+    assert line["gateway"] == "razorpay"
+    assert line["type"].startswith(("payment.", "order."))
+    assert line["outcome"] in ("applied", "again")
+    assert line["transactionId"].startswith("pay_")
+    assert line["commits"] >= 1
+
+
+def test_a_request_that_crashed_has_its_line(app: Flask, lines: Any) -> None:
+    @app.get("/explode")
+    @guards.anybody
+    def explode() -> str:
+        logs.note(id="some-id")
+        raise RuntimeError("card 4111 1111 1111 1111")
+
+    app.test_client().get("/explode")
+    [line] = lines("Request")
+    assert (line["status"], line["outcome"], line["error"]) == (500, "crashed", "RuntimeError")
+    assert (line["route"], line["id"]) == ("/explode", "some-id")
+    assert "4111" not in str(line)
+
+
+def test_probes_leave_no_line_while_all_is_well(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "payments_service")
+    for path in ("/health", "/ready", "/metrics"):
+        client.get(path)
+    assert [record.getMessage() for record in caplog.records if record.getMessage() == "Request"] == []
+
+
+def test_a_sweep_that_did_something_is_one_line_and_one_that_did_nothing_is_none(
+    db: Database, lines: Any
+) -> None:
+    beats = Beats(db, Clock())
+    assert beats.watched("outbox", lambda: 3)() == 3
+    assert beats.watched("inbox", lambda: 0)() == 0
+    [line] = lines("Sweep")
+    assert (line["sweep"], line["batch"], line["outcome"]) == ("outbox", 3, "done")
+    assert {*COST, *COUNTS} <= line.keys()
+
+
+def test_a_sweep_that_crashed_has_its_line(db: Database, lines: Any) -> None:
+    def crash() -> int:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        Beats(db, Clock()).watched("outbox", crash)()
+    [line] = lines("Sweep")
+    assert (line["sweep"], line["outcome"], line["error"]) == ("outbox", "crashed", "ZeroDivisionError")
+
+
+@pytest.mark.parametrize(
+    "character", ["\u202e", "\u2028", "\x85", "\x1b", "\n", "\u200b", "\u2066", "\ud800"]
+)
+def test_what_would_forge_or_hide_a_line_is_escaped(character: str) -> None:
+    record = logging.LogRecord("payments_service", logging.INFO, "x.py", 1, f"a{character}b", (), None)
+    record.data = {"name": f"x{character}[2024] [INFO] forged", "hindi": "क्‍ष"}
+    for formatter in (TextFormatter(), JsonFormatter()):
+        line = formatter.format(record)
+        assert character not in line
+        assert len(line.splitlines()) == 1
+        assert "क्‍ष" in line, "the joiners of Indian scripts stay"
+    assert json.loads(JsonFormatter().format(record))["hindi"] == "क्‍ष"
+
+
+def test_the_unit_of_one_piece_of_work_is_not_anothers() -> None:
+    with logs.unit("Outer") as outer:
+        with logs.unit("Inner") as inner:
+            logs.spent("database", 1.0, roundTrips=2)
+            logs.note(id="inner")
+        logs.note(id="outer")
+    assert (outer.seconds["database"], inner.seconds["database"]) == (0.0, 1.0)
+    assert (outer.facts["id"], inner.facts["id"]) == ("outer", "inner")
+    logs.note(id="nobody listens")
+    assert logs.current() is None

@@ -1,0 +1,117 @@
+"""docs/openapi.json as the judge of every answer that a test gets, and the list of what was ever answered."""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from payments_service.gateways import GATEWAYS
+
+DOCUMENT: dict[str, Any] = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
+NAMES = [gateway.name for gateway in GATEWAYS]
+METHODS = ("get", "post", "put", "patch", "delete")
+STRICT = {
+    name: {**schema, "additionalProperties": False} if "properties" in schema else schema
+    for name, schema in DOCUMENT["components"]["schemas"].items()
+}
+"""The document promises no member to be the last; a test that gets one that is not declared says so."""
+
+Answer = tuple[str, int, str]
+"""`POST /api/quote`, 400, and the code of its error; no code for anything else."""
+
+
+def _documented() -> Iterator[Answer]:
+    for path, operations in DOCUMENT["paths"].items():
+        for method in operations.keys() & set(METHODS):
+            for status, response in operations[method]["responses"].items():
+                for code in _codes(response) or [""]:
+                    yield f"{method.upper()} {path}", int(status), code
+
+
+def _codes(response: dict[str, Any]) -> list[str]:
+    schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+    return [
+        code
+        for part in schema.get("allOf", ())
+        for code in part.get("properties", {}).get("code", {}).get("enum", ())
+    ]
+
+
+def operation_of(method: str, path: str) -> str | None:
+    """`GET /pay/{payment_id}` for a request; None for one that the document does not name."""
+    for template, operations in DOCUMENT["paths"].items():
+        if method.lower() in operations and _pattern(template).fullmatch(path):
+            return f"{method.upper()} {template}"
+    return None
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    parts = re.split(r"(\{[a-z_]+\})", template)
+    wild = {"{reference}": ".+", "{payment_id}": "[0-9a-fA-F-]{36}"}
+    return re.compile("".join(wild.get(p, "[^/]+") if p.startswith("{") else re.escape(p) for p in parts))
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.seen: set[Answer] = set()
+        self.problems: list[str] = []
+
+    def see(self, method: str, path: str, status: int, media_type: str, body: bytes) -> None:
+        """Judge one answer. What the document does not name at all (files, 405) is left alone."""
+        operation = operation_of(method, path)
+        if operation is None or status in (405, 501):
+            return
+        told = _json(body) if media_type == "application/json" else None
+        code = told.get("code", "") if isinstance(told, dict) and status >= 400 else ""
+        self.seen.add((operation, status, code))
+        if (operation, status, code) not in documented():
+            self.problems.append(
+                f"{operation} answered {status} {code}, which docs/openapi.json does not name"
+            )
+            return
+        for wrong in _judge(operation, status, media_type, told):
+            self.problems.append(f"{operation} {status} {code}: {wrong}")
+
+
+@cache
+def documented() -> frozenset[Answer]:
+    return frozenset(_documented())
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def _judge(operation: str, status: int, media_type: str, told: Any) -> Iterator[str]:
+    method, _, path = operation.partition(" ")
+    content = DOCUMENT["paths"][path][method.lower()]["responses"][str(status)].get("content")
+    if content is None:
+        return
+    if media_type not in content:
+        yield f"is {media_type}, not {', '.join(content)}"
+    elif media_type == "application/json" and not _is_of_a_fake(told):
+        for wrong in _validator(operation, status).iter_errors(told):
+            yield f"{wrong.json_path}: {wrong.message}"
+
+
+def _is_of_a_fake(told: Any) -> bool:
+    """A gateway by hand answers what a test declared; no document names that."""
+    return isinstance(told, dict) and told.get("gateway", NAMES[0]) not in NAMES
+
+
+@cache
+def _validator(operation: str, status: int) -> Draft202012Validator:
+    method, _, path = operation.partition(" ")
+    content = DOCUMENT["paths"][path][method.lower()]["responses"][str(status)]["content"]
+    return Draft202012Validator({**content["application/json"]["schema"], "components": {"schemas": STRICT}})
+
+
+RECORDER = Recorder()
