@@ -103,6 +103,7 @@ def _look(services: Services, skip: Sequence[str]) -> list[Finding]:
         ("domains", lambda: web.domains(settings, modes)),
         ("mail", lambda: web.mail(settings)),
         ("merchant's address", lambda: web.merchant_address(settings)),
+        ("helpers", lambda: web.helpers(settings)),
     ]
     with ThreadPoolExecutor(len(checks)) as pool:
         found = [finding for findings in pool.map(_run, checks) for finding in findings]

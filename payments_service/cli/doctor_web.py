@@ -33,6 +33,8 @@ DAYS_BAD, DAYS_WARN = 3, 14
 WEB_PORTS = (None, 80, 443)
 """Gateways deliver to no other."""
 NO_GATEWAY = "doctor"
+PORTS = {"http": 80, "redis": 6379, "amqp": 5672}
+PORTS_OF_TLS = {"https": 443, "rediss": 6379, "amqps": 5671}
 
 
 @dataclass(frozen=True)
@@ -188,24 +190,36 @@ def mail(settings: Settings) -> Iterator[Finding]:
 
 
 def merchant_address(settings: Settings) -> Iterator[Finding]:
+    name = "merchant's address"
     if not settings.merchant_webhook_url:
         todo = "Your application hears of no payment: set MERCHANT_WEBHOOK_URL, or ask for each status"
-        yield warn("merchant's address", "MERCHANT_WEBHOOK_URL is not set", todo)
+        yield warn(name, "MERCHANT_WEBHOOK_URL is not set", todo)
         return
-    address = urlsplit(settings.merchant_webhook_url)
-    is_tls = address.scheme == "https"
-    try:
-        with socket.create_connection(
-            (address.hostname or "", address.port or (443 if is_tls else 80)), SECONDS
-        ) as line:
-            if is_tls:
-                _tls().wrap_socket(line, server_hostname=address.hostname).close()
-    except (OSError, ValueError) as error:
-        yield bad(
-            "merchant's address", f"{address.hostname}: {_why(error)}", "Events wait until it can be reached"
+    host = urlsplit(settings.merchant_webhook_url).hostname
+    if problem := _problem_at(settings.merchant_webhook_url):
+        yield bad(name, f"{host}: {problem}", "Events wait until it can be reached")
+    else:
+        yield ok(name, f"{host} can be reached")
+
+
+def helpers(settings: Settings) -> Iterator[Finding]:
+    """Servers without which payments go on, and something else does not."""
+    parts = (
+        ("REDIS_URL", settings.redis_url, warn, "Each process counts callers for itself meanwhile"),
+        (
+            "CELERY_BROKER_URL",
+            settings.celery_broker_url,
+            bad,
+            "No worker is woken: start it, or correct the URL",
+        ),
+    )
+    for name, url, verdict, todo in parts:
+        if url is None:
+            continue
+        problem = _problem_at(url)
+        yield (
+            verdict(name, problem, todo) if problem else ok(name, f"{urlsplit(url).hostname} can be reached")
         )
-        return
-    yield ok("merchant's address", f"{address.hostname} can be reached")
 
 
 # ── small steps ─────────────────────────────────────────────────────────────────────────────────────
@@ -252,6 +266,20 @@ def _moved_to(origin: str) -> str | None:
         found = f"{target.scheme}://{target.netloc}".lower()
         if 300 <= answer.status < 400 and target.netloc and found != origin:
             return found
+    return None
+
+
+def _problem_at(url: str) -> str | None:
+    """Why a server cannot be reached; nothing is said to it but a greeting of TLS, where it speaks that."""
+    address = urlsplit(url)
+    is_tls = address.scheme in PORTS_OF_TLS
+    port = address.port or PORTS_OF_TLS.get(address.scheme) or PORTS[address.scheme]
+    try:
+        with socket.create_connection((address.hostname or "", port), SECONDS) as line:
+            if is_tls:
+                _tls().wrap_socket(line, server_hostname=address.hostname).close()
+    except (OSError, ValueError) as error:
+        return _why(error)
     return None
 
 

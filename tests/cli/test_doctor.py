@@ -32,6 +32,7 @@ from tests.gateways.wire import Reply, Request, wire
 from tests.support.environment import environment
 from tests.support.house import ROOT, House
 from tests.support.mailbox import mailbox
+from tests.support.pgbouncer import running_pgbouncer
 from tests.support.ports import free_port
 from tests.support.postgres import new_node
 
@@ -443,3 +444,23 @@ def test_the_merchants_address_is_reached_and_sent_nothing() -> None:
     away = replace(settings, merchant_webhook_url=f"http://127.0.0.1:{free_port()}/hooks")
     assert only(web.merchant_address(away)).verdict is Verdict.BAD
     assert only(web.merchant_address(settings_with())).verdict is Verdict.WARN
+
+
+def test_a_helper_that_is_away_is_told_by_what_suffers() -> None:
+    away = f"redis://127.0.0.1:{free_port()}/0"
+    found = {one.check: one for one in web.helpers(settings_with(REDIS_URL=away, CELERY_BROKER_URL=away))}
+    assert found["REDIS_URL"].verdict is Verdict.WARN
+    assert found["CELERY_BROKER_URL"].verdict is Verdict.BAD
+    with wire(Reply.of({})) as line:
+        there = settings_with(REDIS_URL=line.url.replace("http", "redis"))
+        assert only(web.helpers(there)).verdict is Verdict.OK
+    assert list(web.helpers(settings_with())) == []
+
+
+@pytest.mark.check
+def test_a_pooler_is_seen_by_who_answers_and_told_of_where_the_settings_do_not(postgres_server: str) -> None:
+    with running_pgbouncer(postgres_server, "pool_mode = transaction") as through:
+        for url, has_pooler in ((f"{through}?pgbouncer=true", True), (postgres_server, False)):
+            database = Database(url)
+            assert condition.look(database).has_pooler is has_pooler
+            database.engine.dispose()

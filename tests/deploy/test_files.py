@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from payments_service.gateways import GATEWAYS
 from payments_service.settings import variable_names
 from tests.support.environment import environment
 from tests.support.house import ROOT
+from tests.support.ports import free_port
 
 DOCKER = ROOT / "deploy/docker"
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
@@ -214,6 +216,36 @@ def test_the_units_run_the_same_commands_as_the_procfile() -> None:
         "payments-web": [COMMANDS["web"]],
         "payments-worker": [COMMANDS["worker"]],
     }
+
+
+def test_gunicorn_tells_systemd_that_it_is_ready(tmp_path: Path) -> None:
+    """Type=notify waits for that."""
+    settings = environment(database_url=f"sqlite:///{tmp_path / 'payments.db'}", port=free_port())
+    place = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(str(place))
+        told.settimeout(60)
+        process = subprocess.Popen(
+            [sys.executable, "-m", *COMMANDS["web"].split()],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(place), "WEB_CONCURRENCY": "1", **settings},
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            assert b"READY=1" in told.recv(1000)
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def test_a_migration_restarts_no_service() -> None:
+    """Requires= would: systemd restarts what requires a unit together with it."""
+    for unit in UNITS:
+        assert "Requires=" not in unit.read_text().replace("# Not Requires", "")
+    for role in ("web", "worker"):
+        said = (ROOT / f"deploy/systemd/payments-{role}.service").read_text()
+        assert re.search(r"^Wants=.*payments-migrate", said, re.M)
+        assert re.search(r"^After=.*payments-migrate", said, re.M)
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)

@@ -211,7 +211,7 @@ def test_what_came_and_went_in_the_hour_is_printed_with_order_amount_and_gateway
     assert "4 unknown here, 3 of these were paid." in drill.said
 
 
-def test_money_of_the_hour_is_known_to_nobody_else_and_no_second_payment_is_made_of_it(drill: Drill) -> None:
+def test_a_payment_whose_row_is_gone_is_made_a_second_time_by_no_question(drill: Drill) -> None:
     for gateway, bought in drill.after.items():
         answer = drill.house.get(f"/api/payment/status/{gateway}/{bought['order']['orderId']}")
         assert answer.status_code == 404

@@ -9,7 +9,8 @@ HEADINGS = ("| Tried | What holds | Test |", "|---|---|---|")
 
 
 def test_every_attack_names_a_test_that_is_there() -> None:
-    table = [line for line in (ROOT / "docs/security.md").read_text().splitlines() if line.startswith("|")]
+    tried, _, _ = (ROOT / "docs/security.md").read_text().partition("\n## Threat model\n")
+    table = [line for line in tried.splitlines() if line.startswith("|")]
     rows = [line for line in table if line not in HEADINGS]
     named = [found[1] for line in rows if (found := ROW.fullmatch(line))]
     assert len(named) == len(rows) > 40
