@@ -2,13 +2,14 @@
 
 from datetime import timedelta
 
+from payments_service.domain import clock as clocks
 from payments_service.domain.clock import Clock
 from payments_service.domain.states import AlertCode
 from payments_service.flows import liveness, witnesses
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.idempotency import KEPT
 from payments_service.gateways.base import Gateway
-from payments_service.store import keys, monitors
+from payments_service.store import events, keys, monitors
 from payments_service.store.db import Database
 
 SILENT_PAYMENTS = 5
@@ -16,6 +17,7 @@ SILENT_PAYMENTS = 5
 GRACE = timedelta(minutes=10)
 """How late a webhook may be before it counts as missing."""
 WINDOW = timedelta(days=1)
+ROLLING_RESTART = timedelta(hours=1)
 CAPTURE_ENDS_WITHIN = timedelta(days=1)
 """What the merchant captures by hand, or lets go, is called to mind so long before it goes back by itself."""
 HELD_TOO_LONG = timedelta(hours=1)
@@ -50,6 +52,11 @@ def watch(db: Database, gateway: Gateway, clock: Clock) -> int:
 
 
 def tidy(db: Database, clock: Clock) -> int:
-    """Forget idempotency keys that are older than they are kept, unless our clock may be wrong."""
+    """Forget idempotency keys that are older than they are kept, unless our clock may be wrong.
+
+    While this process is young, others of the version before it may still run beside it.
+    """
     with db.begin() as session:
+        if clocks.WATCH.now() - clocks.WATCH.process_started < ROLLING_RESTART:
+            events.adopt(session, clock.now() - ROLLING_RESTART)
         return keys.forget(session, clock.now() - KEPT) if witnesses.agree(session, clock) else 0
