@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from payments_service.domain import clock as clocks
 from payments_service.domain.alarms import ALARMS, OPEN_ALERT, Alarm
 from payments_service.domain.clock import Clock
 from payments_service.domain.states import AlertCode
@@ -15,10 +16,11 @@ from payments_service.flows.alerts import end, is_dismissed, raise_alert
 from payments_service.flows.idempotency import KEPT
 from payments_service.gateways.base import Gateway
 from payments_service.store import alerts as rows
-from payments_service.store import gauges, heartbeats, keys, monitors
+from payments_service.store import events, gauges, heartbeats, keys, monitors
 from payments_service.store.db import Database
 from payments_service.store.gauges import SILENT_PAYMENTS, Sample
 
+ROLLING_RESTART = timedelta(hours=1)
 CAPTURE_ENDS_WITHIN = timedelta(days=1)
 """What the merchant captures by hand, or lets go, is called to mind so long before it goes back by itself."""
 HELD_TOO_LONG = timedelta(hours=1)
@@ -46,8 +48,13 @@ def look(session: Session, clock: Clock) -> int:
 
 
 def tidy(db: Database, clock: Clock) -> int:
-    """Forget idempotency keys that are older than they are kept, unless our clock may be wrong."""
+    """Forget idempotency keys that are older than they are kept, unless our clock may be wrong.
+
+    While this process is young, others of the version before it may still run beside it.
+    """
     with db.begin() as session:
+        if clocks.WATCH.now() - clocks.WATCH.process_started < ROLLING_RESTART:
+            events.adopt(session, clock.now() - ROLLING_RESTART)
         return keys.forget(session, clock.now() - KEPT) if witnesses.agree(session, clock) else 0
 
 

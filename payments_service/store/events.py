@@ -5,6 +5,7 @@ reader that has passed it never comes back. Numbers are therefore given to what 
 reads, under one lock that lasts until the numbers are committed, too.
 """
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
@@ -54,6 +55,29 @@ def append(
         created_at=now,
     )
     return event_id if is_new else None
+
+
+def adopt(session: Session, since: datetime) -> int:
+    """Make events of deliveries that have none: a process of the version before writes no others."""
+    first_id = UUID(int=int(since.timestamp() * 1000) << 80)  # ids begin with their time
+    is_known = select(Event.id).where(Event.fact == Outbox.fact).exists()
+    orphans = select(Outbox).where(Outbox.id >= first_id, ~is_known).order_by(Outbox.destination.desc())
+    return sum(
+        insert_once(
+            session,
+            Event,
+            ["fact"],
+            id=uuid7(),
+            event_id=row.event_id,
+            fact=row.fact,
+            type=row.type,
+            payment_id=row.payment_id,
+            sequence=json.loads(row.body)["data"].get("sequence"),
+            body=row.body,
+            created_at=row.created_at,
+        )
+        for row in session.scalars(orphans)
+    )
 
 
 def has_unnumbered(session: Session) -> bool:

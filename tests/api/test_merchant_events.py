@@ -9,9 +9,11 @@ from uuid import UUID
 
 import pytest
 import time_machine
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from uuid6 import uuid7
 
+from payments_service.domain.clock import REAL_TIME
+from payments_service.flows import monitors
 from payments_service.store import events, outbox
 from payments_service.store.db import Database
 from payments_service.store.tables import Event, Outbox
@@ -208,6 +210,20 @@ def test_a_cursor_of_another_database_is_refused_and_not_taken_for_a_place(
     """After a restore other events stand at the same positions."""
     tell(shop.db, "one")
     assert told(shop.get(f"{EVENTS}?after={cursor}", "reader")) == (400, "invalid_cursor")
+
+
+def test_what_a_process_of_the_version_before_wrote_is_in_the_stream_too(shop: MerchantShop) -> None:
+    """During a rolling restart it writes deliveries without events."""
+    shop.db.destinations = (outbox.MERCHANT, outbox.CUSTOMER)
+    shop.paid()
+    with shop.db.begin() as session:
+        session.execute(delete(Event))
+        [row, *_] = session.scalars(select(Outbox).where(Outbox.destination == outbox.MERCHANT))
+    assert pull(shop)["events"] == []
+    for _ in range(2):
+        monitors.tidy(shop.db, REAL_TIME)
+    [event] = pull(shop)["events"]
+    assert (event["id"], len(event["deliveries"])) == (row.event_id, 2)
 
 
 # ── resend ──────────────────────────────────────────────────────────────────────────────────────────
