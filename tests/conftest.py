@@ -22,6 +22,7 @@ from tests.support.house import House, running_house
 from tests.support.postgres import running_postgres
 from tests.support.recorder import RECORDER, documented
 from tests.support.recycled import RecycledDatabases
+from tests.support.unsynced import spare_the_disk
 
 KINDS = ("sqlite", "postgresql")
 # Those suites run in environments of their own: `make conformance`.
@@ -49,6 +50,7 @@ SLOWEST_FIRST = (
 _used: Counter[str] = Counter()
 _wrong_events: list[str] = []
 event_schema.watch(_wrong_events.append)
+spare_the_disk()
 _open = FlaskClient.open
 
 

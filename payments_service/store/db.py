@@ -90,7 +90,6 @@ class Database:
         """Those that the settings name, of `outbox.MERCHANT`, `CUSTOMER` and `OPERATOR`."""
         self.reviews_late_success = reviews_late_success
         """Whether money that comes after failure or expiry waits for a person (LATE_SUCCESS=review)."""
-        self.policy = Policy(self.destinations, reviews_late_success)
         self.chain_keys = keys_of(secrets)
         """What seals the history, newest first."""
         self.wake = wake
@@ -100,6 +99,10 @@ class Database:
         self.is_sqlite = address.drivername.startswith("sqlite")
         self.engine = sqlite_engine(address) if self.is_sqlite else _postgres(address, pool_size)
         self._tables_are_known = False
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(self.destinations, self.reviews_late_success)
 
     @contextmanager
     def begin(self) -> Iterator[Session]:

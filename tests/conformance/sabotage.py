@@ -30,8 +30,8 @@ def main() -> int:
 def tests_that_fail(sdk: str, *, what: str, file: str, right: str, wrong: str) -> int:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        shutil.copytree(ROOT / "payments_service", copy / "payments_service")
-        broken = copy / "payments_service" / "simulator" / file
+        shutil.copytree(ROOT / "gateway_simulator", copy / "gateway_simulator")
+        broken = copy / "gateway_simulator" / file
         text = broken.read_text()
         if text.count(right) != 1:
             raise ValueError(f"{what}: {file} says {text.count(right)} times, not once: {right!r}")

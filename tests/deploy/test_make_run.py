@@ -24,9 +24,10 @@ BARE = {name: value for name, value in os.environ.items() if name in ("PATH", "H
 class Copy:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("payments_service", "deploy", "wsgi.py", ".env.example"):
+        packages = ("payments_service", "gateway_simulator")
+        for name in (*packages, "deploy", "wsgi.py", ".env.example"):
             target = folder / name
-            if name in ("payments_service",):
+            if name in packages:
                 target.symlink_to(ROOT / name)
             else:
                 subprocess.run(["cp", "-r", str(ROOT / name), str(target)], check=True)

@@ -130,7 +130,7 @@ def test_a_receiver_that_is_down_gets_the_event_when_it_is_back(control, receive
     home = control.call("GET", "/settings")["webhooks"]
     control.call("POST", "/settings", {"webhooks": "http://127.0.0.1:1/api/webhook"})
     pay("failure")
-    [down] = control.settle()["deliveries"]
+    down, *_ = control.settle()["deliveries"]  # a slow machine has tried again
     assert down["status"] is None
     assert "refused" in down["error"].lower()
     control.call("POST", "/settings", {"webhooks": home})

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from payments_service.domain.payment import Fact
 from payments_service.store import outbox
 
 SCHEMA: dict[str, Any] = json.loads((Path(__file__).parents[2] / "docs" / "events.schema.json").read_text())
@@ -34,12 +36,19 @@ def problems(body: dict[str, Any]) -> list[str]:
 
 def watch(report: Callable[[str], None]) -> None:
     """From now on, report each problem of each event that this process writes, also of one told to no one."""
-    put = outbox.put
+    put, rows_of = outbox.put, outbox.rows_of
 
-    def watched(session: Any, destinations: Any, **event: Any) -> None:
-        body = {"type": event["event_type"], "timestamp": event["now"].isoformat(), "data": event["data"]}
+    def look(event_type: str, now: datetime, data: Any) -> None:
+        body = {"type": event_type, "timestamp": now.isoformat(), "data": data}
         for problem in problems(json.loads(json.dumps(body))):
             report(problem)
+
+    def watched(session: Any, destinations: Any, **event: Any) -> None:
+        look(event["event_type"], event["now"], event["data"])
         put(session, destinations, **event)
 
-    outbox.put = watched
+    def watched_rows(fact: Fact) -> Any:
+        look(fact.type, fact.created_at, fact.data)
+        return rows_of(fact)
+
+    outbox.put, outbox.rows_of = watched, watched_rows

@@ -15,10 +15,13 @@ from payments_service.gateways import GATEWAYS
 from payments_service.store import payments
 from payments_service.store.db import Database
 from tests.support import event_schema
+from tests.support.unsynced import spare_the_disk
 
 for gateway in GATEWAYS:
     gateway.reads_per_second = 500.0
 event_schema.watch(lambda problem: logging.critical("%s: %s", event_schema.MARK, problem))
+
+spare_the_disk()
 
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
 _may_ask = asking.may_ask

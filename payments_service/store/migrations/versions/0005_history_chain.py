@@ -1,4 +1,4 @@
-"""the history is numbered and sealed on its payment; indexes that every move would rewrite go"""
+"""the history is numbered and sealed on its payment"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,10 +17,6 @@ def upgrade() -> None:
     op.add_column("payments", sa.Column("history_head", sa.Text(), nullable=True))
     _count_what_is_there()
     op.execute("UPDATE payment_webhooks SET outcome = 'unmatched' WHERE outcome = 'foreign'")
-    # The attempts' own index finds a payment id, and no query asks for a status alone: without these two,
-    # PostgreSQL changes a payment's row in place.
-    op.drop_index("ix_payments_status", "payments")
-    op.drop_index("ix_payments_transaction_id", "payments")
 
 
 def _count_what_is_there() -> None:
