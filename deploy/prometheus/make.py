@@ -237,10 +237,10 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "History that lacks a row, and what runs",
+        "History that was changed, and what runs",
         "none",
         (
-            ("max(payments_history_gaps)", "payments with gaps"),
+            ("max(payments_history_broken)", "payments"),
             ("count by (version, python) (payments_build_info)", "{{version}} {{python}}"),
         ),
     ),

@@ -179,9 +179,9 @@ ALARMS = (
     ),
     Alarm(
         AlertCode.HISTORY_BROKEN,
-        "history_gaps",
+        "history_broken",
         0,
-        "A payment's history lacks a row: it was changed by another hand.",
+        "A payment's history is not as it was written: another hand changed it.",
         Urgency.PAGE,
     ),
     Alarm(

@@ -1,9 +1,11 @@
 """Trouble that no single payment shows: numbers that have passed their limits (domain/alarms.py), money that
 is held and not taken. The worker looks each minute; what is over ends by itself."""
 
+import logging
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -16,15 +18,20 @@ from payments_service.flows.alerts import end, is_dismissed, raise_alert
 from payments_service.flows.idempotency import KEPT
 from payments_service.gateways.base import Gateway
 from payments_service.store import alerts as rows
-from payments_service.store import events, gauges, heartbeats, keys, monitors
+from payments_service.store import chain, events, gauges, heartbeats, keys, monitors
 from payments_service.store.db import Database
 from payments_service.store.gauges import SILENT_PAYMENTS, Sample
+
+log = logging.getLogger(__name__)
 
 ROLLING_RESTART = timedelta(hours=1)
 CAPTURE_ENDS_WITHIN = timedelta(days=1)
 """What the merchant captures by hand, or lets go, is called to mind so long before it goes back by itself."""
 HELD_TOO_LONG = timedelta(hours=1)
 """An automatic capture takes seconds."""
+VERIFIED_AT_A_LOOK = 200
+"""Payments whose seals are checked each minute, of the newest and of all in turn: 288,000 a day."""
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 LOOKED_LATELY = timedelta(seconds=30)
 """The worker has a look for each gateway; the numbers are of all of them, and compared once."""
 
@@ -37,14 +44,18 @@ def watch(db: Database, gateway: Gateway, clock: Clock) -> int:
     with db.begin() as session:
         if _looked_lately(session, clock):
             return raised
-        return raised + look(session, clock) + alerts.remind(session, clock)
+    return raised + look(db, clock)
 
 
-def look(session: Session, clock: Clock) -> int:
-    """Compare every number with its limit: raise what has passed it, end what is back."""
-    told = session.info.get("destinations", ())
-    found = list(gauges.read(session, clock.now(), told, scale=clock.scale))
-    return sum(_compare(session, alarm, found, clock) for alarm in ALARMS if alarm.measure != OPEN_ALERT)
+def look(db: Database, clock: Clock) -> int:
+    """Compare each number with its limit: raise what passed it, end what is back, remind of what lasts."""
+    verified, broken = _verify_history(db, clock)
+    with db.begin() as session:
+        _note_history(session, verified, broken, clock)
+        told = session.info.get("destinations", ())
+        found = list(gauges.read(session, clock.now(), told, scale=clock.scale))
+        raised = sum(_compare(session, one, found, clock) for one in ALARMS if one.measure != OPEN_ALERT)
+        return raised + alerts.remind(session, clock)
 
 
 def tidy(db: Database, clock: Clock) -> int:
@@ -56,6 +67,35 @@ def tidy(db: Database, clock: Clock) -> int:
         if clocks.WATCH.now() - clocks.WATCH.process_started < ROLLING_RESTART:
             events.adopt(session, clock.now() - ROLLING_RESTART)
         return keys.forget(session, clock.now() - KEPT) if witnesses.agree(session, clock) else 0
+
+
+def _verify_history(db: Database, clock: Clock) -> tuple[list[UUID], set[UUID]]:
+    """Which payments were looked at, and those of them whose history is another than was written."""
+    with db.read() as session:
+        known = [UUID(name) for name in _known_as_broken(session)]
+        looked_at = gauges.to_verify(session, clock.now(), VERIFIED_AT_A_LOOK)
+        keys = session.info["chain_keys"]
+        found = {one.payment_id for one in chain.verify(session, keys, {*known, *looked_at})}
+    if not found:
+        return looked_at, found
+    with db.read() as session:  # a payment that moved between its row and its history is found well now
+        return looked_at, {one.payment_id for one in chain.verify(session, keys, found)}
+
+
+def _note_history(session: Session, verified: list[UUID], broken: set[UUID], clock: Clock) -> None:
+    for name in _known_as_broken(session) - {str(one) for one in broken}:
+        heartbeats.forget(session, heartbeats.BROKEN + name)
+    for payment_id in broken:
+        if heartbeats.begin_once(session, f"{heartbeats.BROKEN}{payment_id}", clock.now()):
+            log.error("History is not as it was written", extra={"data": {"id": payment_id}})
+    last = verified[-1] if len(verified) >= VERIFIED_AT_A_LOOK else None
+    moment = datetime.fromtimestamp((last.int >> 80) / 1000, UTC) if last else BEGINNING
+    heartbeats.beat(session, heartbeats.VERIFIED, moment)
+
+
+def _known_as_broken(session: Session) -> set[str]:
+    names = heartbeats.names(session, heartbeats.BROKEN)
+    return {name.removeprefix(heartbeats.BROKEN) for name in names}
 
 
 def _webhooks_come(session: Session, gateway: Gateway, clock: Clock) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
+from payments_service import logs
 from payments_service.domain.payment import Policy
 from payments_service.store import inbox
 from payments_service.store.db import Database
@@ -74,6 +75,7 @@ def run(db: Database, batch: Batch) -> bool:
             wire.run([*statements, commit])
         except wire.conflicts as error:
             raise Outdated("A payment was changed at the same moment, please try again") from error
+        logs.note(batch=len(batch.rows))
         return has_facts
 
 

@@ -63,7 +63,7 @@ HELPS = {
     "dispute_due_seconds": "Seconds until the nearest date of a dispute.",
     "worker_silent_seconds": "Seconds since a worker gave a sign of life.",
     "sweep_silent_seconds": "Seconds since a sweep last ended well.",
-    "history_gaps": "Payments of the last hour whose history lacks a row.",
+    "history_broken": "Payments whose history is another than was written, as far as it was verified.",
     "alert_open": "1 for each alert that is open.",
 }
 HOUR, WEEK = timedelta(hours=1), timedelta(weeks=1)
@@ -133,19 +133,22 @@ def read(session: Session, now: datetime, destinations: Sequence[str], *, scale:
     yield from _reviews(session, at)
     yield from _alerts(session, at)
     yield from _signs_of_life(session, at)
-    yield Sample("history_gaps", history_gaps(session, at.before(HOUR)))
+    yield Sample("history_broken", len(heartbeats.names(session, heartbeats.BROKEN)))
 
 
-def history_gaps(session: Session, since: datetime) -> int:
-    """Payments with a row of history since then whose rows are fewer than the last one's number."""
-    recent = select(PaymentEvent.payment_id).where(PaymentEvent.id >= id_at(since))
-    rows = (
+def to_verify(session: Session, now: datetime, limit: int) -> list[UUID]:
+    """Payments whose history is looked at now: those with the newest rows, and the next stretch of all."""
+    newest = (
         select(PaymentEvent.payment_id)
-        .where(PaymentEvent.payment_id.in_(recent))
-        .group_by(PaymentEvent.payment_id)
-        .having(func.count() != func.max(PaymentEvent.sequence))
+        .where(PaymentEvent.id >= id_at(now - HOUR))
+        .order_by(PaymentEvent.id.desc())
+        .limit(limit)
     )
-    return session.scalar(select(func.count()).select_from(rows.subquery())) or 0
+    verified = heartbeats.last(session, heartbeats.VERIFIED)
+    stretch = select(Payment.id).order_by(Payment.id).limit(limit)
+    if verified is not None:
+        stretch = stretch.where(Payment.id > id_at(verified))
+    return [*session.scalars(newest), *session.scalars(stretch)]
 
 
 def id_at(moment: datetime) -> UUID:

@@ -17,6 +17,7 @@ from uuid import UUID
 
 import psycopg
 
+from payments_service.store.measure import turn
 from payments_service.store.postgres import BoundedConnection
 from payments_service.store.sqlite import begin_immediate
 
@@ -141,6 +142,7 @@ class Postgres:
     def moment(value: datetime) -> Any:
         return value
 
+    @turn
     def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """All in one turn; the rows of each."""
         return [_rows_of(cursor) for cursor in self._connection.turn([one[:2] for one in statements])]
@@ -182,6 +184,7 @@ class Sqlite:
     def moment(value: datetime) -> Any:
         return _sqlite_value(value)
 
+    @turn
     def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
         found: list[list[Row]] = []
         for one in statements:

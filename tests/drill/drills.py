@@ -113,7 +113,10 @@ def webhook_silence(town: Town) -> None:
 
 
 def webhooks_refused(town: Town) -> None:
-    town.fault("webhook", "corrupt_signature")
+    """A deployment with another secret than the dashboard has."""
+    town.house.environment["RAZORPAY_WEBHOOK_SECRET"] = "a-secret-that-is-wrong"
+    town.house.kill_service()
+    town.house.start_service()
 
     def sell() -> None:
         [order] = town.buy()
@@ -231,7 +234,12 @@ DRILLS = (
         ("orders_fail",),
     ),
     Drill("the gateway sends no webhooks", "webhook_silence", webhook_silence),
-    Drill("webhooks come wrongly signed", "webhooks_refused", webhooks_refused, ("webhook_silence",)),
+    Drill(
+        "deployed with another webhook secret than the dashboard has",
+        "webhooks_refused",
+        webhooks_refused,
+        ("webhook_silence",),
+    ),
     Drill("what a webhook tells cannot be written", "inbox_waits", inbox_waits),
     Drill("the merchant's server answers 500", "outbox_waits", outbox_waits),
     Drill("the mail server knows no such payer", "event_undelivered", event_undelivered),

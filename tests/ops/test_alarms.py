@@ -42,9 +42,7 @@ class Ops:
 
     def look(self, after: timedelta = MINUTE) -> None:
         self.hand.advance(after)
-        with self.db.begin() as session:
-            monitors.look(session, self.hand.clock)
-            alerts.remind(session, self.hand.clock)
+        monitors.look(self.db, self.hand.clock)
 
     def open(self) -> list[tuple[str, str]]:
         with self.db.read() as session:

@@ -2,8 +2,10 @@
 
 import re
 
+from payments_service import metrics
 from payments_service.domain.alarms import ALARMS
 from payments_service.domain.states import AlertCode
+from payments_service.store import gauges
 from tests.drill.drills import DRILLS
 from tests.support.house import ROOT
 
@@ -29,7 +31,19 @@ def test_every_alarm_is_drilled_and_the_table_says_so() -> None:
         f"| {drill.fault} | `{drill.alarm}` | {', '.join(f'`{one}`' for one in drill.followers) or '–'} |"
         for drill in DRILLS
     ]
-    assert [line for line in TEXT.splitlines() if line.startswith("| ")][1:] == rows
+    table = TEXT.partition("## The drill\n")[2]
+    assert [line for line in table.splitlines() if line.startswith("| ")][1:] == rows
+
+
+def test_every_metric_stands_there_with_its_own_words() -> None:
+    counted = {
+        family.name + ("_total" if family.type == "counter" else ""): family.documentation
+        for family in metrics.REGISTRY.collect()
+    }
+    known = {f"payments_{name}": about for name, about in gauges.HELPS.items()}
+    rows = dict(re.findall(r"^\| `(payments_\w+)` \| (.*) \|$", TEXT, re.M))
+    assert {**counted, **known}.items() <= rows.items()
+    assert set(rows) - set(counted) - set(known) == {"payments_database_up", "payments_build_info"}
 
 
 def test_every_command_that_it_names_is_there() -> None:

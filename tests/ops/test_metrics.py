@@ -56,6 +56,7 @@ def production(database_url: str) -> Iterator[Flask]:
         "RAZORPAY_KEY_SECRET": "key-secret-of-our-own",
         "RAZORPAY_WEBHOOK_SECRET": "webhook-secret-of-our-own",
         "ALLOW_TEST_MODE": "true",
+        "REQUIRE_QUOTE": "true",
         "METRICS_TOKEN": TOKEN,
     }
     settings = Settings.from_environment(

@@ -52,7 +52,7 @@ SERIES = {
         181,
         {"sweep": "outbox"},
     ),
-    "history_broken": ('payments_history_gaps{instance="a"}', 0, 1, {}),
+    "history_broken": ('payments_history_broken{instance="a"}', 0, 1, {}),
     "database_away": ('payments_database_up{instance="a"}', 1, 0, {}),
 }
 """Beside each there is a second process, `instance="b"`, that is well."""
