@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from payments_service.domain import clock as clocks
 from payments_service.domain.alarms import ALARMS, OPEN_ALERT, Alarm
 from payments_service.domain.clock import Clock
+from payments_service.domain.errors import StoreUnavailable
 from payments_service.domain.states import AlertCode
 from payments_service.flows import alerts, liveness, witnesses
 from payments_service.flows.alerts import end, is_dismissed, raise_alert
@@ -49,9 +50,16 @@ def watch(db: Database, gateway: Gateway, clock: Clock) -> int:
 
 def look(db: Database, clock: Clock) -> int:
     """Compare each number with its limit: raise what passed it, end what is back, remind of what lasts."""
-    verified, broken = _verify_history(db, clock)
+    history = None
+    try:
+        history = _verify_history(db, clock)
+    except StoreUnavailable:
+        raise
+    except Exception:  # a row that cannot even be read must not keep all alarms silent
+        log.exception("History could not be verified")
     with db.begin() as session:
-        _note_history(session, verified, broken, clock)
+        if history is not None:
+            _note_history(session, *history, clock)
         told = session.info.get("destinations", ())
         found = list(gauges.read(session, clock.now(), told, scale=clock.scale))
         raised = sum(_compare(session, one, found, clock) for one in ALARMS if one.measure != OPEN_ALERT)
