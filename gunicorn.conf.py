@@ -10,6 +10,11 @@ from gevent import monkey
 monkey.patch_all()
 
 import os
+import tempfile
+from typing import Any
+
+# The processes of one service share what they count; /metrics adds it up.
+os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="payments-metrics-"))
 
 bind = f"0.0.0.0:{os.environ.get('PORT') or 5000}"
 worker_class = "gevent"
@@ -22,3 +27,10 @@ preload_app = True
 # it first, a request that is already on its way meets a closed connection, and the payer gets a 502.
 keepalive = 95
 control_socket_disable = True
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Forget what only a living process can say; what it has counted stays."""
+    from payments_service import metrics
+
+    metrics.process_ended(worker.pid)

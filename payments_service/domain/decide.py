@@ -455,6 +455,10 @@ def _after(record: PaymentRecord, gateway: GatewayFacts, standing: Standing, act
     payment, reference = record.payment, record.reference
     if payment.status != PaymentStatus.AUTHORIZED or payment.review or not gateway.captures_automatically:
         return FollowUp.NOTHING
+    if payment.closed_at and standing.held:
+        evidence = {"paymentIds": [a.transaction_id for a in standing.held], "amountPaise": payment.amount}
+        flag(record, ReviewReason.LATE_SUCCESS, actor, evidence)
+        return FollowUp.NOTHING
     if reference is not None and reference.paid_by not in (None, payment.id):
         _flag_paid_twice(record, reference.paid_by, actor)
         return FollowUp.NOTHING
@@ -478,8 +482,9 @@ def _move_on(
     if deciding and not (current is PaymentStatus.COMPLETED and payment.transaction_id):
         payment.transaction_id, payment.payment_method = deciding.transaction_id, deciding.method
     paid = [row.transaction_id for row in standing.ever_captured]
-    is_late = claimed is PaymentStatus.COMPLETED and current in ENDED
-    if is_late and record.policy.reviews_late_success:
+    is_paid_now = claimed is PaymentStatus.COMPLETED and current is not PaymentStatus.COMPLETED
+    is_late = current in ENDED and record.policy.reviews_late_success
+    if is_paid_now and (is_late or payment.closed_at):
         evidence = {"paymentIds": paid, "amountPaise": payment.amount}
         flag(record, ReviewReason.LATE_SUCCESS, actor, evidence)
     elif (reason := may_move(current, claimed, newer=newer, released=released)) is not None:

@@ -64,6 +64,8 @@ class Payment:
     expires_at: datetime
     observed_at: datetime | None
     completed_at: datetime | None
+    closed_at: datetime | None
+    """When the merchant closed it: no machine completes or captures it any more."""
     next_check_at: datetime | None
     created_at: datetime
     updated_at: datetime

@@ -13,6 +13,7 @@ from payments_service.domain.flag import flag
 from payments_service.domain.money import Money
 from payments_service.domain.news import REFUND_PREFIX, RefundSnapshot
 from payments_service.domain.payment import Actor, Attempt, PaymentRecord, Refund
+from payments_service.domain.schedule import next_reference_check
 from payments_service.domain.states import (
     CAPTURED,
     REFUND_OPEN,
@@ -66,6 +67,8 @@ def move_refund(record: PaymentRecord, row: Refund, to: RefundStatus, actor: Act
     row.status, row.updated_at = to, actor.clock.now()
     if to not in REFUND_OPEN:
         row.next_check_at = None
+    if to is RefundStatus.COMPLETED and row.bank_reference is None:
+        row.next_check_at = next_reference_check(row.updated_at, actor.clock)
     evidence = {
         "id": str(row.id),
         "refundId": row.gateway_refund_id,

@@ -32,7 +32,7 @@ from payments_service.flows.intake import Arrival, Intake, Outcome
 from payments_service.gateways.base import Gateway
 from payments_service.store import inbox, payments
 from payments_service.store.db import Database
-from payments_service.store.record import Names, load_one, retried
+from payments_service.store.record import Names, Outdated, load_one, retried
 from payments_service.store.tables import PaymentOrder, PaymentWebhook
 
 log = logging.getLogger(__name__)
@@ -65,9 +65,9 @@ def _take_alone(db: Database, arrival: Arrival) -> None:
     it unacceptable."""
     try:
         _keep_and_apply(db, arrival)
-    except StoreUnavailable:
-        raise
     except Exception as error:
+        if isinstance(error, StoreUnavailable) and not isinstance(error, Outdated):
+            raise
         log.exception("Webhook could not be applied", extra={"data": {"eventId": arrival.event.event_id}})
         _keep_only(db, arrival, type(error).__name__)
 

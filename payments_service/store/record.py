@@ -32,7 +32,7 @@ from payments_service.store.wire import Statement, Table, Wire, wire_of
 
 FIXED = (
     *("gateway", "provider", "mode", "user_id", "amount", "currency"),
-    *("reference", "price_verified", "metadata"),
+    *("reference", "price_verified", "metadata", "closed_at"),
 )
 PAYMENTS = Table("payments", Payment, fixed=FIXED)
 ORDERS = Table("payment_orders", Order)

@@ -238,7 +238,6 @@ def test_a_payment_whose_order_is_being_made_is_not_closed(shop: MerchantShop) -
 NEEDS_THE_HEART = "sync.py flags and never captures what a closed payment gets: two conditions on closed_at"
 
 
-@pytest.mark.xfail(strict=True, reason=NEEDS_THE_HEART)
 def test_money_that_comes_after_the_close_is_flagged_and_never_completed(shop: MerchantShop) -> None:
     payment_id = shop.buy()
     act(shop, "close", payment_id)
@@ -250,7 +249,6 @@ def test_money_that_comes_after_the_close_is_flagged_and_never_completed(shop: M
         assert "payment.completed" not in {event.type for event in session.scalars(select(Event))}
 
 
-@pytest.mark.xfail(strict=True, reason=NEEDS_THE_HEART)
 def test_money_that_is_held_after_the_close_is_captured_by_nobody(shop: MerchantShop) -> None:
     payment_id = shop.buy()
     act(shop, "close", payment_id)
