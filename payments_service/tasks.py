@@ -28,7 +28,7 @@ def tasks(made: Celery, sweeps: list[Sweep]) -> Celery:
     @made.task(name=broker.TASK)  # type: ignore[untyped-decorator]
     def run(name: str) -> None:
         for _ in range(BATCHES):
-            if not worker.run_batch(by_name[name]):
+            if not by_name[name].run():
                 return
 
     made.conf.update(

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -68,7 +67,7 @@ def run_once(all_sweeps: Sequence[Sweep]) -> int:
     """Do all that is due now, and nothing else; how much it was."""
     done = 0
     for sweep in all_sweeps:
-        while count := run_batch(sweep):
+        while count := sweep.run():
             done += count
     return done
 
@@ -78,7 +77,7 @@ def _repeat(sweep: Sweep, stop: threading.Event) -> None:
         count = 0
         pause = sweep.every_seconds
         try:
-            count = run_batch(sweep)
+            count = sweep.run()
         except StoreUnavailable:
             pause = TROUBLE_PAUSE_SECONDS
         except Exception:
@@ -86,14 +85,3 @@ def _repeat(sweep: Sweep, stop: threading.Event) -> None:
             pause = TROUBLE_PAUSE_SECONDS
         if not count:
             stop.wait(pause)
-
-
-def run_batch(sweep: Sweep) -> int:
-    """Do one batch of what is due, with one line about it."""
-    started = time.monotonic()
-    count = sweep.run()
-    if count:
-        milliseconds = round((time.monotonic() - started) * 1000)
-        about = {"sweep": sweep.name, "count": count, "milliseconds": milliseconds}
-        log.info("Sweep", extra={"data": about})
-    return count

@@ -235,9 +235,6 @@ def test_a_payment_whose_order_is_being_made_is_not_closed(shop: MerchantShop) -
     assert codes == [(409, "being_paid")]
 
 
-NEEDS_THE_HEART = "sync.py flags and never captures what a closed payment gets: two conditions on closed_at"
-
-
 def test_money_that_comes_after_the_close_is_flagged_and_never_completed(shop: MerchantShop) -> None:
     payment_id = shop.buy()
     act(shop, "close", payment_id)
