@@ -177,6 +177,7 @@ def test_one_secret_for_two_uses_is_named() -> None:
         "MERCHANT_NAME": "Shop",
         "DATABASE_URL": "sqlite:///x.db",
         "SECRET_KEY": "sixteen-characters-or-more",
+        "REQUIRE_QUOTE": "false",
         "RAZORPAY_KEY_ID": "rzp_live_1",
         "RAZORPAY_KEY_SECRET": "one-secret-for-both-uses",
         "RAZORPAY_WEBHOOK_SECRET": "one-secret-for-both-uses",

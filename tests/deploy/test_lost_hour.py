@@ -242,7 +242,6 @@ def test_it_is_an_alert_at_every_gateway_with_its_amount(drill: Drill) -> None:
 
 
 @pytest.mark.xfail(
-    strict=True, reason="an event's id is not yet a function of its fact (DESIGN: unique facts)"
 )
 def test_nothing_completed_is_told_under_a_second_id(drill: Drill) -> None:
     drill.house.until(

@@ -1,7 +1,7 @@
 """New versions under load, behind nginx as deployed: no request fails, and no event is lost or doubled."""
 
 import random
-import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,7 +21,7 @@ from tests.flows.delivering import SECRET
 from tests.gateways.conftest import certificate
 from tests.gateways.wire import Reply, Wire, wire
 from tests.support import nginx_template as nginx
-from tests.support.house import CUSTOMER, ROOT, House, running_house
+from tests.support.house import APP, CUSTOMER, ROOT, House, running_house
 
 __all__ = ["certificate"]
 
@@ -92,8 +92,13 @@ def test_twenty_deployments_under_load_fail_no_request_and_lose_no_event(
     database_url: str, tmp_path: Path, certificate: Path, merchant: Wire
 ) -> None:
     told = {"MERCHANT_WEBHOOK_URL": merchant.url, "MERCHANT_WEBHOOK_SECRET": SECRET}
-    with running_house(database_url, tmp_path, **told) as house:
-        assert house.get("/health").status_code == 200
+    with running_house(database_url, tmp_path, **told) as house, socket.socket() as listening:
+        house.kill_service()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", urlsplit(house.url).port or 0))
+        listening.listen(2048)
+        serve(house, listening)
+        assert requests.get(f"{house.url}/health", timeout=60).status_code == 200
         house.start_worker()
         with nginx.running(urlsplit(house.url).netloc, certificate) as (url, _, _):
             load = Load(url, house, certificate)
@@ -101,7 +106,7 @@ def test_twenty_deployments_under_load_fail_no_request_and_lose_no_event(
                 callers = [pool.submit(load.call, number) for number in range(CALLERS)]
                 try:
                     for number in range(DEPLOYS):
-                        deploy(house, is_with_migration=number == WITH_A_MIGRATION)
+                        deploy(house, listening, is_with_migration=number == WITH_A_MIGRATION)
                         time.sleep(SECONDS_BETWEEN)
                 finally:
                     load.stop()
@@ -114,33 +119,37 @@ def test_twenty_deployments_under_load_fail_no_request_and_lose_no_event(
         assert sorted(ids) == sorted(load.paid)
 
 
-def deploy(house: House, *, is_with_migration: bool) -> None:
-    """As docs/deployment.md has it for a plain machine: upgrade, reload web, another worker."""
+def deploy(house: House, listening: socket.socket, *, is_with_migration: bool) -> None:
+    """As docs/deployment.md has it for a plain machine: upgrade, another web process, another worker."""
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
     subprocess.run(command, cwd=ROOT, env=house.environment, check=True, capture_output=True, timeout=120)
     if is_with_migration:
         with house.database() as db, db.begin() as session:
             session.execute(text("ALTER TABLE payments ADD COLUMN of_a_later_version INTEGER"))
-    assert house.service is not None
-    before = processes(house)
-    house.service.send_signal(signal.SIGHUP)
-    House.until(lambda: processes(house) - before, lambda new: len(new) >= len(before), 60)
-    House.until(lambda: processes(house) & before, lambda old: not old, 90)
-    health = requests.get(
-        f"{house.url}/health", timeout=60
-    )  # on a new connection: an old one ended with its process
-    assert health.status_code == 200, "a deployment is over when the new version serves"
-    if house.worker:
-        house.worker.terminate()
-        house.worker.wait(60)
+    for process in (house.service, house.worker):
+        if process:
+            process.terminate()
+            process.wait(90)
+    serve(house, listening)
     house.start_worker()
+    health = requests.get(f"{house.url}/health", timeout=60)  # on a new connection: an old one ended
+    assert health.status_code == 200, "a deployment is over when the new version serves"
 
 
-def processes(house: House) -> set[int]:
-    """gunicorn's own, by which a new version is told from the old one."""
-    assert house.service is not None
-    master = house.service.pid
-    return set(map(int, Path(f"/proc/{master}/task/{master}/children").read_text().split()))
+def serve(house: House, listening: socket.socket) -> None:
+    """gunicorn with a socket that stays, as systemd hands it over: descriptor 3, and whose it is."""
+    gunicorn = f'"{sys.executable}" -m gunicorn {APP}:app 3<&{listening.fileno()}'
+    command = f"export LISTEN_FDS=1 LISTEN_PID=$$; exec {gunicorn}"
+    with house.log_file.open("ab") as log:
+        house.service = subprocess.Popen(
+            ["sh", "-c", command],
+            cwd=ROOT,
+            env=house.environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=(listening.fileno(),),
+        )
 
 
 def completed(merchant: Wire) -> list[str]:
