@@ -13,7 +13,17 @@ from flask_compress import Compress
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from payments_service import cli, cors, https, logs, pages
-from payments_service.api import Services, errors, guards, payments, quotes, services, webhooks
+from payments_service.api import (
+    Services,
+    errors,
+    guards,
+    merchant,
+    merchant_events,
+    payments,
+    quotes,
+    services,
+    webhooks,
+)
 from payments_service.api.answers import HealthSchema, dumped
 from payments_service.api.bodies import CHECKOUT_BYTES, ReadAway
 from payments_service.api.described import described
@@ -68,6 +78,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     _add_manners(app, settings)
     errors.register(app)
     app.register_blueprint(payments.blueprint)
+    app.register_blueprint(merchant.blueprint)
+    app.register_blueprint(merchant_events.blueprint)
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(quotes.blueprint)
     app.add_url_rule("/health", view_func=health)

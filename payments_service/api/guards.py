@@ -10,12 +10,14 @@ from flask import abort, g, request
 
 from payments_service.api import services
 from payments_service.domain.errors import Forbidden, Unauthorized
+from payments_service.flows import key_uses
 from payments_service.settings import ApiKey
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 View = Callable[Parameters, Result]
 
+PERSONAL = "personal"
 GUARD = "payments_guard"
 """The attribute by which a view tells its guard; a house test asks every route for it."""
 
@@ -50,9 +52,7 @@ def key_with(scope: str) -> Callable[[View[Parameters, Result]], View[Parameters
     def guard(view: View[Parameters, Result]) -> View[Parameters, Result]:
         @wraps(view)
         def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-            g.api_key = _valid_key()
-            if scope not in g.api_key.scopes:
-                raise Forbidden(f"This API key lacks the scope {scope}", code="scope_missing")
+            g.api_key = _presented_key(scope)
             return view(*args, **kwargs)
 
         setattr(guarded, GUARD, f"key_with {scope}")
@@ -61,22 +61,34 @@ def key_with(scope: str) -> Callable[[View[Parameters, Result]], View[Parameters
     return guard
 
 
-def _valid_key() -> ApiKey:
-    """The key of the Authorization header; Unauthorized, always in the same words, without a valid one."""
+def may_see_people() -> bool:
+    """Whether the key of this request may see names, e-mails and phones."""
+    return PERSONAL in g.api_key.scopes
+
+
+def must_see_people() -> None:
+    """Raise Forbidden for a key that may not."""
+    _must_have(g.api_key, PERSONAL)
+
+
+def _presented_key(scope: str) -> ApiKey:
+    """The key of the Authorization header, which has the scope.
+
+    Raises Unauthorized, always in the same words, without a valid key, and Forbidden without the scope.
+    """
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     digest = sha256(secret.strip().encode()).hexdigest()
     found = [key for key in services().settings.api_keys if compare_digest(key.digest, digest)]
     if scheme.lower() != "bearer" or not found:
         raise Unauthorized("A valid API key is required")
+    _must_have(found[0], scope)
+    key_uses.note(services().db, found[0].name, found[0].digest)
     return found[0]
 
 
-def _presented_key(scope: str) -> ApiKey:
-    """The key of the Authorization header; Unauthorized, always in the same words, without a valid one."""
-    key = _valid_key()
+def _must_have(key: ApiKey, scope: str) -> None:
     if scope not in key.scopes:
-        raise Unauthorized("A valid API key is required")
-    return key
+        raise Forbidden(f"This API key has not the scope {scope}", code="scope_missing")
 
 
 def development_only(view: View[Parameters, Result]) -> View[Parameters, Result]:

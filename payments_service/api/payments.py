@@ -143,7 +143,9 @@ def verify_payment() -> ResponseReturnValue:
     fields = schemas.verify_fields(providers[0].verify_fields, body)
     with house.budgets.unknown_lookup():
         payment = verify(house.db, providers[0].name, providers, fields, request_id())
-    return dumped(answers.VerifiedSchema(), {**_summary(payment), "timestamp": payment.updated_at})
+    held = {"captureBy": payment.capture_by} if payment.capture_by else {}
+    more = {**held, "timestamp": payment.updated_at}
+    return dumped(answers.VerifiedSchema(), {**_summary(payment), **more})
 
 
 @blueprint.get("/status/<gateway>/<path:reference>")

@@ -494,6 +494,15 @@ def _nearest_in(spellings: Mapping[str, str], name: str) -> str:
     return f"Unknown field {_shown(name)}; the nearest known one is {spellings[spelling]}"
 
 
+def nearest_of(name: str, known: Mapping[str, Any]) -> str:
+    """The same, of a schema's own members."""
+    if not known:
+        return f"Unknown field {_shown(name)}; there is none"
+    spellings = {_plain(each): each for each in known}
+    [spelling] = get_close_matches(_plain(name), spellings, n=1, cutoff=0.0)
+    return f"Unknown field {_shown(name)}; the nearest known one is {spellings[spelling]}"
+
+
 def _shown(name: str) -> str:
     """A name as an answer may repeat it: short, and text."""
     short = name if len(name) <= MAX_SHOWN_NAME else f"{name[:MAX_SHOWN_NAME]}…"

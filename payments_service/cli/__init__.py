@@ -17,6 +17,7 @@ from payments_service import worker
 from payments_service.cli.ask import reconcile
 from payments_service.cli.house import SETTINGS_ERROR, Moment
 from payments_service.cli.house import house as _house
+from payments_service.cli.keys import api_keys
 from payments_service.cli.openapi import openapi
 from payments_service.cli.show import show
 from payments_service.cli.telling import outbox, resend
@@ -24,7 +25,7 @@ from payments_service.cli.trigger import trigger
 from payments_service.domain.clock import REAL_TIME, utc_now
 from payments_service.domain.errors import Conflict, NotFound, StoreUnavailable
 from payments_service.flows import reviews
-from payments_service.settings import API_KEY, SettingsError
+from payments_service.settings import API_KEY, SCOPES, SettingsError
 from payments_service.settings.told import tell
 from payments_service.store import inbox
 from payments_service.store.db import Database
@@ -34,7 +35,7 @@ def register(app: Flask) -> None:
     app.cli.add_command(db)
     for command in (show, outbox, resend, reconcile, replay_webhooks, reviews_, clear_review):
         app.cli.add_command(command)
-    for command in (api_key, worker_, openapi, trigger):
+    for command in (api_key, api_keys, worker_, openapi, trigger):
         app.cli.add_command(command)
 
 
@@ -64,13 +65,18 @@ def upgrade() -> None:
 
 @click.command("api-key")
 @click.argument("name")
-@click.option("--scopes", default="read+write", show_default=True, help="read, write or read+write.")
+@click.option(
+    "--scopes", default="read+write", show_default=True, help=f"Of {', '.join(SCOPES)}, joined by +."
+)
 def api_key(name: str, scopes: str) -> None:
     """Make a key for the merchant's own server. It is shown once; only its SHA-256 goes into API_KEYS."""
     key = f"psk_{secrets.token_urlsafe(32)}"
     entry = f"{name}:{scopes}:{hashlib.sha256(key.encode()).hexdigest()}"
     if not API_KEY.fullmatch(entry):
-        raise click.UsageError("NAME takes letters, digits, . _ and -; scopes are read, write or read+write.")
+        scopes_known = ", ".join(SCOPES)
+        raise click.UsageError(
+            f"NAME takes letters, digits, . _ and -; scopes are {scopes_known}, joined by +."
+        )
     click.echo(f"The key, for your server (Authorization: Bearer …):\n  {key}")
     click.echo(f"Its entry, for API_KEYS here (comma-separated):\n  {entry}")
 

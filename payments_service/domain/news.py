@@ -74,6 +74,8 @@ class NewRefund:
     amount: Money
     reason: str
     webhook_url: str = ""
+    speed: str = "normal"
+    """normal, or optimum: as fast as the gateway can; one that has no speeds takes no notice."""
 
 
 @dataclass(frozen=True)

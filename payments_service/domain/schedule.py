@@ -58,6 +58,16 @@ def next_refund_check(polling: Polling, since: datetime, clock: Clock) -> dateti
     return next_follow_up((*polling, *LATER, *month), since, clock)
 
 
+REFERENCE_COMES_AT = (timedelta(hours=1), timedelta(days=1), timedelta(days=3), timedelta(days=7))
+"""After its end a refund without the bank's reference is asked for again at these ages."""
+
+
+def next_reference_check(ended_at: datetime, clock: Clock) -> datetime | None:
+    """When a completed refund is asked for its bank reference next; None when it is asked no more."""
+    age = _age(ended_at, clock)
+    return next((clock.after(moment - age) for moment in REFERENCE_COMES_AT if moment > age), None)
+
+
 def next_follow_up(polling: Polling, since: datetime, clock: Clock) -> datetime | None:
     age = _age(since, clock)
     return next((clock.after(every) for until, every in (*polling, *LATER) if age < until), None)

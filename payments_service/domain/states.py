@@ -64,6 +64,8 @@ class AlertCode(StrEnum):
 
     WEBHOOK_SILENCE = "webhook_silence"
     CAPTURE_FAILS = "capture_fails"
+    CAPTURE_ENDS = "capture_ends"
+    """Money that only the merchant takes goes back soon."""
     REFUND_UNRESOLVED = "refund_unresolved"
     UNKNOWN_ORDER = "unknown_order"
     DISPUTE_UNCONFIRMED = "dispute_unconfirmed"

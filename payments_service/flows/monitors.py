@@ -16,6 +16,8 @@ SILENT_PAYMENTS = 5
 GRACE = timedelta(minutes=10)
 """How late a webhook may be before it counts as missing."""
 WINDOW = timedelta(days=1)
+CAPTURE_ENDS_WITHIN = timedelta(days=1)
+"""What the merchant captures by hand, or lets go, is called to mind so long before it goes back by itself."""
 HELD_TOO_LONG = timedelta(hours=1)
 """An automatic capture takes seconds."""
 
@@ -39,6 +41,10 @@ def watch(db: Database, gateway: Gateway, clock: Clock) -> int:
         for payment in held if gateway.captures_automatically else ():
             about = {"heldSince": payment.updated_at.isoformat(), "amountPaise": payment.amount}
             raised += raise_alert(session, AlertCode.CAPTURE_FAILS, str(payment.id), about, clock)
+        ending = monitors.holds_ending(session, gateway.provider, now + CAPTURE_ENDS_WITHIN)
+        for payment, capture_by in () if gateway.captures_automatically else ending:
+            about = {"captureBy": capture_by.isoformat(), "amountPaise": payment.amount}
+            raised += raise_alert(session, AlertCode.CAPTURE_ENDS, str(payment.id), about, clock)
         liveness.end_refused_webhooks(session, gateway, clock)
         return raised + liveness.hear_of_calls(session, gateway, clock)
 

@@ -36,12 +36,17 @@ class PaymentView:
     updated_at: datetime
     checkout: dict[str, Any] | None
     """How to open the current order in a browser; None until it is known."""
+    capture_by: datetime | None = None
+    """When money that is held goes back unless it is captured."""
     asked_by_order: bool = True
     """False for a caller who named only a payment id: some gateways count these up, so the caller may be
     a stranger, and the answer names neither our id nor the order's."""
 
 
 def view(session: Session, payment: Payment) -> PaymentView:
+    held = None
+    if payment.status == PaymentStatus.AUTHORIZED and payment.transaction_id:
+        held = payments.attempt(session, payment.provider, payment.transaction_id)
     return PaymentView(
         id=payment.id,
         gateway=payment.gateway,
@@ -62,4 +67,5 @@ def view(session: Session, payment: Payment) -> PaymentView:
         created_at=payment.created_at,
         updated_at=payment.updated_at,
         checkout=payments.current_order(session, payment.id).checkout,
+        capture_by=held.capture_by if held else None,
     )

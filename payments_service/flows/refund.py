@@ -1,12 +1,18 @@
-"""Send money back: our row and our id first, then the gateway; unknown is resolved by asking for that id."""
+"""Send money back: our row and our id first, then the gateway; unknown is resolved by asking for that id.
+
+A caller's key is kept for ever: with the payment it names one refund, and our id at the gateway is a function
+of both, so that a database restored from yesterday sends nothing twice.
+"""
 
 import logging
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from payments_service.domain.clock import Clock
 from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import (
     Conflict,
@@ -21,10 +27,12 @@ from payments_service.domain.errors import (
 )
 from payments_service.domain.money import Money
 from payments_service.domain.news import REFUND_PREFIX, NewRefund, OrderRef, RefundRef, RefundSnapshot, new_id
+from payments_service.domain.schedule import next_reference_check
 from payments_service.domain.states import CAPTURED, REFUND_OPEN, PaymentStatus, RefundStatus
-from payments_service.flows import record
+from payments_service.flows import record, witnesses
+from payments_service.flows.idempotency import KeyReused, StillRunning
 from payments_service.gateways.base import Gateway
-from payments_service.store import history, payments
+from payments_service.store import disputes, history, payments, refunds
 from payments_service.store.db import Database
 from payments_service.store.history import Actor
 from payments_service.store.tables import Payment, PaymentAttempt, PaymentOrder, Refund
@@ -33,7 +41,18 @@ log = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 15.0
 LEASE = timedelta(seconds=BUDGET_SECONDS + 60)
-"""Nobody asks for a refund, or sends it again, while the call that sends it may be alive."""
+"""A refund is neither asked for nor sent again while the call that sends it may be alive."""
+BEGIN_LEASE = timedelta(seconds=20)
+"""Between the commit of its intent and its call: longer than the database may take for both."""
+EXPECTED_WORKING_DAYS = 7
+"""Banks credit a refund in five to seven of them, as the documents of the gateways say."""
+SATURDAY = 5
+NEVER_SENT_AFTER = timedelta(days=1)
+"""A refund whose request never reached its call, and was not repeated in this time, is given up."""
+RETRY_AFTER_SECONDS = int(BEGIN_LEASE.total_seconds())
+NORMAL, OPTIMUM = "normal", "optimum"
+ID_CHARACTERS = 24
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True)
@@ -45,6 +64,46 @@ class RefundView:
     status: RefundStatus
     amount: Money
     reason: str | None
+    speed: str | None
+    """normal or optimum, as it was asked for; None for one that began at the gateway."""
+    bank_reference: str | None
+    """ARN, RRN or UTR, once the gateway has told it."""
+    gateway_status: str | None
+    created_at: datetime
+    updated_at: datetime
+    transaction_id: str | None = None
+    """The gateway's id of the payment that it gives back, where the caller needs it."""
+
+    @property
+    def expected_by(self) -> datetime | None:
+        """By when the payer should have the money; None for a refund that failed."""
+        if self.status is RefundStatus.FAILED:
+            return None
+        day, left = self.created_at, EXPECTED_WORKING_DAYS
+        while left:
+            day += timedelta(days=1)
+            left -= day.weekday() < SATURDAY
+        return day
+
+
+class OutcomeStillUnknown(Conflict):
+    """Whether the refund will be sent is not known yet; the same request again finds out."""
+
+    code = "outcome_unknown"
+    retry_after_seconds = RETRY_AFTER_SECONDS
+
+    def __init__(self, refund: UUID) -> None:
+        super().__init__(
+            "The outcome is not known yet; repeat with the same key", id=str(refund), retryable=True
+        )
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a caller names its refund by, and a digest of what it asks for under that name."""
+
+    text: str
+    fingerprint: str = field(repr=False)
 
 
 class RefundFailed(PaymentsError):
@@ -53,6 +112,7 @@ class RefundFailed(PaymentsError):
     def __init__(self, cause: GatewayError, refund: UUID) -> None:
         super().__init__("Failed to refund", code=cause.code, retryable=cause.retryable, id=str(refund))
         self.explanation = cause.message
+        self.refund_id = refund
 
 
 def refund(
@@ -65,18 +125,37 @@ def refund(
     *,
     transaction_id: str | None = None,
     webhook_url: str = "",
+    key: Key | None = None,
+    speed: str = NORMAL,
+    force: bool = False,
 ) -> RefundView:
     """Give back `amount`, or all that is left, of the attempt that paid, else of the one that is named.
 
-    The answer may be `initiated`: whether the gateway took it is unknown, and the worker finds out.
-    Raises InvalidInput, NotFound, Conflict (`not_refundable`, `refund_in_progress`,
-    `refund_exceeds_captured`) and RefundFailed.
+    The answer may be `initiated`: whether the gateway took it is unknown, and the worker finds out. A key
+    that was used before brings its refund as it stands now. `force`: also during an open dispute.
+    Raises InvalidInput, NotFound, KeyReused, Conflict (`not_refundable`, `refund_in_progress`,
+    `refund_exceeds_captured`, `disputed`) and RefundFailed.
     """
     with db.begin() as session:
         payment = payments.lock(session, payment_id)
-        attempt = _refundable(session, gateway, payment, transaction_id)
-        row = _write_intent(session, gateway, payment, attempt, amount, reason, actor)
+        row = _begun_before(session, payment_id, key)
+        if row is not None and not _may_take_over(session, row, actor):
+            if row.awaits_first_send:
+                raise StillRunning("The first request with this Idempotency-Key is still running")
+            return _view(row)
+        is_begun = row is not None
+        if row is None:
+            if not force and disputes.has_open(session, payment_id):
+                raise Conflict(
+                    "A dispute of this payment is open: refunding it as well would pay twice. force takes it",
+                    code="disputed",
+                )
+            attempt = _refundable(session, gateway, payment, transaction_id)
+            row = _write_intent(session, gateway, payment, attempt, amount, reason, actor, key, speed)
         new = _for_the_wire(session, row, webhook_url)
+    if is_begun and not row.awaits_first_send:
+        return _find_out(db, gateway, row, actor, webhook_url)
+    _begin_call(db, row, actor)
     about = {"id": payment_id, "refund": row.id, "amountPaise": row.amount}
     log.info("Refunding", extra={"data": about})
     try:
@@ -89,6 +168,79 @@ def refund(
     return _view(row)
 
 
+def _begun_before(session: Session, payment_id: UUID, key: Key | None) -> Refund | None:
+    row = refunds.of_key(session, payment_id, key.text) if key else None
+    if row is not None and key is not None and row.fingerprint != key.fingerprint:
+        raise KeyReused("This Idempotency-Key was used for another refund of this payment")
+    return row
+
+
+def _may_take_over(session: Session, row: Refund, actor: Actor) -> bool:
+    """Whether the request that asked for it has ended without an answer; then it is ours to answer for."""
+    now = actor.clock.now()
+    is_open = row.status == RefundStatus.INITIATED and row.gateway_refund_id is None
+    is_leased = row.next_check_at is not None and row.next_check_at > now
+    if not is_open or (is_leased and not _is_at_rest(row, now)) or not witnesses.agree(session, actor.clock):
+        return False
+    row.generation += 1
+    row.next_check_at = now + (BEGIN_LEASE if row.awaits_first_send else LEASE)
+    session.flush()
+    return True
+
+
+def _is_at_rest(row: Refund, now: datetime) -> bool:
+    """The lease of its first call is over for sure; what is written there is the worker's next question."""
+    return now >= row.created_at + LEASE and row.generation > 1
+
+
+def _begin_call(db: Database, row: Refund, actor: Actor) -> None:
+    """From now on the refund may be at the gateway, and the worker may send it again under its id.
+
+    Its intent is known to be stored: had that commit been lost, nothing would be sent, and only the same
+    request, repeated, would send it. Raises Conflict when another one has taken over, or this may be lost.
+    """
+    lease_ends = actor.clock.now() + LEASE
+    try:
+        with db.begin() as session:
+            is_ours = refunds.begin_call(session, row, lease_ends)
+    except StoreUnavailable as error:
+        raise OutcomeStillUnknown(row.id) from error
+    if not is_ours:
+        raise StillRunning("Another request with this Idempotency-Key has taken over")
+    row.awaits_first_send, row.next_check_at = False, lease_ends
+
+
+def _find_out(db: Database, gateway: Gateway, row: Refund, actor: Actor, webhook_url: str) -> RefundView:
+    """The same request again, after a first one whose outcome is unknown: ask, and say what is known now."""
+    try:
+        return ask(db, gateway, row.id, actor, webhook_url=webhook_url)
+    except (GatewayError, StoreUnavailable) as error:
+        about = {"id": row.payment_id, "refund": row.id, "error": error.code}
+        log.warning("Refund still not confirmed", extra={"data": about})
+        return _view(row)
+
+
+def listed(db: Database, payment_id: UUID) -> list[RefundView]:
+    """Every refund of a payment, oldest first, also those that began at the gateway."""
+    with db.read() as session:
+        if not payments.exists(session, payment_id):
+            raise NotFound("Payment not found")
+        return views(session, payment_id)
+
+
+def views(session: Session, payment_id: UUID) -> list[RefundView]:
+    found = refunds.with_payment_ids(session, payment_id)
+    return [_view(row, transaction_id) for row, transaction_id in found]
+
+
+def one(db: Database, payment_id: UUID, refund_id: UUID) -> RefundView:
+    """One refund by our id of it; NotFound for one of another payment."""
+    found = next((view for view in listed(db, payment_id) if view.id == refund_id), None)
+    if found is None:
+        raise NotFound("Refund not found")
+    return found
+
+
 def settle(
     db: Database, payment_id: UUID, row_id: UUID, snapshot: RefundSnapshot, actor: Actor, generation: int
 ) -> RefundView:
@@ -98,7 +250,15 @@ def settle(
         row = _lock(session, row_id)
         if row.generation == generation:
             record.write_refund(session, payment, row, snapshot, actor)
+            _ask_for_reference(row, actor.clock)
         return _view(row)
+
+
+def _ask_for_reference(row: Refund, clock: Clock) -> None:
+    """The bank's reference often comes after the end of the refund: plan the next question for it."""
+    if row.status != RefundStatus.COMPLETED:
+        return
+    row.next_check_at = None if row.bank_reference else next_reference_check(row.updated_at, clock)
 
 
 def ask(db: Database, gateway: Gateway, row_id: UUID, actor: Actor, *, webhook_url: str = "") -> RefundView:
@@ -110,15 +270,32 @@ def ask(db: Database, gateway: Gateway, row_id: UUID, actor: Actor, *, webhook_u
         row = session.get_one(Refund, row_id)
         new = _for_the_wire(session, row, webhook_url)
     deadline = Deadline(BUDGET_SECONDS, Urgency.POLLING)
+    if row.status == RefundStatus.COMPLETED:
+        _put_off(db, row, actor)  # whatever becomes of the question
     try:
         snapshot = gateway.fetch_refund(_ref(new, row.gateway_refund_id), deadline)
     except UnknownAtGateway:
-        if row.gateway_refund_id or row.status != RefundStatus.INITIATED:
+        if row.awaits_first_send and _is_given_up(db, row, actor):
+            return _write_refusal(db, row, actor, "it was never sent")
+        if row.gateway_refund_id or row.status != RefundStatus.INITIATED or row.awaits_first_send:
             about = {"id": row.payment_id, "refund": row_id}
             log.error("Refund unknown at the gateway", extra={"data": about})  # noqa: TRY400
             raise
         return _send_again(db, gateway, row, new, actor, deadline)
     return settle(db, row.payment_id, row_id, snapshot, actor, row.generation)
+
+
+def _is_given_up(db: Database, row: Refund, actor: Actor) -> bool:
+    """Whether the request was not repeated in time: what it held back can be refunded under another key."""
+    with db.read() as session:
+        return actor.clock.age(row.created_at) > NEVER_SENT_AFTER and witnesses.agree(session, actor.clock)
+
+
+def _put_off(db: Database, row: Refund, actor: Actor) -> None:
+    """Its end is known, and only the bank's reference is asked for: there is no haste."""
+    with db.begin() as session:
+        payments.lock(session, row.payment_id)
+        _lock(session, row.id).next_check_at = next_reference_check(row.updated_at, actor.clock)
 
 
 def _carry_out(db: Database, gateway: Gateway, row: Refund, new: NewRefund, actor: Actor) -> RefundView:
@@ -183,6 +360,8 @@ def _write_intent(
     amount: Money | None,
     reason: str,
     actor: Actor,
+    key: Key | None,
+    speed: str,
 ) -> Refund:
     """The row of a refund that does not exceed what was captured: all that did not fail counts."""
     earlier = payments.refunds(session, attempt.id)
@@ -195,19 +374,35 @@ def _write_intent(
         payment_id=payment.id,
         attempt_id=attempt.id,
         provider=payment.provider,
-        refund_id=new_id(REFUND_PREFIX),
+        refund_id=_wire_id(payment.id, key),
         reason=reason,
+        idempotency_key=key.text if key else None,
+        fingerprint=key.fingerprint if key else None,
+        speed=speed,
+        awaits_first_send=True,
         amount=wanted.minor,
         currency=wanted.currency,
         status=RefundStatus.INITIATED,
         generation=1,
-        next_check_at=actor.clock.now() + LEASE,
+        next_check_at=actor.clock.now() + BEGIN_LEASE,
     )
     session.add(row)
     session.flush()
     evidence = {"id": str(row.id), "amountPaise": wanted.minor}
     history.append(session, payment, "refund", actor, "a refund is wanted", evidence, after=row.status)
     return row
+
+
+def _wire_id(payment_id: UUID, key: Key | None) -> str:
+    """Ours at the gateway: of payment and key where there is one, so that it is the same after a restore."""
+    if key is None:
+        return new_id(REFUND_PREFIX)
+    number = int.from_bytes(sha256(f"{payment_id}:{key.text}".encode()).digest())
+    characters = []
+    for _ in range(ID_CHARACTERS):
+        number, digit = divmod(number, len(DIGITS))
+        characters.append(DIGITS[digit])
+    return REFUND_PREFIX + "".join(characters)
 
 
 def _wanted(amount: Money | None, left: Money) -> Money:
@@ -234,6 +429,7 @@ def _for_the_wire(session: Session, row: Refund, webhook_url: str) -> NewRefund:
         amount=Money(row.amount, row.currency),
         reason=row.reason or "",
         webhook_url=webhook_url,
+        speed=row.speed or NORMAL,
     )
 
 
@@ -252,15 +448,15 @@ def _send(gateway: Gateway, new: NewRefund, deadline: Deadline) -> RefundSnapsho
             raise error from None
 
 
-def _write_refusal(db: Database, row: Refund, actor: Actor) -> RefundView:
+def _write_refusal(
+    db: Database, row: Refund, actor: Actor, reason: str = "the gateway did not take it"
+) -> RefundView:
     """The refund failed, unless somebody else answers for it by now or there is news of it."""
     with db.begin() as session:
         payment = payments.lock(session, row.payment_id)
         current = _lock(session, row.id)
         if current.generation == row.generation and current.status == RefundStatus.INITIATED:
-            record.move_refund(
-                session, payment, current, RefundStatus.FAILED, actor, "the gateway did not take it"
-            )
+            record.move_refund(session, payment, current, RefundStatus.FAILED, actor, reason)
         return _view(current)
 
 
@@ -269,7 +465,7 @@ def _lock(session: Session, row_id: UUID) -> Refund:
     return session.get_one(Refund, row_id, with_for_update=True)
 
 
-def _view(row: Refund) -> RefundView:
+def _view(row: Refund, transaction_id: str | None = None) -> RefundView:
     return RefundView(
         id=row.id,
         payment_id=row.payment_id,
@@ -277,4 +473,10 @@ def _view(row: Refund) -> RefundView:
         status=RefundStatus(row.status),
         amount=Money(row.amount, row.currency),
         reason=row.reason,
+        speed=row.speed,
+        bank_reference=row.bank_reference,
+        gateway_status=row.gateway_status,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        transaction_id=transaction_id,
     )

@@ -52,7 +52,8 @@ def verify(
 ) -> PaymentView:
     """The completed payment, else an error: nothing that is not paid is ever a success.
 
-    `fields` are the gateway's verify fields; `orderId` is always one of them.
+    Where the merchant captures by hand, money that is held for the payment is one, too: what the payer can do
+    is done. `fields` are the gateway's verify fields; `orderId` is always one of them.
     """
     with db.read() as session:
         payment = payments.find(session, gateway_name, fields["orderId"])
@@ -75,7 +76,9 @@ def verify(
     except GatewayError as error:
         log.warning("Verification without an answer", extra={"data": {"id": payment.id, "error": error.code}})
         is_asked = False
-    return _completed(status.by_id(db, payment.id), is_asked=is_asked)
+    return _completed(
+        status.by_id(db, payment.id), is_asked=is_asked, is_held_enough=not gateway.captures_automatically
+    )
 
 
 def _check_proof(gateway: Gateway, order: OrderRef, fields: Mapping[str, str]) -> None:
@@ -86,12 +89,14 @@ def _check_proof(gateway: Gateway, order: OrderRef, fields: Mapping[str, str]) -
         raise VerificationFailed("Payment signature verification failed", code="signature_invalid") from error
 
 
-def _completed(payment: PaymentView, *, is_asked: bool) -> PaymentView:
+def _completed(payment: PaymentView, *, is_asked: bool, is_held_enough: bool) -> PaymentView:
     """Failed and expired are not final: only the gateway, asked just now, may have them called a failure."""
     if payment.status is PaymentStatus.COMPLETED:
         return payment
     if payment.review:
         raise UnderReview("Payment is under review", paymentStatus=payment.status.value)
+    if is_held_enough and payment.status is PaymentStatus.AUTHORIZED:
+        return payment
     if is_asked and payment.status in (PaymentStatus.FAILED, PaymentStatus.EXPIRED):
         raise VerificationFailed(
             "Payment verification failed",

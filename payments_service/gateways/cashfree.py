@@ -65,6 +65,7 @@ ALREADY_THERE = frozenset(
 PERHAPS_THERE = frozenset({400, 409, 422})
 """How a refund is refused, by HTTP status, that may have been made before: the documents disagree."""
 
+SPEEDS = {"normal": "STANDARD", "optimum": "INSTANT"}
 KEY_NAMESPACE = uuid.UUID("6f0b8c0e-3b52-4f3e-9d7a-0c6c1a2d7c55")
 POLLING = polling((60, 20), (300, 30), (1200, 60))
 """No schedule is published: a few questions with growing gaps."""
@@ -366,7 +367,7 @@ def _refund_body(refund: NewRefund) -> dict[str, Any]:
     return {
         "refund_id": refund.refund_id,
         "refund_amount": json_number(refund.amount),
-        "refund_speed": "STANDARD",
+        "refund_speed": SPEEDS[refund.speed],
         **({"refund_note": note} if note else {}),
     }
 

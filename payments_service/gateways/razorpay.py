@@ -64,7 +64,7 @@ class RazorpayConfig:
         "RAZORPAY_WEBHOOK_SECRET", secret=True, is_list=True, credential=True
     )
     api_url: str = variable("RAZORPAY_API_URL", default=OFFICIAL_API, is_url=True)
-    capture: str = variable("RAZORPAY_CAPTURE", default="automatic", choices=("automatic",))
+    capture: str = variable("RAZORPAY_CAPTURE", default="automatic", choices=("automatic", "manual"))
 
 
 class RazorpayGateway(Gateway):
@@ -196,7 +196,7 @@ class RazorpayGateway(Gateway):
         # The SDK defines this method twice; the second, (payment, data), is the one that counts.
         answer = self.client.payment.refund(
             refund.transaction_id,
-            {"amount": refund.amount.minor, "speed": "normal", "receipt": refund.refund_id},
+            {"amount": refund.amount.minor, "speed": refund.speed, "receipt": refund.refund_id},
             headers={"X-Refund-Idempotency": refund.refund_id},
             timeout=deadline,
         )

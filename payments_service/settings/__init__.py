@@ -34,7 +34,9 @@ NOT_BUILT_YET = (
 )
 """Promised settings whose parts do not exist yet: set, they would only look as if they worked."""
 
-API_KEY = re.compile(r"[A-Za-z0-9_.-]{1,40}:(read|write)(\+(read|write))*:[0-9a-f]{64}")
+SCOPES = ("read", "write", "refund", "personal")
+_SCOPE = f"(?:{'|'.join(SCOPES)})"
+API_KEY = re.compile(rf"[A-Za-z0-9_.-]{{1,40}}:{_SCOPE}(?:\+{_SCOPE})*:[0-9a-f]{{64}}")
 SIGNING_PREFIX = "whsec_"
 NOTHING_MORE = (("", "", ""), ("/", "", ""))
 """Of path, query and fragment."""
@@ -59,7 +61,10 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key of the merchant's server, known by its SHA-256 alone."""
+    """A key of the merchant's server, known by its SHA-256 alone.
+
+    Two may bear one name while the newer takes the older one's place: what the name owns stays its own.
+    """
 
     name: str
     scopes: frozenset[str]
@@ -247,9 +252,11 @@ def _is_api_keys(text: str) -> None:
     if not all(API_KEY.fullmatch(entry) for entry in entries):
         raise ValidationError("must be name:scopes:sha256hex entries, as `flask api-key NAME` prints them")
     keys = [entry.split(":") for entry in entries]
-    for part, sentence in ((0, "names a key twice"), (2, "has the same key twice")):
-        if len({key[part] for key in keys}) < len(keys):
-            raise ValidationError(sentence)
+    if len({digest for _, _, digest in keys}) < len(keys):
+        raise ValidationError("has the same key twice")
+    rights = {(name, frozenset(scopes.split("+"))) for name, scopes, _ in keys}
+    if len(rights) > len({name for name, _ in rights}):
+        raise ValidationError("names a key twice with different scopes")
     if EMPTY_KEY in {digest for _, _, digest in keys}:
         raise ValidationError("has the SHA-256 of nothing at all, which is no key")
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
-from payments_service.domain.states import PaymentStatus
-from payments_service.store.tables import Payment, PaymentWebhook
+from payments_service.domain.states import AttemptStatus, PaymentStatus
+from payments_service.store.tables import Payment, PaymentAttempt, PaymentOrder, PaymentWebhook
 
 
 def webhooks_of_completed(
@@ -31,6 +31,22 @@ def held_since(session: Session, provider: str, before: datetime) -> list[Paymen
         Payment.updated_at < before,
     )
     return list(session.scalars(query))
+
+
+def holds_ending(session: Session, provider: str, before: datetime) -> list[tuple[Payment, datetime]]:
+    """Payments whose money is held and goes back by itself before a moment, and when it does."""
+    query = (
+        select(Payment, PaymentAttempt.capture_by)
+        .join(PaymentOrder, PaymentOrder.payment_id == Payment.id)
+        .join(PaymentAttempt, PaymentAttempt.order_id == PaymentOrder.id)
+        .where(
+            Payment.provider == provider,
+            Payment.status == PaymentStatus.AUTHORIZED,
+            PaymentAttempt.status == AttemptStatus.AUTHORIZED,
+            PaymentAttempt.capture_by < before,
+        )
+    )
+    return [(payment, capture_by) for payment, capture_by in session.execute(query) if capture_by]
 
 
 def last_webhook(session: Session, provider: str) -> datetime | None:

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
+from payments_service.store import events
 from payments_service.store.db import changed_rows, insert_once, is_due
 from payments_service.store.tables import Outbox
 
@@ -29,12 +30,24 @@ def put(
     data: dict[str, Any],
     now: datetime,
 ) -> None:
-    """One row per destination; a fact that is there already is not told again.
+    """An event always, and a delivery per destination; a fact that is there already is not told again.
 
     The body follows the Standard Webhooks recommendation: type, timestamp, data.
     """
-    event_id = f"evt_{uuid7().hex}"
-    body = {"type": event_type, "timestamp": now.isoformat(), "data": data}
+    body = json.dumps(
+        {"type": event_type, "timestamp": now.isoformat(), "data": data}, ensure_ascii=False
+    ).encode()
+    event_id = events.append(
+        session,
+        fact=fact,
+        event_type=event_type,
+        payment_id=payment_id,
+        sequence=data.get("sequence"),
+        body=body,
+        now=now,
+    )
+    if event_id is None:
+        return
     session.info["wakes"].add("outbox")
     for destination in destinations:
         insert_once(
@@ -47,7 +60,7 @@ def put(
             type=event_type,
             payment_id=payment_id,
             destination=destination,
-            body=json.dumps(body, ensure_ascii=False).encode(),
+            body=body,
             state=PENDING,
             attempts=0,
             generation=1,

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -23,6 +24,11 @@ from uuid6 import uuid7
 from payments_service.domain.clock import utc_now
 from payments_service.domain.money import Money
 from payments_service.store.db import UtcDateTime
+
+
+def _by_beginning(table: str, column: str) -> Index:
+    """An index that finds a text by its beginning, also where the database sorts by a locale."""
+    return Index(f"ix_{table}_{column}", column, postgresql_ops={column: "text_pattern_ops"})
 
 
 class Base(DeclarativeBase):
@@ -47,27 +53,41 @@ class Payment(Base):
     """What one payer owes us once. Everything else hangs on it; its row is the lock."""
 
     __tablename__ = "payments"
-    __table_args__ = (CheckConstraint("amount > 0", name="amount_is_positive"),)
+    __table_args__ = (
+        CheckConstraint("amount > 0", name="amount_is_positive"),
+        Index(None, "created_at", "id"),
+        Index(None, "status", "created_at", "id"),
+        Index(None, "user_id", "created_at", "id"),
+        Index(
+            "ix_payments_flagged",
+            "created_at",
+            "id",
+            sqlite_where=text("review IS NOT NULL"),
+            postgresql_where=text("review IS NOT NULL"),
+        ),
+        *(_by_beginning("payments", name) for name in ("order_id", "transaction_id", "reference")),
+        _by_beginning("payments", "customer_phone"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     gateway: Mapped[str]
     provider: Mapped[str]
     mode: Mapped[str]
-    order_id: Mapped[str | None] = mapped_column(index=True)
+    order_id: Mapped[str | None]
     """The current order as the browser knows it."""
-    transaction_id: Mapped[str | None] = mapped_column(index=True)
+    transaction_id: Mapped[str | None]
     """The attempt that paid; the API's paymentId."""
-    user_id: Mapped[str | None] = mapped_column(index=True)
+    user_id: Mapped[str | None]
     amount: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str]
-    status: Mapped[str] = mapped_column(index=True)
+    status: Mapped[str]
     gateway_status: Mapped[str | None]
     payment_method: Mapped[str | None]
     customer_name: Mapped[str]
     customer_email: Mapped[str]
     customer_phone: Mapped[str]
     description: Mapped[str | None]
-    reference: Mapped[str | None] = mapped_column(index=True)
+    reference: Mapped[str | None]
     """The merchant's order number; a label only, as long as nobody vouches for it."""
     price_verified: Mapped[bool] = mapped_column(default=False)
     """Amount and reference come from the merchant's own server, by API key or quote."""
@@ -83,6 +103,8 @@ class Payment(Base):
     asked_at: Mapped[datetime | None]
     """When a status page last made us ask the gateway."""
     completed_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+    """When the merchant stopped it: money that comes later is flagged, and no machine captures it."""
     next_check_at: Mapped[datetime | None] = mapped_column(index=True)
     """When the worker asks the gateway next; while it does, when its lease ends. None: never again."""
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
@@ -135,7 +157,11 @@ class PaymentOrder(Base):
     """One order at a gateway, by our wire id. A payment has several when one was lost."""
 
     __tablename__ = "payment_orders"
-    __table_args__ = (UniqueConstraint("provider", "gateway_order_id"),)
+    __table_args__ = (
+        UniqueConstraint("provider", "gateway_order_id"),
+        _by_beginning("payment_orders", "wire_id"),
+        _by_beginning("payment_orders", "gateway_order_id"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"), index=True)
@@ -158,7 +184,11 @@ class PaymentAttempt(Base):
     """One try of the payer on an order."""
 
     __tablename__ = "payment_attempts"
-    __table_args__ = (UniqueConstraint("provider", "transaction_id"),)
+    __table_args__ = (
+        UniqueConstraint("provider", "transaction_id"),
+        _by_beginning("payment_attempts", "transaction_id"),
+        _by_beginning("payment_attempts", "bank_reference"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     order_id: Mapped[UUID] = mapped_column(ForeignKey("payment_orders.id"), index=True)
@@ -170,7 +200,7 @@ class PaymentAttempt(Base):
     currency: Mapped[str]
     method: Mapped[str | None]
     error_code: Mapped[str | None]
-    bank_reference: Mapped[str | None] = mapped_column(index=True)
+    bank_reference: Mapped[str | None]
     """The bank's own number: UPI's RRN or UTR, a card's RRN."""
     capture_by: Mapped[datetime | None]
     """When money that is held goes back unless it is captured."""
@@ -259,6 +289,8 @@ class Refund(Base):
     __table_args__ = (
         UniqueConstraint("provider", "gateway_refund_id"),
         CheckConstraint("amount > 0", name="amount_is_positive"),
+        Index("uq_refunds_payment_id_idempotency_key", "payment_id", "idempotency_key", unique=True),
+        *(_by_beginning("refunds", name) for name in ("refund_id", "gateway_refund_id", "bank_reference")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -268,11 +300,19 @@ class Refund(Base):
     refund_id: Mapped[str | None] = mapped_column(unique=True)
     """Our wire id; none for a refund that began in the gateway's dashboard."""
     reason: Mapped[str | None]
+    idempotency_key: Mapped[str | None]
+    """The caller's, kept for ever: with the payment it names one refund."""
+    fingerprint: Mapped[str | None]
+    """SHA-256 of what was asked for under that key."""
+    speed: Mapped[str | None]
+    """normal or optimum, as it was asked for."""
+    awaits_first_send: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """The request that asked for it did not reach its call: only that request, repeated, may make it."""
     generation: Mapped[int] = mapped_column(default=1)
     next_check_at: Mapped[datetime | None] = mapped_column(index=True)
     """When the worker asks for it next; until then whoever sends or asks is left alone."""
     gateway_refund_id: Mapped[str | None]
-    bank_reference: Mapped[str | None] = mapped_column(index=True)
+    bank_reference: Mapped[str | None]
     """ARN, RRN or UTR, once the gateway has told it."""
     amount: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str]
@@ -282,8 +322,35 @@ class Refund(Base):
     updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
 
 
+class Event(Base):
+    """A fact that is told, once for ever, whether or not a destination was configured when it came to be."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        Index(None, "type", "position"),
+        Index(
+            "ix_events_unnumbered",
+            "created_at",
+            sqlite_where=text("position IS NULL"),
+            postgresql_where=text("position IS NULL"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    event_id: Mapped[str] = mapped_column(unique=True)
+    fact: Mapped[str] = mapped_column(unique=True)
+    type: Mapped[str]
+    payment_id: Mapped[UUID | None] = mapped_column(index=True)
+    sequence: Mapped[int | None]
+    """Its number among the payment's own changes."""
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    position: Mapped[int | None] = mapped_column(BigInteger, unique=True)
+    """Its place in the stream, given after the commit, under one lock: None until then."""
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
 class Outbox(Base):
-    """What somebody is told: one row per fact and destination, written with the change that it tells of."""
+    """A delivery: one row per fact and destination, written with the change that it tells of."""
 
     __tablename__ = "outbox"
     __table_args__ = (UniqueConstraint("fact", "destination"), Index(None, "state", "next_try_at"))

@@ -81,7 +81,6 @@ def test_every_caller_has_keys_of_its_own(shop: Shop) -> None:
 
 WRONG = [
     "Bearer psk_wrong",
-    "Bearer psk_reader",  # it may only read
     "Bearer",
     "Bearer ",
     "",
@@ -102,6 +101,12 @@ def test_anything_but_a_key_that_may_write_is_refused_in_the_same_words(shop: Sh
     assert len({answer.data for answer in answers}) == 1
     assert (answers[0].json or {})["code"] == "unauthorized"
     assert {answer.headers["WWW-Authenticate"] for answer in answers} == {"Bearer"}
+    assert stored(shop) == []
+
+
+def test_a_key_without_the_scope_is_told_so_and_does_nothing(shop: Shop) -> None:
+    answer = ask(shop, bearer("reader"))
+    assert (answer.status_code, (answer.json or {})["code"]) == (403, "scope_missing")
     assert stored(shop) == []
 
 
@@ -134,7 +139,7 @@ def test_no_key_and_no_digest_stands_in_a_log(shop: Shop, caplog: pytest.LogCapt
     assert sha256(b"psk_shop").hexdigest() not in repr(shop.app.extensions["payments_service"].settings)
 
 
-@pytest.mark.parametrize("scopes", ["read+write", "write", "read"])
+@pytest.mark.parametrize("scopes", ["read+write", "write+refund+personal", "read"])
 def test_the_command_prints_a_key_and_the_entry_that_makes_it_work(
     app: Flask, database_url: str, scopes: str
 ) -> None:
@@ -146,7 +151,7 @@ def test_the_command_prints_a_key_and_the_entry_that_makes_it_work(
     working = made(database_url, f"{entry('other')},{printed.strip()}")
     answer = ask(Shop(working), f"Bearer {key.strip()}")
     working.extensions["payments_service"].db.engine.dispose()
-    assert answer.status_code == (401 if scopes == "read" else 200)
+    assert answer.status_code == (403 if scopes == "read" else 200)
 
 
 @pytest.mark.parametrize("args", [["a b"], ["a:b"], [""], ["shop", "--scopes", "admin"], ["x" * 41]])

@@ -37,6 +37,8 @@ class Shop:
     url: str
     house: House
     db: Any
+    names: dict[str, Any]
+    """What the guide's samples define."""
 
     def pay(self) -> requests.Response:
         return requests.post(f"{self.url}/orders/ORDER-1001/pay", allow_redirects=False, timeout=60)
@@ -96,7 +98,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         house.start_worker()
-        yield Shop(f"http://127.0.0.1:{port}", house, names["db"])
+        yield Shop(f"http://127.0.0.1:{port}", house, names["db"], names)
         server.shutdown()
         thread.join()
         server.server_close()
@@ -118,6 +120,23 @@ def test_a_server_opens_the_order_and_hears_that_it_is_paid(shop: Shop) -> None:
     shop.house.until(shop.is_paid, bool, seconds=60)
     refused = shop.pay()
     assert (refused.status_code, "Location" in refused.headers) == (409, False)
+
+
+def test_a_server_that_was_down_catches_up_by_the_printed_loop(shop: Shop) -> None:
+    shop.house.kill_worker()  # so that no event is delivered
+    opened = shop.pay()
+    shop.let_pay(urlsplit(opened.headers["Location"]).path.rpartition("/")[2])
+    catch_up = shop.names["catch_up"]
+    cursor = ""
+
+    def is_paid_now() -> bool:
+        nonlocal cursor
+        cursor = catch_up(cursor)
+        return shop.is_paid()
+
+    shop.house.until(is_paid_now, bool, seconds=60)
+    assert shop.events_delivered() == 0
+    assert catch_up(cursor) == cursor
 
 
 def test_the_route_is_ten_lines() -> None:

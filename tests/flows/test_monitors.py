@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 
+from sqlalchemy import update
+
 from payments_service.flows import monitors, reconcile, reviews, webhook
 from payments_service.flows.alerts import raise_alert
 from payments_service.store import outbox
 from payments_service.store.db import Database
-from payments_service.store.tables import Outbox
+from payments_service.store.tables import Outbox, PaymentAttempt
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.flows.delivering import HandClock
 from tests.support.event_samples import UNDELIVERED
@@ -72,6 +74,24 @@ def test_money_that_is_held_for_long_is_an_alarm(db: Database, gateway: FakeGate
     hand.advance(timedelta(hours=2))
     assert monitors.watch(db, gateway, hand.clock) == 1
     assert alerts(db) == [("capture_fails", str(opened.id))]
+
+
+def test_money_that_only_the_merchant_takes_is_called_to_mind_a_day_before_it_goes_back(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    hand = HandClock()
+    gateway.captures_automatically = False  # type: ignore[misc]
+    opened = buy(db, gateway)
+    event = gateway.event(
+        order=opened.order_id, status="authorized", amount=PRICE.minor, attempt="authorized"
+    )
+    webhook.receive(db, gateway, GENUINE, event)
+    with db.begin() as session:
+        session.execute(update(PaymentAttempt).values(capture_by=hand.moment + timedelta(days=3)))
+    assert monitors.watch(db, gateway, hand.clock) == 0
+    hand.advance(timedelta(days=2, minutes=1))
+    assert [monitors.watch(db, gateway, hand.clock) for _ in range(2)] == [1, 0]
+    assert alerts(db) == [("capture_ends", str(opened.id))]
 
 
 def test_an_alert_that_was_cleared_may_be_raised_again(db: Database) -> None:

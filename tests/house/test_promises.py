@@ -67,7 +67,7 @@ def test_every_wrong_variable_is_named_in_one_message() -> None:
         "WEBHOOK_ALLOWED_IPS": "203.0.113.0/24, gateway",
         "REQUIRE_QUOTE": "yes",
         "RAZORPAY_KEY_ID": "rzp_test_1",
-        "RAZORPAY_CAPTURE": "manual",
+        "RAZORPAY_CAPTURE": "never",
     }
     with pytest.raises(SettingsError) as raised:
         Settings.from_environment(wrong)

@@ -16,6 +16,7 @@ from payments_service.domain.errors import StoreUnavailable
 from payments_service.store import revision
 from payments_service.store.db import Database
 from payments_service.store.migrations.guards import guard_history
+from payments_service.store.migrations.search import PREFIX, index_people
 from payments_service.store.postgres import LOCK_SECONDS, driver_of
 from payments_service.store.revision import VERSION_TABLE
 from payments_service.store.tables import Base
@@ -44,6 +45,8 @@ def upgrade(database: Database, target: str = "head") -> str:
                 )
             command.upgrade(_config(connection), target)
             guard_history(connection)
+            if target == "head":
+                index_people(connection)
             return revision.current(connection) or "nothing"
     except DBAPIError as error:
         raise StoreUnavailable(_what_to_do(error)) from error
@@ -113,7 +116,9 @@ def difference(database: Database) -> list[object]:
 def is_ours(
     _item: SchemaItem, name: str | None, kind: str, reflected: bool, _compared_to: SchemaItem | None
 ) -> bool:
-    """Leave tables alone that are in the database but not in our code."""
+    """Leave tables alone that are in the database but not in our code, and indexes of search.py."""
+    if kind == "index" and reflected and (name or "").startswith(PREFIX):
+        return False
     return not (kind == "table" and reflected and name not in Base.metadata.tables)
 
 

@@ -1,0 +1,46 @@
+"""What the flows of the merchant's server share: who acts, on which payment, and what they may answer."""
+
+from uuid import UUID
+
+from payments_service.domain.errors import Conflict, GatewayError, NotFound
+from payments_service.flows.payment_view import PaymentView, view
+from payments_service.store import payments
+from payments_service.store.db import Database
+from payments_service.store.history import Actor
+
+RETRY_AFTER_SECONDS = 5
+
+
+class OutcomeNotKnown(Conflict):
+    """What was sent may have been carried out; the same request again finds out."""
+
+    code = "outcome_unknown"
+    retry_after_seconds = RETRY_AFTER_SECONDS
+
+    def __init__(self, payment: PaymentView) -> None:
+        super().__init__(
+            "The outcome is not known yet; repeat the request",
+            paymentStatus=payment.status.value,
+            retryable=True,
+        )
+
+
+class RefusedByGateway(Conflict):
+    """The gateway said no. Nothing has changed."""
+
+    def __init__(self, cause: GatewayError, code: str, payment: PaymentView) -> None:
+        super().__init__("The gateway refuses it", code=code, paymentStatus=payment.status.value)
+        self.explanation = cause.message
+
+
+def actor(key_name: str) -> Actor:
+    """The merchant's server, by the name of its key, in the history."""
+    return Actor("api", key_name)
+
+
+def payment(db: Database, payment_id: UUID) -> PaymentView:
+    """The payment as it is stored; NotFound for an id that is not ours."""
+    with db.read() as session:
+        if not payments.exists(session, payment_id):
+            raise NotFound("Payment not found")
+        return view(session, payments.by_id(session, payment_id))

@@ -1,0 +1,113 @@
+"""the merchant's server: events as a stream, refunds' keys, payments that were closed, search"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from payments_service.store.db import UtcDateTime
+
+revision = "0006"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+BEGINNINGS = (
+    ("payments", "order_id", True),
+    ("payments", "transaction_id", True),
+    ("payments", "reference", True),
+    ("payments", "customer_phone", False),
+    ("payment_orders", "gateway_order_id", False),
+    ("payment_attempts", "transaction_id", False),
+    ("payment_attempts", "bank_reference", True),
+    ("refunds", "gateway_refund_id", False),
+    ("refunds", "bank_reference", True),
+)
+"""Table, column, and whether it had an index: each is found by its beginning from now on."""
+OF_UNIQUE = (("payment_orders", "wire_id"), ("refunds", "refund_id"))
+"""Columns with a unique constraint, whose own index serves beginnings on SQLite alone."""
+
+
+def upgrade() -> None:
+    _make_events()
+    op.add_column("payments", sa.Column("closed_at", UtcDateTime(timezone=True), nullable=True))
+    op.add_column("refunds", sa.Column("idempotency_key", sa.Text(), nullable=True))
+    op.add_column("refunds", sa.Column("fingerprint", sa.Text(), nullable=True))
+    op.add_column("refunds", sa.Column("speed", sa.Text(), nullable=True))
+    op.add_column(
+        "refunds",
+        sa.Column("awaits_first_send", sa.Boolean(), nullable=False, server_default=sa.false()),
+    )
+    key = ["payment_id", "idempotency_key"]
+    op.create_index("uq_refunds_payment_id_idempotency_key", "refunds", key, unique=True)
+    _index_lists()
+    _index_beginnings()
+
+
+def _make_events() -> None:
+    op.create_table(
+        "events",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("fact", sa.Text(), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("payment_id", sa.Uuid(), nullable=True),
+        sa.Column("sequence", sa.Integer(), nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", UtcDateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
+        sa.UniqueConstraint("event_id", name=op.f("uq_events_event_id")),
+        sa.UniqueConstraint("fact", name=op.f("uq_events_fact")),
+        sa.UniqueConstraint("position", name=op.f("uq_events_position")),
+    )
+    op.create_index(op.f("ix_events_payment_id"), "events", ["payment_id"])
+    op.create_index(op.f("ix_events_type_position"), "events", ["type", "position"])
+    is_new = sa.text("position IS NULL")
+    op.create_index(
+        "ix_events_unnumbered", "events", ["created_at"], sqlite_where=is_new, postgresql_where=is_new
+    )
+    # What was told before is the beginning of the stream: one event a fact, in the order of its making.
+    op.execute(
+        "INSERT INTO events (id, event_id, fact, type, payment_id, body, created_at, position)"
+        " SELECT id, event_id, fact, type, payment_id, body, created_at,"
+        " row_number() OVER (ORDER BY created_at, id) FROM ("
+        " SELECT outbox.*, row_number() OVER ("
+        " PARTITION BY fact ORDER BY CASE destination WHEN 'merchant' THEN 0 ELSE 1 END, created_at, id"
+        ") AS nth FROM outbox) AS told WHERE nth = 1"
+    )
+
+
+def _index_lists() -> None:
+    """Newest first, by each filter that has many different rows."""
+    op.create_index(op.f("ix_payments_created_at_id"), "payments", ["created_at", "id"])
+    for column in ("status", "user_id"):
+        op.drop_index(f"ix_payments_{column}", "payments")
+        columns = [column, "created_at", "id"]
+        op.create_index(op.f(f"ix_payments_{column}_created_at_id"), "payments", columns)
+    is_flagged = sa.text("review IS NOT NULL")
+    op.create_index(
+        "ix_payments_flagged",
+        "payments",
+        ["created_at", "id"],
+        sqlite_where=is_flagged,
+        postgresql_where=is_flagged,
+    )
+
+
+def _index_beginnings() -> None:
+    """An index in a locale's order serves no beginnings; one of this operator class serves both."""
+    is_postgres = op.get_bind().dialect.name == "postgresql"
+    for table, column, had_index in BEGINNINGS:
+        if had_index and not is_postgres:
+            continue
+        if had_index:
+            op.drop_index(f"ix_{table}_{column}", table)
+        pattern = {column: "text_pattern_ops"}
+        op.create_index(op.f(f"ix_{table}_{column}"), table, [column], postgresql_ops=pattern)
+    for table, column in OF_UNIQUE:
+        op.create_index(
+            op.f(f"ix_{table}_{column}"), table, [column], postgresql_ops={column: "text_pattern_ops"}
+        )
+
+
+def downgrade() -> None:
+    raise NotImplementedError("a payment ledger does not forget; restore a backup instead")
