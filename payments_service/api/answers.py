@@ -67,6 +67,8 @@ class ErrorSchema(Schema):
     id = fields.UUID(**told("our id of the payment that it is about", AN_ID))
     paymentStatus = fields.String(**told("the payment's status", "pending", enum=STATUSES))
     status = fields.String(allow_none=True, **told("the gateway's own word"))
+    refundablePaise = fields.Integer(**told("what can still be refunded, in paise", 10000))
+    refund = fields.Dict(**told("the refund that it is about, as it stands"))
 
 
 class WebhookReceivedSchema(Schema):

@@ -118,8 +118,21 @@ def build(app: Flask) -> dict[str, Any]:
             }
             spec.path(path=_path(rule), operations=operations)
     document = cast(dict[str, Any], json.loads(json.dumps(spec.to_dict())))
+    _say_what_is_refused(document)
     _add_events(document)
     return document
+
+
+def _say_what_is_refused(document: dict[str, Any]) -> None:
+    """A member that is not known is refused from API keys alone; an answer may get further ones later."""
+    components = document["components"]["schemas"]
+    for schema in components.values():
+        schema.pop("additionalProperties", None)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            content = operation.get("requestBody", {}).get("content", {}).get(JSON)
+            if content and {} not in operation["security"]:
+                components[content["schema"]["$ref"].rpartition("/")[2]]["additionalProperties"] = False
 
 
 def as_text(document: Mapping[str, Any]) -> str:
