@@ -27,7 +27,7 @@ from payments_service.domain.errors import (
 )
 from payments_service.domain.money import Money
 from payments_service.domain.news import REFUND_PREFIX, NewRefund, OrderRef, RefundRef, RefundSnapshot, new_id
-from payments_service.domain.schedule import next_reference_check
+from payments_service.domain.schedule import Polling, next_reference_check, next_refund_check
 from payments_service.domain.states import CAPTURED, REFUND_OPEN, PaymentStatus, RefundStatus
 from payments_service.flows import record, witnesses
 from payments_service.flows.idempotency import KeyReused, StillRunning
@@ -140,7 +140,7 @@ def refund(
         payment = payments.lock(session, payment_id)
         row = _begun_before(session, payment_id, key)
         if row is not None and not _may_take_over(session, row, actor):
-            if row.awaits_first_send:
+            if row.awaits_first_send and row.status == RefundStatus.INITIATED:
                 raise StillRunning("The first request with this Idempotency-Key is still running")
             return _view(row)
         is_begun = row is not None
@@ -242,20 +242,31 @@ def one(db: Database, payment_id: UUID, refund_id: UUID) -> RefundView:
 
 
 def settle(
-    db: Database, payment_id: UUID, row_id: UUID, snapshot: RefundSnapshot, actor: Actor, generation: int
+    db: Database,
+    payment_id: UUID,
+    row_id: UUID,
+    snapshot: RefundSnapshot,
+    actor: Actor,
+    generation: int,
+    polling: Polling | None = None,
 ) -> RefundView:
-    """Write down what the gateway says of a refund, while it is still the caller's to write."""
+    """Write down what the gateway says of a refund, while it is still the caller's to write.
+
+    `polling`: when to ask next while it is open, where the caller does not plan that itself.
+    """
     with db.begin() as session:
         payment = payments.lock(session, payment_id)
         row = _lock(session, row_id)
         if row.generation == generation:
             record.write_refund(session, payment, row, snapshot, actor)
-            _ask_for_reference(row, actor.clock)
+            _plan_next(row, polling, actor.clock)
         return _view(row)
 
 
-def _ask_for_reference(row: Refund, clock: Clock) -> None:
-    """The bank's reference often comes after the end of the refund: plan the next question for it."""
+def _plan_next(row: Refund, polling: Polling | None, clock: Clock) -> None:
+    """The call is over, so its lease is, too. The bank's reference often comes after the refund's end."""
+    if row.status in REFUND_OPEN and polling:
+        row.next_check_at = next_refund_check(polling, row.created_at, clock)
     if row.status != RefundStatus.COMPLETED:
         return
     row.next_check_at = None if row.bank_reference else next_reference_check(row.updated_at, clock)
@@ -308,7 +319,7 @@ def _carry_out(db: Database, gateway: Gateway, row: Refund, new: NewRefund, acto
         if current.status is not RefundStatus.FAILED:
             return current  # in the meantime the gateway told of it: it is there
         raise RefundFailed(error, row.id) from error
-    return settle(db, row.payment_id, row.id, snapshot, actor, row.generation)
+    return settle(db, row.payment_id, row.id, snapshot, actor, row.generation, gateway.polling)
 
 
 def _send_again(
