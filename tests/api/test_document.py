@@ -156,11 +156,13 @@ def test_what_is_added_is_no_trouble(change: str) -> None:
 
 # ── what every route has in common ──────────────────────────────────────────────────────────────────
 
-SCOPES = {"shop": "read+write", "reader": "read"}
+SCOPES = {"shop": "read+write+refund+personal", "reader": "read"}
 FILLED = {
     "{gateway}": "razorpay",
     "{reference}": "order_1",
     "{payment_id}": "019c0f3e-6a63-7d1c-9a58-5f0c8f7b2d11",
+    "{refund_id}": "019c0f3e-6a63-7d1c-9a58-5f0c8f7b2d12",
+    "{event_id}": f"evt_{'0' * 32}",
 }
 
 
@@ -200,7 +202,8 @@ def made(database_url: str) -> Flask:
 def ask(app: Flask, method: str, path: str, body: Any = None, **more: Any) -> tuple[int, str]:
     for name, value in FILLED.items():
         path = path.replace(name, value)
-    headers = {"Authorization": f"Bearer {API_KEYS['shop']}", **more.pop("headers", {})}
+    usual = {"Authorization": f"Bearer {API_KEYS['shop']}", "Idempotency-Key": "key-of-sixteen-or-more"}
+    headers = {**usual, **more.pop("headers", {})}
     given = {"data": body} if isinstance(body, bytes) else {"json": body}
     answer = app.test_client().open(
         path, method=method, headers=headers, **(given if body is not None else {})
@@ -221,6 +224,7 @@ GOOD = {
         "signature": "s",
     },
     "/api/quote": WISH,
+    "/api/payment/search": {"query": "ORDER-1001"},
 }
 
 

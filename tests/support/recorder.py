@@ -52,7 +52,7 @@ def operation_of(method: str, path: str) -> str | None:
 @cache
 def _pattern(template: str) -> re.Pattern[str]:
     parts = re.split(r"(\{[a-z_]+\})", template)
-    wild = {"{reference}": ".+", "{payment_id}": "[0-9a-fA-F-]{36}"}
+    wild = {"{reference}": ".+", "{payment_id}": "[0-9a-fA-F-]{36}", "{refund_id}": "[0-9a-fA-F-]{36}"}
     return re.compile("".join(wild.get(p, "[^/]+") if p.startswith("{") else re.escape(p) for p in parts))
 
 
