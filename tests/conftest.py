@@ -218,7 +218,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(
         f"Documented answers that were seen: {len(documented()) - len(missing)}, not: {len(missing)}"
     )
-    if _is_whole(terminalreporter.config):
+    if _is_whole(terminalreporter.config) or terminalreporter.config.get_verbosity() > 1:
         for operation, status, code in missing:
             terminalreporter.write_line(f"  never seen: {operation} {status} {code}")
 

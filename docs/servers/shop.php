@@ -2,7 +2,6 @@
 // php -S 127.0.0.1:8000 shop.php
 // Set PAYMENTS_URL, PAYMENTS_KEY (scopes write+refund), MERCHANT_WEBHOOK_SECRET, SHOP_DB, STAFF_TOKEN.
 $db = new PDO('sqlite:' . getenv('SHOP_DB'));
-$db->exec('CREATE TABLE IF NOT EXISTS events (id TEXT PRIMARY KEY)');
 $db->exec('CREATE TABLE IF NOT EXISTS orders (number TEXT PRIMARY KEY, paise INTEGER, paid_by TEXT)');
 
 function ask(string $path, array $body, string ...$headers): never {
@@ -34,13 +33,10 @@ if ($path === '/hooks/payments') {
     $body = file_get_contents('php://input');
     if (!is_genuine($body)) answer(400, '{}');
     ['type' => $type, 'data' => $data] = json_decode($body, true);
-    $db->beginTransaction(); // the event's id and what it changes are stored together, or not at all
-    $new = $db->prepare('INSERT OR IGNORE INTO events VALUES (?)');
-    $new->execute([$_SERVER['HTTP_WEBHOOK_ID']]);
-    if ($new->rowCount() && $type === 'payment.completed' && $data['priceVerified'])
+    // An event may come twice: this does no harm then. In production, refuse $data['mode'] === 'test', too.
+    if ($type === 'payment.completed' && $data['priceVerified'])
         $db->prepare('UPDATE orders SET paid_by = ? WHERE number = ? AND paise = ?')
             ->execute([$data['id'], $data['reference'], $data['amountPaise']]);
-    $db->commit();
     answer(200, '{}');
 }
 if (!preg_match('#^/orders/([\w-]+)/(quote|refund)$#', $path, $asked)) answer(404, '{"error": "Not found"}');

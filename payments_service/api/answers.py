@@ -137,17 +137,9 @@ class StatusSchema(PaymentBase):  # type: ignore[valid-type,misc]
     updatedAt = moment("when it last changed")
 
 
-class OrderSchema(Schema):
-    amount = fields.Integer(required=True, **told("paise, as checkout.js takes it", 49900))
-    currency = text("ISO 4217", "INR")
-    status = fields.String(required=True, allow_none=True, **told("the gateway's own word", "created"))
-
-
 def _order(gateway: type[Gateway]) -> type[Schema]:
-    names: dict[str, fields.Field[Any]] = {
-        name: text("the order, as the browser knows it", "order_RB58MiP5SPFYyM")
-        for name in gateway.order_id_names
-    }
+    """`order`: what is the same for all, under the names that pages of this gateway read, and its own."""
+    ids = {name: text("the order, as the browser knows it", "order_1") for name in gateway.order_id_names}
     urls = {
         name: fields.Url(required=True, **told("our hosted page", f"https://pay.example.com/pay/{AN_ID}"))
         for name in gateway.payment_url_names
@@ -156,7 +148,15 @@ def _order(gateway: type[Gateway]) -> type[Schema]:
         one.name: fields.String(required=one.required, **told(one.about, one.example))
         for one in gateway.answer_fields
     }
-    return OrderSchema.from_dict({**names, **urls, **own}, name=f"Order_{gateway.provider}")
+    members: dict[str, fields.Field[Any]] = {
+        **ids,
+        "amount": fields.Integer(required=True, **told("paise, as checkout.js takes it", 49900)),
+        "currency": text("ISO 4217", "INR"),
+        "status": fields.String(required=True, allow_none=True, **told("the gateway's own word", "created")),
+        **urls,
+        **own,
+    }
+    return Schema.from_dict(members, name=f"Order_{gateway.provider}")
 
 
 @cache

@@ -60,6 +60,22 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
     "refund_id": ("our id of the refund", answers.AN_ID),
     "event_id": ("the event's id", "evt_019c0f3e6a637d1c9a585f0c8f7b2d11"),
 }
+MEMBERS: Mapping[str, str] = {
+    "CreateOrderSchema.gateway": "which gateway, in any case",
+    "CreateOrderSchema.customer": "who pays; kept for the gateway, never shown on a page",
+    "CustomerSchema.name": "in any script",
+    "CustomerSchema.email": "where the confirmation goes",
+    "CustomerSchema.phone": "ten digits that begin with 6 to 9; spaces, dashes, +91 and 0 are dropped",
+    "description": "what is paid for, shown on the hosted page",
+    "CreateOrderSchema.reference": "your order number; trusted, and paid once, with quote or API key only",
+    "QuoteSchema.reference": "your order number: it is paid once",
+    "userId": "your id of the buyer, told in events",
+    "CreateOrderSchema.returnUrl": "where the payer lands, on an origin of FRONTEND_URL or BACKEND_URL",
+    "CreateOrderSchema.quote": "a price that your server signed (POST /api/quote); no amount is needed then",
+    "metadata": "up to 15 pairs of texts, told in events, never sent to a gateway",
+    "QuoteSchema.expiresIn": "seconds until no order can be opened with it any more; an hour unless you say",
+}
+"""What members of requests are for: of one schema, or of any."""
 ANSWER_HEADERS: Mapping[str, Mapping[str, Any]] = {
     "X-Request-Id": {
         "description": "Under this id the service's log tells of the request; one that was sent is kept.",
@@ -316,9 +332,12 @@ def _name(schema: Any) -> str:
 
 def _own_fields(_self: Any, field: fields.Field[Any], **_: Any) -> dict[str, Any]:
     """What marshmallow's types do not tell of ours."""
+    about = MEMBERS.get(f"{type(field.parent).__name__}.{field.name}") or MEMBERS.get(str(field.name))
+    said = {"description": about} if about and "description" not in field.metadata else {}
     if isinstance(field, schemas.Amount):
+        kinds = ["number", "string", "null"] if field.allow_none else ["number", "string"]
         return {
-            "type": ["number", "string"],
+            "type": kinds,
             "description": "rupees, with at most two decimals",
             "examples": [499, "499.05"],
         }
@@ -326,7 +345,7 @@ def _own_fields(_self: Any, field: fields.Field[Any], **_: Any) -> dict[str, Any
         return {"type": ["number", "null"] if field.allow_none else "number"}
     if isinstance(field, fields.Constant):
         return {"const": field.constant}
-    return {}
+    return said
 
 
 # ── events out ──────────────────────────────────────────────────────────────────────────────────────

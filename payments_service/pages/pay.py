@@ -31,7 +31,7 @@ blueprint.after_request(add_headers)
 
 @blueprint.get("/<uuid:payment_id>")
 @guards.anybody
-@described("The hosted payment page", tag="Pages", gives={status: HTML for status in (200, 404, 503)})
+@described("The hosted payment page", tag="Pages", gives={status: HTML for status in (200, 404, 500, 503)})
 def page(payment_id: UUID) -> ResponseReturnValue:
     found = hosted_page(services().db, payment_id)
     if found.stage is not Stage.PAYABLE:
@@ -48,7 +48,7 @@ def page(payment_id: UUID) -> ResponseReturnValue:
 @described(
     "Where gateways send the payer back to; leads on to the order's returnUrl",
     tag="Pages",
-    gives={303: None, 404: HTML, 503: HTML},
+    gives={303: None, 404: HTML, 500: HTML, 503: HTML},
 )
 def come_back_(payment_id: UUID) -> ResponseReturnValue:
     """Nothing that the gateway posted is believed, so its body is not even read."""

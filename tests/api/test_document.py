@@ -208,7 +208,7 @@ def ask(app: Flask, method: str, path: str, body: Any = None, **more: Any) -> tu
     answer = app.test_client().open(
         path, method=method, headers=headers, **(given if body is not None else {})
     )
-    return answer.status_code, (answer.json or {}).get("code", "")
+    return answer.status_code, (answer.json or {}).get("code", "") if answer.is_json else ""
 
 
 GOOD = {
@@ -230,17 +230,31 @@ GOOD = {
 
 @pytest.mark.parametrize(("method", "path"), with_code("internal_error"))
 def test_a_fault_of_ours_is_told_as_one(keyed: Flask, method: str, path: str) -> None:
+    break_route(keyed, method, path)
+    assert ask(keyed, method, path) == (500, "internal_error")
+
+
+def break_route(app: Flask, method: str, path: str) -> None:
     [endpoint] = {
         rule.endpoint
-        for rule in keyed.url_map.iter_rules()
+        for rule in app.url_map.iter_rules()
         if document._path(rule) == path and method in (rule.methods or ())
     }
 
     def broken(**_: Any) -> None:
         raise RuntimeError("a fault")
 
-    keyed.view_functions[endpoint] = broken  # type: ignore[assignment]
-    assert ask(keyed, method, path) == (500, "internal_error")
+    app.view_functions[endpoint] = broken  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(("method", "path"), [one for one in operations() if one[1].startswith("/pay/")])
+def test_a_payers_page_tells_trouble_as_a_page(keyed: Flask, tmp_path: Path, method: str, path: str) -> None:
+    assert ask(keyed, method, path)[0] == 404
+    break_route(keyed, method, path)
+    assert ask(keyed, method, path)[0] == 500
+    app = made(f"sqlite:///{tmp_path / 'empty.db'}")
+    assert ask(app, method, path)[0] == 503
+    app.extensions["payments_service"].db.engine.dispose()
 
 
 @pytest.mark.parametrize(("method", "path"), with_code("not_migrated"))

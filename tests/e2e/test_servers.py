@@ -112,7 +112,7 @@ def test_a_quote_its_order_the_event_and_the_refund(shop: Shop) -> None:
         return
     assert is_paid.status_code in (201, 202), is_paid.text
     again = shop.post("/orders/ORDER-1001/refund", **staff)
-    assert again.json()["id"] == is_paid.json()["id"]
+    assert again.json()["refund"]["id"] == is_paid.json()["refund"]["id"]
 
 
 @pytest.mark.parametrize("name", ["shop.py", "shop.mjs", "shop.php"])

@@ -62,9 +62,9 @@ class Recorder:
         self.problems: list[str] = []
 
     def see(self, method: str, path: str, status: int, media_type: str, body: bytes) -> None:
-        """Judge one answer. What the document does not name at all (files, 405) is left alone."""
+        """Judge one answer. What it does not name at all (files, 405, the way to HTTPS) is left alone."""
         operation = operation_of(method, path)
-        if operation is None or status in (405, 501):
+        if operation is None or status in (308, 405, 501):
             return
         told = _json(body) if media_type == "application/json" else None
         code = told.get("code", "") if isinstance(told, dict) and status >= 400 else ""
