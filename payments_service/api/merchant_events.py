@@ -53,7 +53,7 @@ def events_() -> ResponseReturnValue:
     refuses={
         400: ("validation_error", "unknown_field"),
         404: ("not_found",),
-        409: ("no_destination", "request_in_progress", "outcome_unknown"),
+        409: ("no_destination", "request_in_progress"),
         422: ("idempotency_key_reused",),
     },
 )
