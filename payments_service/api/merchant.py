@@ -45,7 +45,7 @@ blueprint = Blueprint("merchant", __name__, url_prefix="/api/payment")
     query=shapes.ListSchema,
     gives={200: shapes.PaymentPageOut},
     also={200: (CSV,)},
-    refuses={400: ("validation_error", "unknown_field", "invalid_address")},
+    refuses={400: ("validation_error", "unknown_field")},
 )
 def payments_() -> ResponseReturnValue:
     is_export = request.accept_mimetypes.best_match(["application/json", CSV]) == CSV
@@ -80,7 +80,7 @@ def payments_() -> ResponseReturnValue:
     takes=shapes.SearchSchema,
     headers=(schemas.KEY_HEADER,),
     gives={200: shapes.SearchOut},
-    refuses={400: ("validation_error", "unknown_field", "invalid_address")},
+    refuses={400: ("validation_error", "unknown_field")},
     example={"query": "ORDER-1001"},
 )
 def search() -> ResponseReturnValue:
@@ -102,7 +102,7 @@ def search() -> ResponseReturnValue:
 @described(
     "One payment with all that is stored about it",
     gives={200: shapes.PaymentAnswerOut},
-    refuses={400: ("invalid_address",), 404: ("not_found",)},
+    refuses={404: ("not_found",)},
 )
 def payment(payment_id: UUID) -> ResponseReturnValue:
     found = details(services().db, payment_id)
@@ -116,7 +116,7 @@ def payment(payment_id: UUID) -> ResponseReturnValue:
 @described(
     "The refunds of a payment",
     gives={200: shapes.RefundListOut},
-    refuses={400: ("invalid_address",), 404: ("not_found",)},
+    refuses={404: ("not_found",)},
 )
 def refunds(payment_id: UUID) -> ResponseReturnValue:
     found = refund.listed(services().db, payment_id)
@@ -128,7 +128,7 @@ def refunds(payment_id: UUID) -> ResponseReturnValue:
 @described(
     "One refund as it stands now",
     gives={200: shapes.RefundAnswerOut},
-    refuses={400: ("invalid_address",), 404: ("not_found",)},
+    refuses={404: ("not_found",)},
 )
 def refund_(payment_id: UUID, refund_id: UUID) -> ResponseReturnValue:
     return shapes.dumped(
@@ -154,7 +154,7 @@ def refund_(payment_id: UUID, refund_id: UUID) -> ResponseReturnValue:
     needs=(schemas.KEY_HEADER,),
     gives={201: shapes.RefundAnswerOut, 202: shapes.RefundAnswerOut},
     refuses={
-        400: ("validation_error", "unknown_field", "invalid_address"),
+        400: ("validation_error", "unknown_field"),
         404: ("not_found",),
         409: (
             *(
@@ -215,7 +215,7 @@ def new_refund(payment_id: UUID) -> ResponseReturnValue:
     headers=(schemas.KEY_HEADER,),
     gives={200: shapes.StandingOut},
     refuses={
-        400: ("validation_error", "unknown_field", "invalid_address"),
+        400: ("validation_error", "unknown_field"),
         404: ("not_found",),
         409: (
             "not_capturable",
@@ -245,7 +245,7 @@ def capture_(payment_id: UUID) -> ResponseReturnValue:
     headers=(schemas.KEY_HEADER,),
     gives={200: shapes.StandingOut},
     refuses={
-        400: ("validation_error", "unknown_field", "invalid_address"),
+        400: ("validation_error", "unknown_field"),
         404: ("not_found",),
         409: ("not_voidable", "gateway_off", "request_in_progress", "outcome_unknown"),
         422: ("idempotency_key_reused",),
@@ -267,7 +267,7 @@ def void(payment_id: UUID) -> ResponseReturnValue:
     headers=(schemas.KEY_HEADER,),
     gives={200: shapes.StandingOut},
     refuses={
-        400: ("validation_error", "unknown_field", "invalid_address"),
+        400: ("validation_error", "unknown_field"),
         404: ("not_found",),
         409: ("being_paid", "order_paid", "gateway_off", "request_in_progress", "outcome_unknown"),
         422: ("idempotency_key_reused",),
