@@ -20,7 +20,7 @@ from tests.support import event_schema
 from tests.support.environment import environment
 from tests.support.house import House, running_house
 from tests.support.postgres import running_postgres
-from tests.support.recorder import RECORDER, documented
+from tests.support.recorder import RECORDER, UNSEEN, documented, shown, unseen
 from tests.support.recycled import RecycledDatabases
 from tests.support.unsynced import spare_the_disk
 
@@ -212,7 +212,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["used"] = dict(_used)
         session.config.workeroutput["seen"] = sorted(RECORDER.seen)
-    elif _is_whole(session.config) and documented() - RECORDER.seen and session.exitstatus == 0:
+    elif _is_whole(session.config) and unseen(RECORDER.seen) and session.exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -251,8 +251,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         f"Documented answers that were seen: {len(documented()) - len(missing)}, not: {len(missing)}"
     )
     if _is_whole(terminalreporter.config) or terminalreporter.config.get_verbosity() > 1:
-        for operation, status, code in missing:
-            terminalreporter.write_line(f"  never seen: {operation} {status} {code}")
+        for answer in unseen(RECORDER.seen):
+            terminalreporter.write_line(f"  never seen: {answer}")
+        for answer in sorted(set(UNSEEN.read_text().splitlines()) & set(map(shown, RECORDER.seen))):
+            terminalreporter.write_line(f"  seen, so take it out of {UNSEEN.name}: {answer}")
 
 
 def _create_database(server: str, name: str) -> None:

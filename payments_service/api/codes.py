@@ -160,6 +160,41 @@ CODES: Mapping[str, Code] = {
         "Together with what went back before, this is more than was captured. `refundablePaise` says what "
         "is left.",
     ),
+    "disputed": Code(
+        "A dispute of this payment is open",
+        "The payer's bank asks for the money as well: a refund now could pay twice. Answer the dispute, or "
+        "send `force: true`.",
+    ),
+    "refund_failed": Code(
+        "This refund failed and nothing was sent back; to try again, use a new Idempotency-Key",
+        "The refund under this key is final, and nothing was sent back. `refund` tells it as it stands. Use "
+        "a new key.",
+    ),
+    "being_paid": Code(
+        "This payment is being paid",
+        "Money is held for it, or its order is being made, so that it cannot be closed now.",
+    ),
+    "payment_closed": Code(
+        "This payment was closed", "The merchant closed it: money that came later is for a person to look at."
+    ),
+    "not_capturable": Code(
+        "Only money that is held can be captured",
+        "Nothing is held for this payment that the merchant could take.",
+    ),
+    "not_voidable": Code(
+        "Only money that is held can be let go",
+        "Nothing is held for this payment, or its gateway lets it go by itself.",
+    ),
+    # ── events ──
+    "no_destination": Code(
+        "No webhook of the merchant is configured",
+        "MERCHANT_WEBHOOK_URL is not set, so that there is no server to tell. The events can be read all "
+        "the same.",
+    ),
+    "invalid_cursor": Code(
+        "Must be a cursor of an earlier answer",
+        "`after` is none that this service gave out. Begin without one, or with the last that you stored.",
+    ),
     # ── webhooks ──
     "signature_missing": Code(
         "The signature is missing",

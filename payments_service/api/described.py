@@ -37,6 +37,12 @@ class Described:
     """By status: the codes of this route."""
     example: Mapping[str, Any] | None = None
     """A body that it takes."""
+    needs: Sequence[str] = ()
+    """Of `headers`, those that must be sent."""
+    also: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    """By status: other media types that `Accept` can choose."""
+    may_be_empty: bool = False
+    """The body may be left out."""
     uses_database: bool = True
 
 

@@ -173,7 +173,7 @@ def _operation(rule: Rule, method: str, entry: Described, guard: str) -> dict[st
         content: dict[str, Any] = {"schema": _instance(entry.takes)}
         if entry.example:
             content["examples"] = {"example": {"value": dict(entry.example)}}
-        operation["requestBody"] = {"required": True, "content": {JSON: content}}
+        operation["requestBody"] = {"required": not entry.may_be_empty, "content": {JSON: content}}
     return operation
 
 
@@ -195,7 +195,14 @@ def _path_parameters(rule: Rule) -> Iterator[dict[str, Any]]:
 def _header_parameters(entry: Described) -> Iterator[dict[str, Any]]:
     for name in entry.headers:
         about, schema = HEADERS[name]
-        yield {"name": name, "in": "header", "required": False, "description": about, "schema": dict(schema)}
+        is_needed = name in entry.needs
+        yield {
+            "name": name,
+            "in": "header",
+            "required": is_needed,
+            "description": about,
+            "schema": dict(schema),
+        }
 
 
 def _query(entry: Described) -> Iterable[dict[str, Any]]:
@@ -217,6 +224,8 @@ def _successes(entry: Described) -> dict[str, dict[str, Any]]:
             response["content"] = {JSON: {"schema": {"anyOf": [_instance(one) for one in given]}}}
         elif given is not None:
             response["content"] = {JSON: {"schema": _instance(cast(Declared, given))}}
+        for media_type in entry.also.get(status, ()):
+            response["content"][media_type] = {"schema": {"type": "string"}}
         found[str(status)] = response
     return found
 
@@ -251,7 +260,6 @@ def _common(entry: Described, guard: str, method: str) -> Iterator[tuple[int, tu
         yield 413, ("body_too_large",)
     if guard.startswith(KEY_WITH) or guard == "browser_or_key":
         yield 401, ("unauthorized",)
-    if guard.startswith(KEY_WITH):
         yield 403, ("scope_missing",)
     yield 500, ("internal_error",)
     if entry.uses_database:
@@ -334,7 +342,9 @@ def _own_fields(_self: Any, field: fields.Field[Any], **_: Any) -> dict[str, Any
             "examples": [499, "499.05"],
         }
     if isinstance(field, answers.Rupees):
-        return {"type": "number"}
+        return {"type": ["number", "null"] if field.allow_none else "number"}
+    if isinstance(field, fields.Constant):
+        return {"const": field.constant}
     return said
 
 

@@ -13,6 +13,7 @@ from flask.typing import ResponseReturnValue
 from payments_service.api import guards, schemas, services
 from payments_service.api import merchant_schemas as shapes
 from payments_service.api.bodies import raw_body
+from payments_service.api.described import described
 from payments_service.domain.errors import Conflict, InvalidInput
 from payments_service.domain.states import RefundStatus
 from payments_service.flows import capture, close, merchant, payment_list, refund, repeat
@@ -25,6 +26,7 @@ from payments_service.gateways.base import Gateway
 log = logging.getLogger(__name__)
 
 CSV = "text/csv"
+GATEWAY_CODES = ("gateway_error", "gateway_rejected", "gateway_unavailable", "unknown_at_gateway")
 
 blueprint = Blueprint("merchant", __name__, url_prefix="/api/payment")
 
@@ -34,6 +36,17 @@ blueprint = Blueprint("merchant", __name__, url_prefix="/api/payment")
 
 @blueprint.get("")
 @guards.key_with("read")
+@described(
+    "List payments, newest first",
+    about=(
+        "With `Accept: text/csv` all that the filters choose, as CSV. Personal data only with the scope "
+        "personal."
+    ),
+    query=shapes.ListSchema,
+    gives={200: shapes.PaymentPageOut},
+    also={200: (CSV,)},
+    refuses={400: ("validation_error", "unknown_field")},
+)
 def payments_() -> ResponseReturnValue:
     is_export = request.accept_mimetypes.best_match(["application/json", CSV]) == CSV
     schema = shapes.FilterSchema() if is_export else shapes.ListSchema()
@@ -58,6 +71,18 @@ def payments_() -> ResponseReturnValue:
 
 @blueprint.post("/search")
 @guards.key_with("read")
+@described(
+    "Search payments",
+    about=(
+        "Any id, reference, UTR or RRN; with the scope personal also e-mail, phone and name. Whole, or how "
+        "it begins."
+    ),
+    takes=shapes.SearchSchema,
+    headers=(schemas.KEY_HEADER,),
+    gives={200: shapes.SearchOut},
+    refuses={400: ("validation_error", "unknown_field")},
+    example={"query": "ORDER-1001"},
+)
 def search() -> ResponseReturnValue:
     asked = shapes.loaded(shapes.SearchSchema(), body())
     text, people = asked["query"], guards.may_see_people()
@@ -74,6 +99,11 @@ def search() -> ResponseReturnValue:
 
 @blueprint.get("/<uuid:payment_id>")
 @guards.key_with("read")
+@described(
+    "One payment with all that is stored about it",
+    gives={200: shapes.PaymentAnswerOut},
+    refuses={404: ("not_found",)},
+)
 def payment(payment_id: UUID) -> ResponseReturnValue:
     found = details(services().db, payment_id)
     _note_people("payment", id=payment_id)
@@ -83,6 +113,11 @@ def payment(payment_id: UUID) -> ResponseReturnValue:
 
 @blueprint.get("/<uuid:payment_id>/refunds")
 @guards.key_with("read")
+@described(
+    "The refunds of a payment",
+    gives={200: shapes.RefundListOut},
+    refuses={404: ("not_found",)},
+)
 def refunds(payment_id: UUID) -> ResponseReturnValue:
     found = refund.listed(services().db, payment_id)
     return shapes.dumped(shapes.RefundListOut(), {"refunds": found})
@@ -90,6 +125,11 @@ def refunds(payment_id: UUID) -> ResponseReturnValue:
 
 @blueprint.get("/<uuid:payment_id>/refunds/<uuid:refund_id>")
 @guards.key_with("read")
+@described(
+    "One refund as it stands now",
+    gives={200: shapes.RefundAnswerOut},
+    refuses={404: ("not_found",)},
+)
 def refund_(payment_id: UUID, refund_id: UUID) -> ResponseReturnValue:
     return shapes.dumped(
         shapes.RefundAnswerOut(), {"refund": refund.one(services().db, payment_id, refund_id)}
@@ -101,6 +141,35 @@ def refund_(payment_id: UUID, refund_id: UUID) -> ResponseReturnValue:
 
 @blueprint.post("/<uuid:payment_id>/refunds")
 @guards.key_with("refund")
+@described(
+    "Send money back",
+    about=(
+        "All that is left, or `amount` rupees. The Idempotency-Key is kept for ever: the same key is the "
+        "same refund, as it stands then. 202: whether the gateway took it is not known yet; the service "
+        "finds out."
+    ),
+    takes=shapes.NewRefundSchema,
+    may_be_empty=True,
+    headers=(schemas.KEY_HEADER,),
+    needs=(schemas.KEY_HEADER,),
+    gives={201: shapes.RefundAnswerOut, 202: shapes.RefundAnswerOut},
+    refuses={
+        400: ("validation_error", "unknown_field"),
+        404: ("not_found",),
+        409: (
+            *(
+                "refund_exceeds_captured",
+                "refund_in_progress",
+                "not_refundable",
+                "disputed",
+                "outcome_unknown",
+            ),
+            *("refund_failed", "request_in_progress", "gateway_off"),
+        ),
+        422: ("idempotency_key_reused",),
+    },
+    example={"amount": 100, "reason": "one of two came back"},
+)
 def new_refund(payment_id: UUID) -> ResponseReturnValue:
     house = services()
     asked = shapes.loaded(shapes.NewRefundSchema(), body())
@@ -138,18 +207,74 @@ def new_refund(payment_id: UUID) -> ResponseReturnValue:
 
 @blueprint.post("/<uuid:payment_id>/capture")
 @guards.key_with("write")
+@described(
+    "Take money that is held",
+    about="Harmless when repeated: the answer tells where the payment stands.",
+    takes=shapes.NothingSchema,
+    may_be_empty=True,
+    headers=(schemas.KEY_HEADER,),
+    gives={200: shapes.StandingOut},
+    refuses={
+        400: ("validation_error", "unknown_field"),
+        404: ("not_found",),
+        409: (
+            "not_capturable",
+            "payment_review",
+            "payment_closed",
+            "reference_paid",
+            "gateway_off",
+            "request_in_progress",
+            "outcome_unknown",
+        ),
+        422: ("idempotency_key_reused",),
+        500: GATEWAY_CODES,
+        503: ("gateway_circuit_open",),
+    },
+)
 def capture_(payment_id: UUID) -> ResponseReturnValue:
     return _act("capture", payment_id, capture.capture)
 
 
 @blueprint.post("/<uuid:payment_id>/void")
 @guards.key_with("refund")
+@described(
+    "Let go of money that is held",
+    about="Harmless when repeated: the answer tells where the payment stands.",
+    takes=shapes.NothingSchema,
+    may_be_empty=True,
+    headers=(schemas.KEY_HEADER,),
+    gives={200: shapes.StandingOut},
+    refuses={
+        400: ("validation_error", "unknown_field"),
+        404: ("not_found",),
+        409: ("not_voidable", "gateway_off", "request_in_progress", "outcome_unknown"),
+        422: ("idempotency_key_reused",),
+        500: GATEWAY_CODES,
+        503: ("gateway_circuit_open",),
+    },
+)
 def void(payment_id: UUID) -> ResponseReturnValue:
     return _act("void", payment_id, capture.void)
 
 
 @blueprint.post("/<uuid:payment_id>/close")
 @guards.key_with("write")
+@described(
+    "Stop an open payment",
+    about="Harmless when repeated. Money that comes later is flagged, never completed.",
+    takes=shapes.NothingSchema,
+    may_be_empty=True,
+    headers=(schemas.KEY_HEADER,),
+    gives={200: shapes.StandingOut},
+    refuses={
+        400: ("validation_error", "unknown_field"),
+        404: ("not_found",),
+        409: ("being_paid", "order_paid", "gateway_off", "request_in_progress", "outcome_unknown"),
+        422: ("idempotency_key_reused",),
+        500: GATEWAY_CODES,
+        503: ("gateway_circuit_open",),
+    },
+)
 def close_(payment_id: UUID) -> ResponseReturnValue:
     return _act("close", payment_id, close.close)
 

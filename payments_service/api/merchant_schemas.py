@@ -11,6 +11,7 @@ from uuid import UUID
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 
+from payments_service.api.answers import Rupees
 from payments_service.api.schemas import (
     Amount,
     Text,
@@ -19,7 +20,7 @@ from payments_service.api.schemas import (
     refusal,
     refuse_what_is_no_text,
 )
-from payments_service.domain.money import Money, json_number
+from payments_service.domain.money import Money
 from payments_service.domain.states import PaymentStatus
 from payments_service.flows.payment_list import Filters, Place
 
@@ -174,13 +175,6 @@ def fingerprint(values: Mapping[str, Any]) -> str:
 
 
 # ── out ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Rupees(fields.Field[Money]):
-    """A JSON number with at most two decimals."""
-
-    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> int | float | None:
-        return None if value is None else json_number(value)
 
 
 class CustomerOut(Schema):

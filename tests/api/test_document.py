@@ -156,11 +156,14 @@ def test_what_is_added_is_no_trouble(change: str) -> None:
 
 # ── what every route has in common ──────────────────────────────────────────────────────────────────
 
-SCOPES = {"shop": "read+write", "reader": "read"}
+SCOPES = {"shop": "read+write+refund+personal", "reader": "read", "writer": "write"}
+KEYS = {**API_KEYS, "writer": "psk_writer"}
 FILLED = {
     "{gateway}": "razorpay",
     "{reference}": "order_1",
     "{payment_id}": "019c0f3e-6a63-7d1c-9a58-5f0c8f7b2d11",
+    "{refund_id}": "019c0f3e-6a63-7d1c-9a58-5f0c8f7b2d12",
+    "{event_id}": f"evt_{'0' * 32}",
 }
 
 
@@ -191,7 +194,7 @@ def keyed(database_url: str) -> Iterator[Flask]:
 def made(database_url: str) -> Flask:
     """The service with a key that may do everything, and one that may read."""
     entries = ",".join(
-        f"{name}:{scopes}:{sha256(API_KEYS[name].encode()).hexdigest()}" for name, scopes in SCOPES.items()
+        f"{name}:{scopes}:{sha256(KEYS[name].encode()).hexdigest()}" for name, scopes in SCOPES.items()
     )
     variables = environment(database_url=database_url, simulator_port=9, API_KEYS=entries)
     return create_app(Settings.from_environment(variables))
@@ -200,7 +203,8 @@ def made(database_url: str) -> Flask:
 def ask(app: Flask, method: str, path: str, body: Any = None, **more: Any) -> tuple[int, str]:
     for name, value in FILLED.items():
         path = path.replace(name, value)
-    headers = {"Authorization": f"Bearer {API_KEYS['shop']}", **more.pop("headers", {})}
+    usual = {"Authorization": f"Bearer {API_KEYS['shop']}", "Idempotency-Key": "key-of-sixteen-or-more"}
+    headers = {**usual, **more.pop("headers", {})}
     given = {"data": body} if isinstance(body, bytes) else {"json": body}
     answer = app.test_client().open(
         path, method=method, headers=headers, **(given if body is not None else {})
@@ -221,6 +225,7 @@ GOOD = {
         "signature": "s",
     },
     "/api/quote": WISH,
+    "/api/payment/search": {"query": "ORDER-1001"},
 }
 
 
@@ -297,9 +302,38 @@ def test_a_wrong_key_is_told(keyed: Flask, method: str, path: str) -> None:
 
 @pytest.mark.parametrize(("method", "path"), with_code("scope_missing"))
 def test_a_key_without_the_scope_is_told(keyed: Flask, method: str, path: str) -> None:
-    reader = {"Authorization": f"Bearer {API_KEYS['reader']}"}
-    needed = re.findall(
-        r'"apiKey": \["(\w+)"\]', json.dumps(DOCUMENT["paths"][path][method.lower()]["security"])
-    )
-    if needed != ["read"]:
-        assert ask(keyed, method, path, GOOD.get(path), headers=reader) == (403, "scope_missing")
+    words = json.dumps(DOCUMENT["paths"][path][method.lower()]["security"])
+    name = "writer" if '"apiKey": ["read"]' in words else "reader"
+    assert ask(keyed, method, path, GOOD.get(path), headers=bearer(name)) == (403, "scope_missing")
+
+
+def bearer(name: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {KEYS[name]}"}
+
+
+def with_header(name: str) -> list[Any]:
+    """The routes that take it."""
+    return [
+        pytest.param(method, path, id=f"{method} {path}")
+        for method, path in sorted(operations())
+        if name in [one["name"] for one in DOCUMENT["paths"][path][method.lower()]["parameters"]]
+    ]
+
+
+@pytest.mark.parametrize(("method", "path"), with_header("Idempotency-Key"))
+def test_an_idempotency_key_that_is_too_short_is_told(keyed: Flask, method: str, path: str) -> None:
+    short = {"Idempotency-Key": "short"}
+    assert ask(keyed, method, path, GOOD.get(path, {}), headers=short) == (400, "validation_error")
+
+
+@pytest.mark.parametrize(("method", "path"), with_code("unknown_field"))
+def test_a_member_that_is_not_known_is_told(keyed: Flask, method: str, path: str) -> None:
+    if method == "GET":
+        assert ask(keyed, method, f"{path}?refrence=1") == (400, "unknown_field")
+    else:
+        assert ask(keyed, method, path, {**GOOD.get(path, {}), "refrence": 1}) == (400, "unknown_field")
+
+
+@pytest.mark.parametrize(("method", "path"), with_code("invalid_address"))
+def test_an_address_that_is_no_text_is_told(keyed: Flask, method: str, path: str) -> None:
+    assert ask(keyed, method, f"{path}?x=%ED%A0%80") == (400, "invalid_address")

@@ -29,7 +29,7 @@ def merchant_routes(shop: MerchantShop) -> list[tuple[str, str, str]]:
 
 def test_every_route_asks_for_its_scope_and_for_no_other(shop: MerchantShop) -> None:
     routes = merchant_routes(shop)
-    assert len(routes) == 11
+    assert len(routes) == 12
     for method, path, scope in routes:
         for name, scopes in KEYS.items():
             answer = shop.call(method, path.format(UNKNOWN), name, {} if method == "POST" else None)

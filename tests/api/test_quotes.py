@@ -240,6 +240,13 @@ def test_the_same_request_with_a_fresh_quote_is_the_same_request(shop: Shop) -> 
     assert refusal(other) == (422, "idempotency_key_reused")
 
 
+def test_making_a_quote_twice_under_one_key_is_one_quote(shop: Shop) -> None:
+    key = {"Authorization": f"Bearer {API_KEYS['shop']}", "Idempotency-Key": KEY}
+    first, again = (ask(shop, "quote", WISH, **key) for _ in range(2))
+    assert (first.data, again.headers["Idempotency-Replayed"]) == (again.data, "true")
+    assert refusal(ask(shop, "quote", {**WISH, "amount": 1}, **key)) == (422, "idempotency_key_reused")
+
+
 # ── pays once ───────────────────────────────────────────────────────────────────────────────────────
 
 
