@@ -587,7 +587,10 @@ def the_merchant_was_told_everything_under_one_id(facts: Facts) -> Found:
             continue
         body = json.loads(next(iter(bodies)))
         data = body["data"]
-        facts_told[f"{body['type']} {data['id']} {data.get('sequence')}"].add(event_id)
+        # An alarm that lasts is told again each day: that is another fact, named by its day.
+        is_alarm = body["type"] == "ops.alert"
+        about = rows[event_id]["fact"] if is_alarm else f"{data['id']} {data.get('sequence')}"
+        facts_told[f"{body['type']} {about}"].add(event_id)
         if facts.is_private(str(bodies)):
             yield event_id, "tells the payer's e-mail or phone"
     for fact, ids in facts_told.items():

@@ -20,7 +20,7 @@ PACKAGE = Path(simulator.__file__).parent
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_process_says_where_it_is_and_ends_quietly(number):
     command = [sys.executable, "-m", "gateway_simulator", "--port", "0", "--seed", "1"]
-    root = PACKAGE.parent.parent
+    root = PACKAGE.parent
     with subprocess.Popen(
         command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -90,7 +90,7 @@ def test_the_help_explains_every_option_and_gives_examples(capsys):
 def start(*options: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "gateway_simulator", *options],
-        cwd=PACKAGE.parent.parent,
+        cwd=PACKAGE.parent,
         capture_output=True,
         text=True,
         timeout=60,
