@@ -109,8 +109,7 @@ def _index_lists() -> None:
     """Newest first, by each filter that has many different rows."""
     op.create_index(op.f("ix_payments_created_at_id"), "payments", ["created_at", "id"])
     for column in ("status", "user_id"):
-        if column != "status":
-            op.drop_index(f"ix_payments_{column}", "payments")
+        op.drop_index(f"ix_payments_{column}", "payments")
         columns = [column, "created_at", "id"]
         op.create_index(op.f(f"ix_payments_{column}_created_at_id"), "payments", columns)
     is_flagged = sa.text("review IS NOT NULL")
