@@ -16,9 +16,11 @@ from typing import Any
 # The processes of one service share what they count; /metrics adds it up.
 os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="payments-metrics-"))
 
+is_sqlite = os.environ.get("DATABASE_URL", "").startswith("sqlite")
 bind = f"0.0.0.0:{os.environ.get('PORT') or 5000}"
 worker_class = "gevent"
-workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
+# SQLite has one writer, so a second process would only wait for the first.
+workers = int(os.environ.get("WEB_CONCURRENCY") or (1 if is_sqlite else 2))
 worker_connections = 1000
 timeout = 60
 # Workers are forked from a process that has imported everything, and share its memory.

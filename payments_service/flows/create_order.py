@@ -18,12 +18,12 @@ from payments_service.domain.errors import (
     UnknownAtGateway,
 )
 from payments_service.domain.news import Checkout, Customer, NewOrder, OrderRef, PaymentSnapshot
-from payments_service.domain.payment import Actor
+from payments_service.domain.payment import Actor, PaymentRecord
 from payments_service.domain.states import PaymentStatus
 from payments_service.flows import idempotency, intent, sync, witnesses
 from payments_service.flows.idempotency import Claim, StillRunning, must_be_payable
 from payments_service.flows.intent import BUDGET_SECONDS, LEASE, NewPayment
-from payments_service.flows.payment_view import PaymentView, view
+from payments_service.flows.payment_view import PaymentView, view, view_of
 from payments_service.gateways.base import Gateway
 from payments_service.logs import masked_email
 from payments_service.store import payments
@@ -109,13 +109,15 @@ def create_order(
     witnesses.tell(db, clock)
     try:
         with db.begin() as session:
-            payment_id, is_new = intent.write(session, gateway, new, claim, actor)
+            payment, order = intent.write(session, gateway, new, claim, actor)
     except Conflict:
         idempotency.release(db, claim)  # nothing was begun
         raise
     try:
-        (_open if is_new else _take_up)(call, payment_id)
-        return _opened(db, payment_id)
+        if order is not None:
+            return _open(call, payment, order)
+        _take_up(call, payment.id)
+        return _opened(db, payment.id)
     except CreateOrderFailed as error:
         if error.came_to_nothing:
             idempotency.release(db, claim)
@@ -130,22 +132,25 @@ def create_order(
 # ── a new payment ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _open(call: Call, payment_id: UUID) -> None:
-    """Make the payment's order, and another one when the first exists and nobody can be sent there."""
-    payment, order = _current(call.db, payment_id)
-    snapshot = _send(call, payment, order)
+def _open(call: Call, payment: Payment, order: PaymentOrder) -> PaymentView:
+    """Make the payment's order, and another one when the first exists and no payer can be sent there."""
+    snapshot, known = _send(call, payment, order)
     if snapshot.checkout is None and snapshot.status is PaymentStatus.PENDING:
         _send(call, payment, _another(call, order, ADDRESS_LOST))
+        known = None
+    return _payable(view_of(known, payment)) if known else _opened(call.db, payment.id)
 
 
-def _send(call: Call, payment: Payment, order: PaymentOrder) -> PaymentSnapshot:
-    """Make the order, and write down what came of it: the gateway's word or its refusal."""
+def _send(call: Call, payment: Payment, order: PaymentOrder) -> tuple[PaymentSnapshot, PaymentRecord | None]:
+    """Make the order, and write down what came of it: the gateway's word or its refusal.
+
+    With it the payment as it is now, unless there was more to do than to write.
+    """
     try:
         snapshot = _make(call, payment, order)
     except GatewayError as error:
         raise _refused(call, order, error) from error
-    _settle(call, order, snapshot)
-    return snapshot
+    return snapshot, _settle(call, order, snapshot)
 
 
 def _make(call: Call, payment: Payment, order: PaymentOrder) -> PaymentSnapshot:
@@ -196,16 +201,19 @@ def _as_snapshot(new: NewOrder, checkout: Checkout, started: datetime) -> Paymen
     )
 
 
-def _settle(call: Call, order: PaymentOrder, snapshot: PaymentSnapshot) -> None:
+def _settle(call: Call, order: PaymentOrder, snapshot: PaymentSnapshot) -> PaymentRecord | None:
     """Write the answer down. When events overtook it and need the gateway's word, ask; if not now, later."""
-    follow_up = sync.apply(call.db, call.gateway, order, snapshot, call.actor, generation=order.generation)
+    follow_up, known = sync.apply(
+        call.db, call.gateway, order, snapshot, call.actor, generation=order.generation
+    )
     if follow_up is FollowUp.NOTHING:
-        return
+        return known
     try:
         sync.refresh(call.db, call.gateway, order.payment_id, call.actor, Deadline(FOLLOW_UP_SECONDS))
     except GatewayError as error:
         about = {"id": order.payment_id, "error": error.code}
         log.warning("Follow-up left open", extra={"data": about})
+    return None
 
 
 # ── a payment that was begun before ─────────────────────────────────────────────────────────────────
@@ -317,9 +325,12 @@ def _refused(call: Call, order: PaymentOrder, error: GatewayError) -> CreateOrde
 
 def _opened(db: Database, payment_id: UUID) -> PaymentView:
     with db.read() as session:
-        opened = view(session, payments.by_id(session, payment_id))
+        return _payable(view(session, payments.by_id(session, payment_id)))
+
+
+def _payable(opened: PaymentView) -> PaymentView:
     if opened.review:
-        raise CreateOrderFailed(GatewayError("the gateway's order is not the one we asked for"), payment_id)
+        raise CreateOrderFailed(GatewayError("the gateway's order is not the one we asked for"), opened.id)
     if opened.checkout is None:
-        raise CreateOrderFailed(OutcomeUnknown("the order's address was lost, twice"), payment_id)
+        raise CreateOrderFailed(OutcomeUnknown("the order's address was lost, twice"), opened.id)
     return opened

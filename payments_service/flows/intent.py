@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from uuid import UUID
 
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
@@ -45,8 +44,8 @@ class NewPayment:
 
 def write(
     session: Session, gateway: Gateway, new: NewPayment, claim: Claim | None, actor: Actor
-) -> tuple[UUID, bool]:
-    """The payment to open an order for, and whether it is a new one.
+) -> tuple[Payment, PaymentOrder | None]:
+    """The payment to open an order for, and its order where both are new.
 
     Raises Conflict: `reference_paid`, or `reference_open` with another amount.
     """
@@ -55,13 +54,13 @@ def write(
     if payment is None and new.price_verified and new.reference:
         reference = payments.lock_reference(session, new.reference)
         payment = _open_for(session, reference, gateway, new.amount, actor.clock)
-    is_new = payment is None
+    order = None
     if payment is None:
-        payment = _write_payment(session, gateway, new, actor)
+        payment, order = _write_payment(session, gateway, new, actor)
     if reference:
         reference.payment_id = payment.id
     idempotency.begin(session, claim, payment.id)
-    return payment.id, is_new
+    return payment, order
 
 
 def write_order(session: Session, gateway: Gateway, payment: Payment, clock: Clock) -> PaymentOrder:
@@ -139,7 +138,9 @@ def _in_the_way(payment: Payment, amount: Money) -> str | None:
     return f"open with {payment.money}" if payment.money != amount else None
 
 
-def _write_payment(session: Session, gateway: Gateway, new: NewPayment, actor: Actor) -> Payment:
+def _write_payment(
+    session: Session, gateway: Gateway, new: NewPayment, actor: Actor
+) -> tuple[Payment, PaymentOrder]:
     now = actor.clock.now()
     payment = Payment(
         id=uuid7(),
@@ -168,4 +169,4 @@ def _write_payment(session: Session, gateway: Gateway, new: NewPayment, actor: A
     order = write_order(session, gateway, payment, actor.clock)
     evidence = {"amountPaise": payment.amount, "wireId": order.wire_id}
     history.append(session, payment, "status", actor, "a buyer wants to pay", evidence, after=payment.status)
-    return payment
+    return payment, order

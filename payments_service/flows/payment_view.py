@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from payments_service.domain.money import Money
+from payments_service.domain.payment import PaymentRecord
 from payments_service.domain.states import PaymentStatus
 from payments_service.store import payments
 from payments_service.store.tables import Payment
@@ -67,5 +68,33 @@ def view(session: Session, payment: Payment) -> PaymentView:
         created_at=payment.created_at,
         updated_at=payment.updated_at,
         checkout=payments.current_order(session, payment.id).checkout,
+        capture_by=held.capture_by if held else None,
+    )
+
+
+def view_of(known: PaymentRecord, stored: Payment) -> PaymentView:
+    """The same of a record; `stored` has what never changes and no decision asks for."""
+    payment = known.payment
+    held = known.attempt(payment.transaction_id) if payment.status == PaymentStatus.AUTHORIZED else None
+    return PaymentView(
+        id=payment.id,
+        gateway=payment.gateway,
+        provider=payment.provider,
+        mode=payment.mode,
+        order_id=payment.order_id,
+        payment_id=payment.transaction_id,
+        status=PaymentStatus(payment.status),
+        gateway_status=payment.gateway_status,
+        amount=payment.money,
+        amount_refunded=Money(known.amount_refunded, payment.currency),
+        method=payment.payment_method,
+        description=stored.description,
+        reference=payment.reference if payment.price_verified else None,
+        review=payment.review,
+        return_url=stored.return_url,
+        expires_at=payment.expires_at,
+        created_at=payment.created_at,
+        updated_at=payment.updated_at,
+        checkout=known.current_order.checkout,
         capture_by=held.capture_by if held else None,
     )

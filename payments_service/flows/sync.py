@@ -3,6 +3,7 @@
 """
 
 import logging
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -53,14 +54,15 @@ def apply(
     *,
     generation: int | None = None,
     is_second: bool = False,
-) -> FollowUp:
+) -> tuple[FollowUp, PaymentRecord | None]:
     """Write down what the gateway says of an order, and with it what was waiting for that order.
 
+    What is left to do, and the payment as it is then; None when events were waiting, or another answers.
     With `generation`, only while the call is still that caller's to answer for. `is_second`: it was asked
     again, because its first answer contradicted itself.
     """
 
-    def write() -> FollowUp:
+    def write() -> tuple[FollowUp, PaymentRecord | None]:
         with db.begin() as session:
             theirs = snapshot.order.gateway_order_id
             if theirs and not order.gateway_order_id:
@@ -69,13 +71,16 @@ def apply(
             row = changes.record.order(order.id)
             if generation is not None and row.generation != generation:
                 log.warning("Answer came after a takeover", extra={"data": {"id": order.payment_id}})
-                return FollowUp.NOTHING
+                return FollowUp.NOTHING, None
             known = changes.record
             follow_up, is_new = decide.learn(known, gateway, row, snapshot, actor, is_second=is_second)
             if gateway.our_clock_expires:
                 expire_if_due(session, known, actor.clock)
             changes.write()
-            return apply_waiting(session, gateway, row, follow_up, actor.clock) if is_new else follow_up
+            waiting = inbox.unmatched(session, gateway.provider, _names(row)) if is_new else []
+            if not waiting:
+                return follow_up, known
+            return apply_waiting(session, gateway, row, waiting, follow_up, actor.clock), None
 
     return record.retried(write)
 
@@ -107,20 +112,31 @@ def apply_event(
         return FollowUp.FETCH
     row.outcome, row.processed = outcome, follow_up is not FollowUp.FETCH
     changes.write()
-    return apply_waiting(session, gateway, current, follow_up, clock) if is_new else follow_up
+    if not is_new:
+        return follow_up
+    waiting = inbox.unmatched(session, gateway.provider, _names(current))
+    return apply_waiting(session, gateway, current, waiting, follow_up, clock)
 
 
 def apply_waiting(
-    session: Session, gateway: Gateway, order: Order, follow_up: FollowUp, clock: Clock
+    session: Session,
+    gateway: Gateway,
+    order: Order,
+    rows: Sequence[PaymentWebhook],
+    follow_up: FollowUp,
+    clock: Clock,
 ) -> FollowUp:
     """Events that came before the gateway's id of this order was known to be ours, oldest first."""
-    names = [order.wire_id, order.gateway_order_id or ""]
-    for row in inbox.unmatched(session, gateway.provider, names):
+    for row in rows:
         event = gateway.reread_webhook(row.event_id, row.payload)
         its_order = session.get_one(PaymentOrder, order.id)
         waiting = apply_event(session, gateway, its_order, event, row, clock)
         follow_up = follow_up if waiting is FollowUp.NOTHING else waiting
     return follow_up
+
+
+def _names(order: Order) -> list[str]:
+    return [order.wire_id, order.gateway_order_id or ""]
 
 
 def expire_if_due(session: Session, known: PaymentRecord, clock: Clock) -> None:
@@ -163,7 +179,8 @@ def _ask_about(
     is_second: bool = False,
 ) -> FollowUp:
     snapshot = gateway.fetch_payment(OrderRef(order.wire_id, order.gateway_order_id), deadline)
-    return apply(db, gateway, order, snapshot, actor, is_second=is_second)
+    follow_up, _ = apply(db, gateway, order, snapshot, actor, is_second=is_second)
+    return follow_up
 
 
 def _let_time_speak(

@@ -171,7 +171,7 @@ def operations() -> list[tuple[str, str]]:
     return [
         (method.upper(), path)
         for path, methods in DOCUMENT["paths"].items()
-        for method in methods.keys() & set(METHODS)
+        for method in sorted(methods.keys() & set(METHODS))
     ]
 
 

@@ -241,7 +241,6 @@ def test_it_is_an_alert_at_every_gateway_with_its_amount(drill: Drill) -> None:
     assert {name for name, amount in told if amount} == set(GATEWAYS)
 
 
-@pytest.mark.xfail
 def test_nothing_completed_is_told_under_a_second_id(drill: Drill) -> None:
     drill.house.until(
         lambda: sum(request.json()["type"] == "payment.completed" for request in drill.merchant.requests),
