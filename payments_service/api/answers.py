@@ -138,7 +138,6 @@ class VerifiedSchema(PaymentBase):  # type: ignore[valid-type,misc]
     """A payment that is paid; with manual capture, one whose money is held."""
 
     paymentStatus = one_of(["completed", "authorized"], "ours")
-    captureBy = fields.AwareDateTime(**told("of held money: when it goes back unless it is captured", MOMENT))
     timestamp = moment("when it last changed")
     captureBy = fields.AwareDateTime(
         **told("until when held money must be captured, where the gateway says so", MOMENT)

@@ -17,7 +17,6 @@ CREATE, VERIFY = "/api/payment/create-order", "/api/payment/verify-payment"
 WEBHOOK = "/api/webhook/<gateway>"
 QUIET = frozenset({"/health", "/ready", "/metrics"})
 """Asked every few seconds by machines: their lines are DEBUG while all is well."""
-READY_AGAIN_SECONDS = 5
 
 
 def register(app: Flask) -> None:
@@ -56,8 +55,7 @@ def ready() -> ResponseReturnValue:
         "gateways": {gateway.provider: gateway.health.word() for gateway in house.gateways},
         "timestamp": datetime.now(UTC),
     }
-    answer = dumped(ReadySchema(), told)
-    return (answer, 200) if found.is_ready else (answer, 503, {"Retry-After": str(READY_AGAIN_SECONDS)})
+    return dumped(ReadySchema(), told), 200 if found.is_ready else 503
 
 
 @guards.reader_of_metrics
