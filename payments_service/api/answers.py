@@ -80,7 +80,21 @@ class HealthSchema(Schema):
     status = one_of(["ok"], "the process answers")
     message = text("for people", "Payment service is running")
     timestamp = moment("now")
-    worker = fields.String(**told("only when no worker is alive: since when", "silent since …"))
+
+
+class ReadySchema(Schema):
+    """Status and database decide; the rest is told beside them."""
+
+    status = one_of(["ready", "not_ready"], "whether requests can be served now")
+    database = text("ok, not_migrated, or the kind of trouble", "ok")
+    worker = text("ok, or since when no worker has given a sign of life", "ok")
+    gateways = fields.Dict(
+        required=True,
+        keys=fields.String(),
+        values=fields.String(metadata={"enum": ["ok", "failing", "refused"]}),
+        **told("by provider, how this process gets on with it", {GATEWAYS[0].provider: "ok"}),
+    )
+    timestamp = moment("now")
 
 
 class QuoteMadeSchema(Schema):
@@ -124,7 +138,6 @@ class VerifiedSchema(PaymentBase):  # type: ignore[valid-type,misc]
     """A payment that is paid; with manual capture, one whose money is held."""
 
     paymentStatus = one_of(["completed", "authorized"], "ours")
-    captureBy = fields.AwareDateTime(**told("of held money: when it goes back unless it is captured", MOMENT))
     timestamp = moment("when it last changed")
     captureBy = fields.AwareDateTime(
         **told("until when held money must be captured, where the gateway says so", MOMENT)

@@ -30,6 +30,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 JSON = "application/json"
 KEY_WITH = "key_with "
 """How the guard of a route for API keys begins; its scope follows."""
+METRICS = "reader_of_metrics"
 
 ABOUT = """Payments through several gateways behind one API.
 
@@ -236,7 +237,7 @@ def _headers(entry: Described, status: int, *, retries: bool = False) -> dict[st
         names.append("Location")
     if status < 300 and "Idempotency-Key" in entry.headers:
         names.append("Idempotency-Replayed")
-    if retries:
+    if retries or status == 503:
         names.append("Retry-After")
     if status == 429:
         names += ["RateLimit", "RateLimit-Policy"]
@@ -258,7 +259,7 @@ def _common(entry: Described, guard: str, method: str) -> Iterator[tuple[int, tu
         yield 400, ("invalid_json",)
     if method != "get":
         yield 413, ("body_too_large",)
-    if guard.startswith(KEY_WITH) or guard == "browser_or_key":
+    if guard.startswith(KEY_WITH) or guard in ("browser_or_key", METRICS):
         yield 401, ("unauthorized",)
         yield 403, ("scope_missing",)
     yield 500, ("internal_error",)
@@ -292,7 +293,8 @@ def _security_schemes() -> dict[str, dict[str, Any]]:
             "type": "http",
             "scheme": "bearer",
             "description": "A key of `flask --app wsgi api-key NAME`; a route names the scope that it needs.",
-        }
+        },
+        "metricsToken": {"type": "http", "scheme": "bearer", "description": "METRICS_TOKEN."},
     }
     for gateway in GATEWAYS:
         for header in gateway.webhook_headers:
@@ -313,8 +315,10 @@ def _security(guard: str) -> list[dict[str, list[str]]]:
         return [{"apiKey": [guard.removeprefix(KEY_WITH)]}]
     if guard == "browser_or_key":
         return [{}, {"apiKey": ["write"]}]
+    if guard == METRICS:
+        return [{"apiKey": ["read"]}, {"metricsToken": []}]
     if guard == "gateway_credentials":
-        return [{name: []} for name in _security_schemes() if name != "apiKey"]
+        return [{name: []} for name in _security_schemes() if name not in ("apiKey", "metricsToken")]
     return [{}]
 
 

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from payments_service import logs, metrics
 from payments_service.api import guards, services
-from payments_service.api.answers import HealthSchema, dumped
+from payments_service.api.answers import HealthSchema, ReadySchema, dumped
 from payments_service.api.described import described
 from payments_service.flows.measures import HELPS
 from payments_service.flows.readiness import readiness
@@ -36,6 +36,13 @@ def health() -> ResponseReturnValue:
 
 
 @guards.anybody
+@described(
+    "Whether requests can be served now",
+    about="503 for the database or its tables alone; workers and gateways are told, and decide nothing.",
+    tag="Service",
+    gives={200: ReadySchema, 503: ReadySchema},
+    uses_database=False,
+)
 def ready() -> ResponseReturnValue:
     """503 only for the database or its tables; all else is told, and no reason to send nobody here."""
     house = services()
@@ -46,12 +53,19 @@ def ready() -> ResponseReturnValue:
         "database": found.database,
         "worker": f"silent since {silent_since.isoformat()}" if silent_since else "ok",
         "gateways": {gateway.provider: gateway.health.word() for gateway in house.gateways},
-        "timestamp": datetime.now(UTC).isoformat(),
+        "timestamp": datetime.now(UTC),
     }
-    return told, 200 if found.is_ready else 503
+    return dumped(ReadySchema(), told), 200 if found.is_ready else 503
 
 
 @guards.reader_of_metrics
+@described(
+    "Counters and gauges for Prometheus",
+    about="In development without a key.",
+    tag="Service",
+    gives={200: "text/plain"},
+    uses_database=False,
+)
 def metrics_() -> ResponseReturnValue:
     samples, is_up = services().measures.read()
     return Response(metrics.text(samples, HELPS, is_up), content_type=metrics.CONTENT_TYPE)

@@ -1,4 +1,4 @@
-"""The command line: `flask --app wsgi …`. Each command only calls a flow or the ledger."""
+"""The command line: `flask --app wsgi …`. Each command only calls a flow or the store."""
 
 import getpass
 import hashlib

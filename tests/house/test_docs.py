@@ -1,6 +1,7 @@
 """The documents are complete and true: what a caller, an operator or a developer meets stands in them.
 
-Every route, error code, event, variable, command, table, alert and review is in them; every link leads
+Every route, error code, event, variable, command, table, alert and review is in them, every file and move
+in the pictures of docs/architecture.md; every link leads
 somewhere; every block that can be run is run by a test, or blocks.toml says why not.
 """
 
@@ -17,7 +18,7 @@ from flask import Flask
 
 from payments_service.api.codes import CODES
 from payments_service.api.errors import title_code
-from payments_service.domain.states import AlertCode, ReviewReason
+from payments_service.domain.states import MOVES, AlertCode, ReviewReason
 from payments_service.settings import variable_names
 from payments_service.store.revision import VERSION_TABLE
 from payments_service.store.tables import Base
@@ -130,6 +131,24 @@ def test_every_alert_and_review_is_documented() -> None:
         path.read_text() for path in (ROOT / "docs").glob("handbook.md")
     )
     assert [word for word in (*AlertCode, *ReviewReason) if f"`{word}`" not in written] == []
+
+
+# ── the picture of the house ────────────────────────────────────────────────────────────────────────
+
+ARCHITECTURE = texts("docs/architecture.md")
+
+
+def test_the_picture_of_rooms_names_every_file() -> None:
+    named = set(re.findall(r"(?<![\w.])[a-z_0-9.]+\.py", ARCHITECTURE))
+    there = {path.name for path in PACKAGE.rglob("*.py") if not {"versions", "cli"} & set(path.parts)}
+    inner = {"__init__.py", *(path.name for path in (PACKAGE / "store/migrations").glob("*.py"))}
+    assert there - named - inner == set()
+    assert named - {path.name for path in ROOT.rglob("*.py") if ".venv" not in path.parts} == set()
+
+
+def test_the_diagram_of_states_has_every_move_and_no_other() -> None:
+    drawn = dict(re.findall(r"^    ([a-z]+ --> [a-z]+): (.+)$", ARCHITECTURE, re.M))
+    assert drawn == {f"{before} --> {after}": reason for (before, after), reason in MOVES.items()}
 
 
 # ── links ───────────────────────────────────────────────────────────────────────────────────────────
