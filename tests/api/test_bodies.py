@@ -86,9 +86,7 @@ def test_long_bodies_cost_no_memory(
             pool.submit(send, sqlite_house, path, 10 * MIB, chunked=chunked, **headers) for _ in range(20)
         ]
         assert {answer.result() for answer in answers} == {(413, "body_too_large")}
-    assert (
-        peak_kib(worker) - before < 32 * KIB
-    )  # KiB; twenty requests that keep what they read need 200 MiB
+    assert peak_kib(worker) - before < 32 * KIB  # KiB; twenty requests that keep what they read need 200 MiB
 
 
 def children(pid: int) -> list[int]:
