@@ -80,7 +80,7 @@ def test_long_bodies_cost_no_memory(
 ) -> None:
     assert sqlite_house.service
     workers = children(sqlite_house.service.pid)
-    assert len(workers) == 2
+    assert workers
     before = [forget_peak(worker) for worker in workers]
     with ThreadPoolExecutor(20) as pool:
         answers = [
