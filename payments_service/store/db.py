@@ -260,9 +260,14 @@ def claim(
     limit: int,
     *,
     longest_wait: timedelta,
+    first: ColumnElement[Any] | None = None,
 ) -> list[Row]:
-    """Those that are due longest, ours until the lease ends: no other worker gets them meanwhile."""
-    chosen = rows.where(is_due(due, now, longest_wait)).order_by(due).limit(limit)
+    """Those that are due, ours until the lease ends: no other worker gets them meanwhile.
+
+    Those that are due longest come first, unless `first` says otherwise.
+    """
+    chosen = rows.where(is_due(due, now, longest_wait))
+    chosen = chosen.order_by(due if first is None else first).limit(limit)
     query = chosen.with_for_update(skip_locked=True)
     taken = list(session.scalars(query))
     for row in taken:

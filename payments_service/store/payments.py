@@ -164,10 +164,13 @@ def ask_now(session: Session, now: datetime, since: datetime | None, payment_id:
 def claim_due(
     session: Session, provider: str, now: datetime, lease_ends: datetime, limit: int
 ) -> list[Payment]:
-    """Payments that the worker should ask about, now ours until the lease ends."""
+    """Payments that the worker should ask about, now ours until the lease ends.
+
+    The youngest come first: after an outage a payer who waits now is not behind all that was left open.
+    """
     theirs = select(Payment).where(Payment.provider == provider)
-    due = Payment.next_check_at
-    return claim(session, theirs, due, now, lease_ends, limit, longest_wait=LONGEST_WAIT)
+    due, youngest = Payment.next_check_at, Payment.created_at.desc()
+    return claim(session, theirs, due, now, lease_ends, limit, longest_wait=LONGEST_WAIT, first=youngest)
 
 
 def claim_due_refunds(

@@ -112,8 +112,10 @@ SABOTAGES = (
         (
             Patch(
                 "store/record.py",
-                "        statements.append(outbox.inserting(wire, told))\n",
-                "        records.told = told\n",
+                "    return statements + outbox.inserting(wire, [fact for record in records for fact in"
+                " record.facts])\n",
+                "    records.told = [fact for record in records for fact in record.facts]\n"
+                "    return statements\n",
             ),
             Patch(
                 "store/record.py",
@@ -122,8 +124,16 @@ SABOTAGES = (
                 '        if told := getattr(self._records, "told", None):\n'
                 '            session.info.setdefault("later", []).append(lambda other: wire_of(\n'
                 "                other.connection().connection.driver_connection\n"
-                "            ).run([outbox.inserting(wire, told)]))\n"
+                "            ).run(outbox.inserting(wire, told)))\n"
                 "            self._records.told = None\n",
+            ),
+            Patch(
+                "store/burst.py",
+                "        return has_facts\n",
+                "        if told := getattr(records, 'told', None):\n"
+                "            from payments_service.store import outbox\n"
+                "            wire.run([*begin, *outbox.inserting(wire, told), commit])\n"
+                "        return has_facts\n",
             ),
             Patch(
                 "store/db.py",

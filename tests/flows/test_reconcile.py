@@ -198,6 +198,20 @@ def test_two_workers_never_ask_about_the_same_payment_at_once(
     assert gateway.calls.count("fetch_payment") == 12
 
 
+def test_a_fresh_payment_is_asked_for_before_all_that_an_outage_left_open(
+    db: Database, gateway: FakeGateway, hand: HandClock
+) -> None:
+    opened = [buy(db, gateway) for _ in range(4)]
+    with db.begin() as session:
+        for days, one in enumerate(opened):
+            payment = payments.by_id(session, one.id)
+            payment.created_at = hand.moment - timedelta(days=days)
+            payment.next_check_at = hand.moment - timedelta(days=days)
+    with db.begin() as session:
+        taken = payments.claim_due(session, "fake", hand.moment, hand.moment + reconcile.LEASE, 2)
+        assert [payment.id for payment in taken] == [one.id for one in opened[:2]]
+
+
 def test_what_a_killed_worker_held_is_due_again_when_its_lease_ends(
     db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
 ) -> None:
