@@ -1,4 +1,4 @@
-"""Sends webhooks the way a gateway does: signed once, in order, again and again until the receiver answers 2xx."""
+"""Sends webhooks as a gateway does: signed once, in order, again and again until the receiver answers 2xx."""
 
 import heapq
 import http.client
