@@ -68,7 +68,7 @@ def _arguments(command_line: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="the address to listen on; anybody who reaches it may do everything (default: %(default)s)",
+        help="the address to listen on; every caller who reaches it can do everything (default: %(default)s)",
     )
     parser.add_argument(
         "--webhooks",

@@ -393,7 +393,7 @@ def _move(gateway: Gateway, verb: str) -> Move:
 
 
 def _body(*known: str) -> Json:
-    """The JSON body; an absent one is empty, and a field that nobody knows is an error."""
+    """The JSON body; an absent one is empty, and an unknown field is an error."""
     if not request.get_data():
         return {}
     body = request.get_json(force=True, silent=True)

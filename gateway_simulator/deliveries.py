@@ -1,4 +1,4 @@
-"""Sends webhooks the way a gateway does: signed once, in order, again and again until someone says 2xx."""
+"""Sends webhooks as a gateway does: signed once, in order, again and again until the receiver answers 2xx."""
 
 import heapq
 import http.client
@@ -104,7 +104,7 @@ class Queue:
 
 
 class Deliveries:
-    """One sender per gateway, so first tries arrive in order; a waiting retry holds up nobody."""
+    """One sender per gateway, so first tries arrive in order; a waiting retry does not hold up the others."""
 
     def __init__(self, world: World, faults: Faults, webhooks: str, backoff_seconds: float) -> None:
         self.webhooks = webhooks.rstrip("/")
@@ -237,7 +237,7 @@ class Deliveries:
         while (delivery := self._next_due(gateway)) is not None:
             outcome = self._post(delivery)
             with self._changed:
-                # After a reset the delivery is nobody's any more.
+                # After a reset the delivery is no longer the one being sent: its outcome is not recorded.
                 if self._being_sent.get(gateway) is delivery:
                     del self._being_sent[gateway]
                     self._record(delivery, outcome)

@@ -94,7 +94,7 @@ def kinds_on(on: str) -> dict[str, float | None]:
 
 
 def _dice(what: str) -> tuple[float, float]:
-    """Two numbers from 0 to below 1 that nobody can guess and everybody can find again."""
+    """Two numbers from 0 to below 1 that cannot be guessed and that the same text gives again."""
     digest = hashlib.sha256(what.encode()).digest()
     first, second = (int.from_bytes(digest[at : at + 6], "big") / 2**48 for at in (0, 6))
     return first, second

@@ -16,7 +16,7 @@ DIGITS = string.digits
 
 
 class World:
-    """All state of the simulator is read and written under `lock`; nobody waits while holding it."""
+    """All state of the simulator is read and written under `lock`; no thread waits while holding it."""
 
     def __init__(self, seed: int | None = None) -> None:
         self.lock = threading.RLock()
@@ -45,9 +45,9 @@ class World:
     def now(self) -> float:
         """Simulator time as Unix seconds: real time plus what the control plane advanced.
 
-        While an alarm rings it is the moment that the alarm was set for, however late somebody looked.
+        While an alarm runs it is the moment that the alarm was set for, also when it runs late.
         """
-        # Only who holds the lock is inside an alarm; everybody else waits until it has rung.
+        # Only the thread that holds the lock is inside an alarm; the others wait until it has run.
         with self.lock:
             return time.time() + self._clock_offset_seconds if self._moment is None else self._moment
 

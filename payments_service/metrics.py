@@ -162,7 +162,7 @@ def text(samples: Iterable[Sample], helps: dict[str, str], database_is_up: bool)
 
 
 class _Ours(Collector):
-    """The counters of this process, without the moments at which each began, which no one asks for."""
+    """The counters of this process, without the moments at which each began, which no dashboard reads."""
 
     def collect(self) -> Iterator[Metric]:
         for family in REGISTRY.collect():

@@ -37,7 +37,7 @@ LONGEST_WAIT = timedelta(days=1)
 class Verdict(StrEnum):
     DELIVERED = "delivered"
     NOT_NOW = "not_now"
-    """It failed, or nobody knows: to be sent again, under the same id."""
+    """It failed, or its outcome is unknown: to be sent again, under the same id."""
     NEVER = "never"
     """The same words would be refused again."""
 

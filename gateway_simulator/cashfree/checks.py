@@ -90,7 +90,7 @@ def paise(data: Json, field: str) -> int:
     if value is None:
         raise refusal(f"{field} : is missing in the request", f"{field}_missing")
     is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
-    # the upper end only keeps numbers out that nobody can count
+    # the upper end only keeps out numbers that are absurdly large
     if not is_number or not 1 <= value <= MAX_ORDER_PAISE or value * 100 != int(value * 100):
         raise refusal(f"{field} : invalid value", f"{field}_invalid")
     return int(value * 100)

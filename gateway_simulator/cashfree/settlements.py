@@ -224,7 +224,7 @@ class Settlements:
         return settlement
 
     def finish(self, settlement_id: str, outcome: str | None = None, reason: str | None = None) -> None:
-        """SUCCESS, FAILED, or SUCCESS that the bank sends back; the settings say, if nobody else does."""
+        """SUCCESS, FAILED, or SUCCESS that the bank sends back; without `outcome` the settings say."""
         settlement = self._by_id[settlement_id]
         if settlement.status != "INITIATED":
             return

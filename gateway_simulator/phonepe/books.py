@@ -185,7 +185,7 @@ class Books:
     # Refunds
 
     def refund(self, order: Order, new: NewRefund) -> Refund:
-        """PENDING, as the answer to whoever asked for it says; `move_on` is what happens then."""
+        """PENDING, as the answer to the refund request says; `move_on` is what happens then."""
         number = self.new_number("TR" if order.is_v1 else "OMR")
         refund = Refund(new.id, number, order, new.amount, self.now_ms(), callback_url=new.callback_url)
         self.refunds[refund.id] = refund
@@ -338,7 +338,7 @@ class Books:
         return of_2026(entity) if self.settings.newer_members else entity
 
     def _call_back(self, order: Order, code: str) -> None:
-        """With the code that is claimed, whatever the transaction's own is."""
+        """With the code that is claimed, also when the transaction's own is another."""
         status = order.v1_status()
         if code != order.v1_code:
             data = {**status["data"], "state": events.V1_CALLBACKS[code]}

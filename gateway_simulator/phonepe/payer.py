@@ -55,7 +55,7 @@ def choice(body: Json) -> Choice:
 
 
 def _by_card(card: Json, otp: Any) -> Choice:
-    """A card that nobody knows is a credit card that the bank declines."""
+    """An unknown card is a credit card that the bank declines."""
     number = "".join(str(card.get("number", "")).split())
     method, expiry, cvv = CARDS.get(number, ("card", None, None))
     is_right = (_long_year(str(card.get("expiry", ""))), card.get("cvv"), otp) == (expiry, cvv, OTP)

@@ -29,7 +29,7 @@ from gateway_simulator.razorpay.sending import send_event
 from gateway_simulator.razorpay.views import order_view
 from gateway_simulator.world import World
 
-# How an attempt fails when nobody says more than "failure".
+# How an attempt fails when the request says no more than "failure".
 USUAL_ERROR = {"upi": DECLINED, "card": WRONG_OTP, "netbanking": BANK_DOWN, "wallet": DECLINED}
 WEEK_MINUTES = 7 * 24 * 60
 
@@ -170,7 +170,7 @@ class RazorpaySimulator(Gateway):
     # The dashboard
 
     def dashboard_refund(self, order_id: str, move: Move) -> None:
-        """Refund of a captured payment; an authorized one goes back whole, as when nobody captures it."""
+        """Refund of a captured payment; an authorized one goes back whole, as when it is never captured."""
         payment = self._last(order_id, "captured")
         if payment is None:
             self._refund_uncaptured(order_id)

@@ -202,7 +202,7 @@ class Books:
         self.world.at(until, partial(self.give_back, payment.id))
 
     def give_back(self, payment_id: str) -> None:
-        """What nobody captured in time goes back to the payer, whole."""
+        """What was not captured in time goes back to the payer, whole."""
         payment = self.payments[payment_id]
         if payment.status == "authorized":
             speed = self.orders[payment.order_id].capture.refund_speed

@@ -48,7 +48,7 @@ def body_of(request: Request) -> Json:
 
 
 def _is_text(body: Json) -> bool:
-    """JSON can name halves of characters, which nobody could send on in a webhook."""
+    """JSON can name halves of characters, which cannot be sent on in a webhook."""
     try:
         json.dumps(body, ensure_ascii=False).encode()
     except UnicodeEncodeError:

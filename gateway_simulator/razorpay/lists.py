@@ -39,7 +39,7 @@ class Page:
 
 
 def page(parameters: Mapping[str, str]) -> Page:
-    """Parameters that nobody knows are ignored, as in `expand[]`."""
+    """Unknown parameters are ignored, as in `expand[]`."""
     count = number(parameters, "count", DEFAULT_COUNT)
     if count > MAX_COUNT:
         raise list_refusal("count", f"The count may not be greater than {MAX_COUNT}.")

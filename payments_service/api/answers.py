@@ -51,7 +51,7 @@ def moment(about: str) -> fields.AwareDateTime:
 
 
 class ErrorSchema(Schema):
-    """Every error, whatever its status."""
+    """Every error, of any status."""
 
     success = fields.Boolean(required=True, **told("always false in an error", False, const=False))
     error = text("a sentence for people", "Minimum amount is ₹1")

@@ -37,7 +37,7 @@ ABOUT = """Payments through several gateways behind one API.
 Amounts are **rupees** (numbers with at most two decimals), but for `order.amount` and members whose name
 ends in `Paise`, which are integers in paise. `id` is this service's id of a payment, `orderId` the order
 as browser and gateway know it, `paymentId` the gateway's payment. Every error has `error`, a sentence,
-and `code`, a word. Whatever may be tried again carries `Retry-After`. Later versions may add members,
+and `code`, a word. What may be tried again carries `Retry-After`. Later versions may add members,
 codes and event types: ignore those that you do not know."""
 
 TAGS = {

@@ -1,4 +1,4 @@
-"""Who may call: every route declares its guard, and "anybody" is one that must be said aloud."""
+"""Who may call: every route declares its guard, also one without a check (`open_to_all`)."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -22,9 +22,9 @@ GUARD = "payments_guard"
 """The attribute by which a view tells its guard; a house test asks every route for it."""
 
 
-def anybody(view: View[Parameters, Result]) -> View[Parameters, Result]:
+def open_to_all(view: View[Parameters, Result]) -> View[Parameters, Result]:
     """The browser may call it; what it says is never believed."""
-    setattr(view, GUARD, "anybody")
+    setattr(view, GUARD, "open_to_all")
     return view
 
 
@@ -35,7 +35,7 @@ def gateway_credentials(view: View[Parameters, Result]) -> View[Parameters, Resu
 
 
 def browser_or_key(view: View[Parameters, Result]) -> View[Parameters, Result]:
-    """Anybody may call it, and is believed more with an API key that may write. A wrong key is refused."""
+    """Every caller may, and is believed more with an API key that may write. A wrong key is refused."""
 
     @wraps(view)
     def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:

@@ -22,8 +22,8 @@ blueprint = Blueprint("events", __name__, url_prefix="/api/events")
 @described(
     "What was told or will be told, in order",
     about=(
-        "Kept for 30 days or longer. Read on from `after` of the last answer: no event is missed, whatever "
-        "commits late."
+        "Kept for 30 days or longer. Read on from `after` of the last answer: no event is missed, even one "
+        "that commits late."
     ),
     query=shapes.EventListSchema,
     gives={200: shapes.EventPageOut},

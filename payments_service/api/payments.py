@@ -115,7 +115,7 @@ def create_order_() -> ResponseReturnValue:
 
 
 @blueprint.post("/verify-payment")
-@guards.anybody
+@guards.open_to_all
 @described(
     "Ask whether a payment is paid",
     about=(
@@ -152,7 +152,7 @@ def verify_payment() -> ResponseReturnValue:
 
 
 @blueprint.get("/status/<gateway>/<path:reference>")
-@guards.anybody
+@guards.open_to_all
 @described(
     "A payment as it was last stored",
     about="For a known payment always 200, also when the gateway cannot be asked.",

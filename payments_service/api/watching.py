@@ -27,7 +27,7 @@ def register(app: Flask) -> None:
     app.teardown_request(_end)
 
 
-@guards.anybody
+@guards.open_to_all
 @described("Whether the process answers", tag="Service", gives={200: HealthSchema}, uses_database=False)
 def health() -> ResponseReturnValue:
     """This process answers. It asks nothing and waits for nothing."""
@@ -35,7 +35,7 @@ def health() -> ResponseReturnValue:
     return dumped(HealthSchema(), told)
 
 
-@guards.anybody
+@guards.open_to_all
 @described(
     "Whether requests can be served now",
     about="503 for the database or its tables alone; workers and gateways are told, and decide nothing.",
@@ -44,7 +44,7 @@ def health() -> ResponseReturnValue:
     uses_database=False,
 )
 def ready() -> ResponseReturnValue:
-    """503 only for the database or its tables; all else is told, and no reason to send nobody here."""
+    """503 only for the database or its tables; all else is told, and requests are still sent here."""
     house = services()
     found = readiness(house.db)
     silent_since = house.watch.last_known_silence()
@@ -72,7 +72,7 @@ def metrics_() -> ResponseReturnValue:
 
 
 def begin() -> None:
-    """A request has arrived; whatever becomes of it, one line will tell."""
+    """A request has arrived; one log line tells how it ends, also when it fails."""
     g.unit = logs.begin(
         "Request",
         method=request.method,

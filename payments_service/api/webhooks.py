@@ -63,8 +63,8 @@ def refuse_other_networks() -> None:
 @described(
     "Take in a webhook of a gateway",
     about=(
-        "The body is the gateway's own, checked over its raw bytes. 200: authenticated and stored, whatever "
-        "it says."
+        "The body is the gateway's own, checked over its raw bytes. 200: authenticated and stored, with any "
+        "content."
     ),
     tag="Webhooks",
     gives={200: WebhookReceivedSchema},

@@ -8,27 +8,27 @@ import click
 from payments_service.cli.house import Moment, house
 from payments_service.cli.screen import ist, table
 from payments_service.domain.clock import utc_now
-from payments_service.store import outbox as ledger
+from payments_service.store import outbox as store
 
 
 @click.command("outbox")
 def outbox() -> None:
     """List events that wait to be told, and those that were given up."""
     with house().db.read() as session:
-        rows = ledger.undelivered(session)
+        rows = store.undelivered(session)
     if rows:
         heads = ("event id", "type", "payment", "to", "state", "tries", "next try (IST)", "error")
         lines = [
             (
                 *(row.event_id, row.type, row.payment_id, row.destination, row.state, row.attempts),
-                *(ist(row.next_try_at) if row.state == ledger.PENDING else None, row.error),
+                *(ist(row.next_try_at) if row.state == store.PENDING else None, row.error),
             )
             for row in rows
         ]
         for line in table([heads, *lines]):
             click.echo(line)
     count = Counter(row.state for row in rows)
-    click.echo(f"{count[ledger.PENDING]} waiting, {count[ledger.DEAD]} dead.")
+    click.echo(f"{count[store.PENDING]} waiting, {count[store.DEAD]} dead.")
 
 
 @click.command()
@@ -39,18 +39,18 @@ def outbox() -> None:
 @click.option(
     "--to",
     "destination",
-    type=click.Choice([ledger.MERCHANT, ledger.CUSTOMER, ledger.OPERATOR]),
-    default=ledger.MERCHANT,
+    type=click.Choice([store.MERCHANT, store.CUSTOMER, store.OPERATOR]),
+    default=store.MERCHANT,
     show_default=True,
     help="Whom to tell again. Programs drop a repeated id; people read a letter twice.",
 )
 def resend(event_id: str | None, pending: bool, dead: bool, since: datetime | None, destination: str) -> None:
     """Send events again, now, under the same ids: one by its id, or all that the options choose."""
-    states = [state for state, is_on in ((ledger.PENDING, pending), (ledger.DEAD, dead)) if is_on]
+    states = [state for state, is_on in ((store.PENDING, pending), (store.DEAD, dead)) if is_on]
     if (event_id is None) == (not states and since is None):
         raise click.UsageError("Say either EVENT_ID, or some of --pending, --dead, --since.")
     with house().db.begin() as session:
-        rows = ledger.send_again(
+        rows = store.send_again(
             session, destination, utc_now(), event_id=event_id, states=states, since=since
         )
         lines = [f"{row.event_id}  {row.type}  of {row.created_at.isoformat()}" for row in rows]

@@ -6,7 +6,7 @@ question that matters: did money move?
 
 
 class PaymentsError(Exception):
-    """Base of all. `str(error)` is a sentence that may be shown to anybody."""
+    """Base of all. `str(error)` is a sentence that may be shown to every caller."""
 
     code = "internal_error"
     http_status = 500

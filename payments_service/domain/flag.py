@@ -45,7 +45,7 @@ def flag(record: PaymentRecord, reason: ReviewReason, actor: Actor, evidence: di
 
 
 def answer(record: PaymentRecord, reason: ReviewReason, actor: Actor) -> None:
-    """Close what the gateway's later word has settled."""
+    """Close what the gateway's later word has answered."""
     for row in record.reviews:
         if row.reason == reason and row.closed_at is None:
             close(record, row, ReviewResolution.ANSWERED, actor)

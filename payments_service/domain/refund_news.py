@@ -29,13 +29,13 @@ PUT_OFF = timedelta(seconds=90)
 
 def apply_refunds(record: PaymentRecord, told_refunds: Sequence[RefundSnapshot], actor: Actor) -> None:
     """Those that are ours first: what is left may be adopted once none of ours waits for its answer."""
-    strangers = []
+    begun_elsewhere = []
     for told in told_refunds:
         if (row := _row_of(record, told)) is None:
-            strangers.append(told)
+            begun_elsewhere.append(told)
         else:
             apply_refund(record, row, told, actor)
-    for told in strangers:
+    for told in begun_elsewhere:
         _adopt(record, told, actor)
 
 

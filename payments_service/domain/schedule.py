@@ -1,7 +1,7 @@
-"""When an open payment or refund is asked for again, and when nobody asks any more (see docs/worker.md).
+"""When an open payment or refund is asked for again, and when the worker stops asking (see docs/worker.md).
 
 Each gateway declares how densely it may be asked in the first twenty minutes; the rest is the same for all.
-Banks settle what they left open within five days, so that is how long we watch.
+Banks decide what they left open within five days, so that is how long we watch.
 """
 
 from datetime import datetime, timedelta

@@ -98,7 +98,7 @@ class ReviewResolution(StrEnum):
     DISMISSED = "dismissed"
     """A person has seen it; the status stays as it is."""
     ANSWERED = "answered"
-    """The gateway's later word settled the question."""
+    """The gateway's later word answered the question."""
 
 
 _I, _P, _A, _C, _F, _E = (

@@ -48,7 +48,7 @@ def raise_alert(
 def remind(session: Session, clock: Clock) -> int:
     """Tell once more of each alarm that has been open for another day; how many there were.
 
-    A day has one reminder, whatever the number of workers: its fact has the day's number.
+    A day has one reminder, with any number of workers: its fact has the day's number.
     """
     reminded = 0
     if not _destinations(session):

@@ -10,7 +10,7 @@ from payments_service.domain.errors import GatewayError, UnknownAtGateway
 from payments_service.domain.payment import Actor
 from payments_service.flows import reconcile, sync
 from payments_service.flows.create_order import Urls
-from payments_service.flows.history import Step, trail
+from payments_service.flows.history import Step, steps_of
 from payments_service.gateways.base import Gateway
 from payments_service.store import lookup, payments
 from payments_service.store.db import Database
@@ -33,7 +33,7 @@ class Answer:
 def ask(
     db: Database, gateways: Sequence[Gateway], urls: Urls, payment: Payment, clock: Clock = REAL_TIME
 ) -> Answer:
-    known = {step.id for step in trail(db, payment.id)}
+    known = {step.id for step in steps_of(db, payment.id)}
     said, was_asked = _ask(db, gateways, urls, payment, clock)
     with db.read() as session:
         now = payments.by_id(session, payment.id)
@@ -41,7 +41,7 @@ def ask(
     if was_asked and not said:
         paid = [f"{a.transaction_id} {a.gateway_status} {a.money}" for a in attempts]
         said = "; ".join([f"says {now.gateway_status or 'nothing of its status'}", *paid])
-    changes = [step for step in trail(db, payment.id) if step.id not in known and step.kind != "webhook"]
+    changes = [step for step in steps_of(db, payment.id) if step.id not in known and step.kind != "webhook"]
     return Answer(now, payment.status, said, was_asked, changes)
 
 

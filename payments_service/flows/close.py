@@ -48,7 +48,7 @@ def close(db: Database, gateway: Gateway | None, payment_id: UUID, actor: Actor)
     known = merchant.payment(db, payment_id)
     deadline = Deadline(BUDGET_SECONDS)
     if gateway and known.status in OPEN_WITHOUT_MONEY:
-        _refuse_while_its_order_is_made(db, known, actor)  # which asking would end for whoever makes it
+        _refuse_while_its_order_is_made(db, known, actor)  # asking would end it while it is made
         _look(db, gateway, payment_id, actor, deadline)
     order = _write_wish(db, payment_id, actor)
     if gateway and order is not None:

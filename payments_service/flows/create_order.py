@@ -150,13 +150,13 @@ def _send(call: Call, payment: Payment, order: PaymentOrder) -> tuple[PaymentSna
         snapshot = _make(call, payment, order)
     except GatewayError as error:
         raise _refused(call, order, error) from error
-    return snapshot, _settle(call, order, snapshot)
+    return snapshot, _apply(call, order, snapshot)
 
 
 def _make(call: Call, payment: Payment, order: PaymentOrder) -> PaymentSnapshot:
     """Send it once. After an unknown outcome look for it by our id, once: absent now is still unknown.
 
-    A snapshot without a checkout is an order that exists and that nobody can be sent to.
+    A snapshot without a checkout is an order that exists and that no payer can be sent to.
     """
     new, started = _for_the_wire(call, payment, order), utc_now()
     try:
@@ -201,7 +201,7 @@ def _as_snapshot(new: NewOrder, checkout: Checkout, started: datetime) -> Paymen
     )
 
 
-def _settle(call: Call, order: PaymentOrder, snapshot: PaymentSnapshot) -> PaymentRecord | None:
+def _apply(call: Call, order: PaymentOrder, snapshot: PaymentSnapshot) -> PaymentRecord | None:
     """Write the answer down. When events overtook it and need the gateway's word, ask; if not now, later."""
     follow_up, known = sync.apply(
         call.db, call.gateway, order, snapshot, call.actor, generation=order.generation
@@ -245,7 +245,7 @@ def _ask_about(call: Call, order: PaymentOrder) -> str:
             return "the order never came to be"
         _end_call(call.db, order)
         raise OutcomeStillUnknown(order.payment_id) from error
-    _settle(call, order, snapshot)
+    _apply(call, order, snapshot)
     return ADDRESS_LOST
 
 
@@ -259,7 +259,7 @@ def _take_over(call: Call, payment_id: UUID) -> PaymentOrder | None:
         if order.checkout is not None:
             return None
         if (payment.provider, payment.mode) != (call.gateway.provider, call.gateway.mode):
-            # Other credentials than ours could ask for it, and nobody was sent there.
+            # Other credentials than ours could ask for it, and no payer was sent there.
             raise Conflict("This order can no longer be paid", code="order_expired", id=str(payment_id))
         if is_sure:
             order.leased_until = idempotency.begun_anew(order.leased_until, now, LEASE)
@@ -294,7 +294,7 @@ def _another(call: Call, lost: PaymentOrder, reason: str) -> PaymentOrder:
 
 
 def _end_call(db: Database, order: PaymentOrder) -> None:
-    """Our call has ended, and what it did is unknown: whoever asks for the same may find out at once."""
+    """Our call has ended, and what it did is unknown: the next request for it may find out at once."""
     with db.begin() as session:
         payments.lock(session, order.payment_id)
         row = session.get_one(PaymentOrder, order.id)
@@ -303,7 +303,7 @@ def _end_call(db: Database, order: PaymentOrder) -> None:
 
 
 def _refused(call: Call, order: PaymentOrder, error: GatewayError) -> CreateOrderFailed:
-    """No order came to be: say so, unless somebody has learnt otherwise meanwhile."""
+    """No order came to be: say so, unless another request has learnt otherwise meanwhile."""
     with call.db.begin() as session:
         changes = load_one(session, order.payment_id)
         known = changes.record

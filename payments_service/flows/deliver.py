@@ -36,7 +36,7 @@ WAITS = (
 TRIES = len(WAITS) + 1
 JITTER = 0.1
 LEASE = timedelta(seconds=90)
-"""Longer than any try takes, so that nobody takes over one that is still alive."""
+"""Longer than any try takes, so that no other sender takes over one that is still running."""
 FAILURES_IN_A_ROW = 3
 """After as many a destination is left alone for the rest of a sweep; there is no other pause."""
 CONFIRMED = "payment.completed"

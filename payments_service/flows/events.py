@@ -97,7 +97,7 @@ def of_payment(session: Session, payment_id: UUID) -> Sequence[ToldEvent]:
 
 
 def resend(db: Database, event_id: str, clock: Clock = REAL_TIME) -> ToldEvent:
-    """Tell the merchant again, under the same id, whatever became of it before.
+    """Tell the merchant again, under the same id, also what was delivered or given up before.
 
     Raises NotFound, and Conflict (`no_destination`) where no webhook of the merchant is configured.
     """

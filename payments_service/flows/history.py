@@ -1,4 +1,4 @@
-"""What has happened to a payment so far: its audit trail and the webhooks about it, no personal data."""
+"""What has happened to a payment so far: its history and the webhooks about it, no personal data."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,14 +13,14 @@ from payments_service.store.tables import PaymentEvent, PaymentWebhook
 
 @dataclass(frozen=True)
 class Step:
-    """A row of the trail, or of the inbox."""
+    """A row of the history, or of the inbox."""
 
     id: UUID
     at: datetime
     kind: str
-    """status · attempt · refund · review · note, as in the trail; webhook for a row of the inbox."""
+    """status · attempt · refund · review · note, as in the history; webhook for a row of the inbox."""
     source: str
-    """Who rang, as in the trail; for a webhook the gateway that sent it."""
+    """What caused it, as in the history; for a webhook the gateway that sent it."""
     what: str
     """Why it moved; for a webhook the gateway's name for the event."""
     before: str | None
@@ -28,10 +28,10 @@ class Step:
     """For a webhook: what became of it."""
     evidence: dict[str, Any]
     actor: str = ""
-    """By which id it rang: an event's, a request's; for a webhook empty."""
+    """The id of the event or request that caused it; for a webhook empty."""
 
 
-def trail(db: Database, payment_id: UUID) -> list[Step]:
+def steps_of(db: Database, payment_id: UUID) -> list[Step]:
     """Every step, oldest first; none for an id that is not ours."""
     with db.read() as session:
         moves = session.scalars(select(PaymentEvent).where(PaymentEvent.payment_id == payment_id))

@@ -79,7 +79,7 @@ def hosted_page(db: Database, payment_id: UUID) -> HostedPage:
 
 
 def come_back(db: Database, providers: Sequence[Gateway], payment_id: UUID, request_id: str) -> PaymentView:
-    """The payer is back: ask the gateway once, and know where to send them. Trouble keeps nobody here."""
+    """The payer is back: ask the gateway once. When it fails, they are sent on all the same."""
     with db.read() as session:
         payment = view(session, _find(session, payment_id))
     return ask_if_open(db, providers, payment, Actor("return", request_id))

@@ -33,7 +33,7 @@ class KeyReused(PaymentsError):
 
 
 class StillRunning(Conflict):
-    """The first request has not ended, or nobody can know that it has."""
+    """The first request has not ended, or it cannot be known that it has."""
 
     code = "request_in_progress"
     retry_after_seconds = RETRY_AFTER_SECONDS
@@ -56,7 +56,7 @@ class Kept:
 
 
 def buyer(phone: str, email: str) -> str:
-    """The owner of a browser's keys: a stranger cannot take this buyer's, and the table holds no e-mail."""
+    """The owner of a browser's keys: no other buyer can take this buyer's, and the table holds no e-mail."""
     return sha256(f"{phone}\n{email.casefold()}".encode()).hexdigest()
 
 
@@ -140,7 +140,7 @@ def is_time_over(session: Session, payment: Payment, clock: Clock) -> bool:
 
 
 def must_be_payable(session: Session, payment: Payment, clock: Clock) -> None:
-    """Raises Conflict when nobody may be sent to this payment any more, however open its order is."""
+    """Raises Conflict when no payer may be sent to this payment any more, however open its order is."""
     if payment.status in (PaymentStatus.COMPLETED, PaymentStatus.AUTHORIZED):
         raise Conflict("This order is paid", code="order_paid", id=str(payment.id))
     if paid_by := payments.reference_paid_by(session, payment):

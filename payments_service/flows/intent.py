@@ -21,7 +21,7 @@ from payments_service.store.tables import Payment, PaymentOrder, PaymentReferenc
 
 BUDGET_SECONDS = 15.0
 LEASE = timedelta(seconds=BUDGET_SECONDS + 60)
-"""Longer than the whole budget, so that nobody takes over a call that is still alive."""
+"""Longer than the whole budget, so that no other request takes over a call that is still running."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ def write_another_order(
     actor: Actor,
     reason: str,
 ) -> PaymentOrder:
-    """Nobody can be sent to the order there is: another one under the same payment; that one is watched.
+    """Another order under the same payment, as no payer can be sent to `lost`, which is still watched.
 
-    The time to pay begins anew, because nobody could pay before.
+    The time to pay begins anew, because no payer could pay before.
     """
     lost.status = LOST
     order = write_order(session, gateway, payment, actor.clock)
@@ -102,7 +102,7 @@ def write_another_order(
 
 
 def _begun_before(session: Session, claim: Claim | None) -> Payment | None:
-    """What an earlier request with the same key began, unless it failed before anybody could pay it."""
+    """What an earlier request with the same key began, unless it failed before a payer could pay it."""
     if claim is None or claim.payment_id is None:
         return None
     payment = payments.by_id(session, claim.payment_id)

@@ -1,4 +1,4 @@
-"""The gauges of the database for whoever scrapes: asked at most every few seconds, and never waited for
+"""The gauges of the database for `/metrics`: asked at most every few seconds, and never waited for
 twice."""
 
 import math

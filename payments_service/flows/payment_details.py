@@ -9,7 +9,7 @@ from payments_service.domain.errors import NotFound
 from payments_service.domain.money import Money
 from payments_service.flows import events, refund
 from payments_service.flows.events import ToldEvent
-from payments_service.flows.history import Step, trail
+from payments_service.flows.history import Step, steps_of
 from payments_service.flows.payment_list import ListedPayment
 from payments_service.flows.refund import RefundView
 from payments_service.store import disputes, lookup, payment_pages, payments
@@ -45,4 +45,4 @@ def details(db: Database, payment_id: UUID) -> PaymentDetails:
             history=(),
             events=events.of_payment(session, payment_id),
         )
-    return PaymentDetails(**{**vars(found), "history": trail(db, payment_id)})
+    return PaymentDetails(**{**vars(found), "history": steps_of(db, payment_id)})

@@ -40,8 +40,8 @@ class PaymentView:
     capture_by: datetime | None = None
     """When money that is held goes back unless it is captured."""
     asked_by_order: bool = True
-    """False for a caller who named only a payment id: some gateways count these up, so the caller may be
-    a stranger, and the answer names neither our id nor the order's."""
+    """False for a caller who named only a payment id: some gateways count these up, so the caller may
+    not be the payer, and the answer names neither our id nor the order's."""
 
 
 def view(session: Session, payment: Payment) -> PaymentView:

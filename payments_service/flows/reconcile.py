@@ -1,4 +1,4 @@
-"""Nobody rang, so we ask: every open payment, refund and event is followed to its end.
+"""The worker asks for every open payment, refund and event until its end is known.
 
 A sweep claims what is due in a short transaction, asks outside any, and leaves the next moment to ask.
 Two workers never ask for the same thing at once; what a killed one held is due again when its lease ends.

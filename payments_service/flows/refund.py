@@ -166,7 +166,7 @@ def refund(
     except OutcomeUnknown as error:
         log.warning("Refund not confirmed", extra={"data": {**about, "error": error.code}})
     except StoreUnavailable:
-        # Money may have moved, so nobody may be told to send it again: the worker asks and writes it down.
+        # Money may have moved: the caller is not told to send it again; the worker asks and writes it down.
         log.error("Refund not written down", extra={"data": about})  # noqa: TRY400 (the store said why)
     return _view(row)
 
@@ -244,7 +244,7 @@ def one(db: Database, payment_id: UUID, refund_id: UUID) -> RefundView:
     return found
 
 
-def settle(
+def apply_answer(
     db: Database,
     payment_id: UUID,
     row_id: UUID,
@@ -283,14 +283,14 @@ def _plan_next(row: domain.Refund, polling: Polling | None, clock: Clock) -> Non
 def ask(db: Database, gateway: Gateway, row_id: UUID, actor: Actor, *, webhook_url: str = "") -> RefundView:
     """Ask what became of a refund; one of ours that the gateway never got is sent again under its id.
 
-    The caller holds its lease. Raises GatewayError when nobody could say.
+    The caller holds its lease. Raises GatewayError when the gateway could not say.
     """
     with db.read() as session:
         row = session.get_one(Refund, row_id)
         new = _for_the_wire(session, row, webhook_url)
     deadline = Deadline(BUDGET_SECONDS, Urgency.POLLING)
     if row.status == RefundStatus.COMPLETED:
-        _put_off(db, row, actor)  # whatever becomes of the question
+        _put_off(db, row, actor)  # also when the question fails
     try:
         snapshot = gateway.fetch_refund(_ref(new, row.gateway_refund_id), deadline)
     except UnknownAtGateway:
@@ -301,7 +301,7 @@ def ask(db: Database, gateway: Gateway, row_id: UUID, actor: Actor, *, webhook_u
             log.error("Refund unknown at the gateway", extra={"data": about})  # noqa: TRY400
             raise
         return _send_again(db, gateway, row, new, actor, deadline)
-    return settle(db, row.payment_id, row_id, snapshot, actor, row.generation)
+    return apply_answer(db, row.payment_id, row_id, snapshot, actor, row.generation)
 
 
 def _is_given_up(db: Database, row: Refund, actor: Actor) -> bool:
@@ -327,7 +327,7 @@ def _carry_out(db: Database, gateway: Gateway, row: Refund, new: NewRefund, acto
         if current.status is not RefundStatus.FAILED:
             return current  # in the meantime the gateway told of it: it is there
         raise RefundFailed(error, row.id) from error
-    return settle(db, row.payment_id, row.id, snapshot, actor, row.generation, gateway.polling)
+    return apply_answer(db, row.payment_id, row.id, snapshot, actor, row.generation, gateway.polling)
 
 
 def _send_again(
@@ -347,7 +347,7 @@ def _send_again(
             snapshot = gateway.fetch_refund(_ref(new), deadline)
         except UnknownAtGateway:
             return _write_refusal(db, row, actor)
-    return settle(db, row.payment_id, row.id, snapshot, actor, row.generation)
+    return apply_answer(db, row.payment_id, row.id, snapshot, actor, row.generation)
 
 
 def _refundable(
@@ -470,7 +470,7 @@ def _send(gateway: Gateway, new: NewRefund, deadline: Deadline) -> RefundSnapsho
 def _write_refusal(
     db: Database, row: Refund, actor: Actor, reason: str = "the gateway did not take it"
 ) -> RefundView:
-    """The refund failed, unless somebody else answers for it by now or there is news of it."""
+    """The refund failed, unless another request answers for it by now or there is news of it."""
     with db.begin() as session:
         changes = load_one(session, row.payment_id)
         current = changes.record.refund(row.id)

@@ -1,6 +1,7 @@
 """A request of the merchant's server, however often it is sent: the first answer is kept for a day.
 
-Only what was done is kept. A refusal lets the key go; whoever died in the middle leaves a lease that ends.
+Only what was done is kept. A refusal lets the key go; a process that died in the middle
+leaves a lease that ends.
 """
 
 from collections.abc import Callable

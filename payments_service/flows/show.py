@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from payments_service.flows.history import Step, trail
+from payments_service.flows.history import Step, steps_of
 from payments_service.store import lookup, payments, reviews
 from payments_service.store.db import Database
 from payments_service.store.tables import (
@@ -53,7 +53,7 @@ def find(db: Database, any_id: str) -> list[Payment]:
 
 
 def dossier(db: Database, payment_id: UUID) -> Dossier:
-    history = [step for step in trail(db, payment_id) if step.kind != "webhook"]
+    history = [step for step in steps_of(db, payment_id) if step.kind != "webhook"]
     with db.read() as session:
         return Dossier(
             payment=payments.by_id(session, payment_id),

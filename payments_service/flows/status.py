@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 BUDGET_SECONDS = 6.0
 
 _LOOKED_UP: TTLCache[tuple[str, str], UUID | None] = TTLCache(maxsize=10_000, ttl=300)
-"""Whose a payment id of a gateway is, ours or nobody's, so that guessing and polling cost no calls."""
+"""The payment of ours that a gateway's payment id belongs to, if any: guessing and polling cost no calls."""
 _LOOKED_UP_LOCK = Lock()
 
 
@@ -48,7 +48,7 @@ def status(
 def ask_if_open(
     db: Database, providers: Sequence[Gateway], payment: PaymentView, actor: Actor
 ) -> PaymentView:
-    """Refresh an open payment unless somebody just did; failing to is not an error."""
+    """Refresh an open payment unless another request just did; failing to is not an error."""
     gateway = next((g for g in providers if g.provider == payment.provider), None)
     if payment.status not in OPEN or gateway is None or not _may_ask(db, payment.id):
         return payment
@@ -78,7 +78,7 @@ def _find(db: Database, gateway_name: str, reference: str) -> PaymentView | None
 
 
 def _may_ask(db: Database, payment_id: UUID) -> bool:
-    """Whether it is for us to ask now. While the store takes no writes, nobody asks."""
+    """Whether it is for us to ask now. While the store takes no writes, no request asks."""
     try:
         return asking.may_ask(db, payment_id)
     except StoreUnavailable:
@@ -86,7 +86,7 @@ def _may_ask(db: Database, payment_id: UUID) -> bool:
 
 
 def _find_through_gateway(db: Database, providers: Sequence[Gateway], payment_id: str) -> PaymentView | None:
-    """A payment id that nobody told us about yet: the gateway knows its order."""
+    """A payment id that no answer or event has told us yet: the gateway knows its order."""
     for gateway in providers:
         key = (gateway.provider, payment_id)
         with _LOOKED_UP_LOCK:

@@ -21,7 +21,7 @@ RETRY_AFTER_SECONDS = 5
 
 
 class NotCompletedYet(PaymentsError):
-    """Not paid as far as anybody knows; asking again later may bring another answer."""
+    """Not paid as far as the store and the gateway know; asking again later may bring another answer."""
 
     code = "payment_pending"
     http_status = 402
@@ -63,7 +63,7 @@ def verify(
         order = payments.current_order(session, payment.id)
         known = view(session, payment)
         if not status.names_order(session, known, fields["orderId"]):
-            raise NotFound("Payment not found")  # by a payment id, which can be counted, a stranger may ask
+            raise NotFound("Payment not found")  # a caller can guess payment ids
     _check_proof(gateway, OrderRef(order.wire_id, order.gateway_order_id), fields)
     if known.status is PaymentStatus.COMPLETED:
         return known

@@ -59,7 +59,7 @@ class Watch:
         self._idle.set()
 
     def webhook_refused(self, gateway: Gateway) -> None:
-        """Remember it until the next look: what strangers send costs no transaction."""
+        """Remember it until the next look: a request with a wrong signature costs no transaction."""
         self._refused.add(gateway.provider)
 
     def glance(self) -> None:

@@ -48,7 +48,7 @@ def receive(
     """Take in one webhook, with those that arrive at the same moment (`intake`, one a process).
 
     Raises MissingCredentials, SignatureInvalid, or StoreUnavailable, and then nothing was kept; otherwise
-    the event is stored, whatever it says.
+    the event is stored, with any content.
     """
     arrival = Arrival(gateway, _authentic(gateway, headers, raw_body), headers, raw_body)
     (intake or Intake(db)).take(arrival)
@@ -169,7 +169,7 @@ def _of_no_order(session: Session, gateway: Gateway, event: WebhookEvent, row: P
 def _follow_up(
     db: Database, gateway: Gateway, payment_id: UUID | None, row_id: UUID, event: WebhookEvent
 ) -> None:
-    """What the event makes necessary at the gateway. The answer is 200 whatever comes of it."""
+    """What the event makes necessary at the gateway. After a failure the worker asks; the answer is 200."""
     try:
         deadline = Deadline(FOLLOW_UP_SECONDS, Urgency.WAKE_UP)
         _ask(db, gateway, payment_id, row_id, event, Actor("webhook", event.event_id), deadline)
@@ -279,7 +279,7 @@ def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) 
 
 
 def _is_end_of_a_lost_order(session: Session, row: PaymentWebhook, event: WebhookEvent) -> bool:
-    """Nobody was ever sent there: that it ended without money says nothing of the payment."""
+    """No payer was ever sent to this order: its end without money says nothing of the payment."""
     if event.order is None or event.claims in decide.PAID_FOR:
         return False
     order = payments.order_by_reference(

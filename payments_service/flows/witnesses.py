@@ -78,7 +78,7 @@ def _believe_gateways(session: Session, watch: Watch) -> bool:
 
 
 def _newest_row(session: Session, watch: Watch) -> datetime | None:
-    """The last row of the trail, if it is from a time to come; else the last one from before our process."""
+    """The last row of the history, if it is from a time to come; else the last from before our process."""
     newest = history.newest(session)
     if newest is None or newest > watch.now() + LEAP:
         return newest

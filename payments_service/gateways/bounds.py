@@ -56,7 +56,7 @@ class Circuit:
 
     Writes and reads have one each: a gateway that hangs on reading costs its own payers' threads only.
     pybreaker holds its lock for as long as a call lasts, which would send calls one after the other, and in
-    its half-open state it lets through whoever comes. So calls are made outside, and it is told their end.
+    its half-open state it lets every call through. So calls are made outside, and it is told their end.
     """
 
     def __init__(

@@ -70,7 +70,7 @@ KEY_NAMESPACE = uuid.UUID("6f0b8c0e-3b52-4f3e-9d7a-0c6c1a2d7c55")
 POLLING = polling((60, 20), (300, 30), (1200, 60))
 """No schedule is published: a few questions with growing gaps."""
 LAST_MINUTE = timedelta(minutes=1)
-"""Whoever began in time may finish; and 15 minutes, the least, are still that when they arrive."""
+"""A payer who began in time may finish; and 15 minutes, the least, are still that when they arrive."""
 ASK_AGAIN = (Urgency.PAYER, Urgency.POLLING)
 """Who comes by again: for them an order that can still be paid is read without its attempts."""
 NAME_CATEGORIES = ("L", "M", "N", "Zs")
@@ -325,7 +325,7 @@ class CashfreeGateway(Gateway):
     def _signs_fields(self, signature: str, raw_body: bytes) -> bool:
         """The scheme of this service's first design: hex SHA-256 of order id, amount, currency and secret.
 
-        What it signs must be parsed first, so no more is taken from a stranger than an event can be long.
+        What it signs must be parsed first, so no more is read of an unproven body than an event can be long.
         """
         if len(raw_body) > MAX_UNSIGNED_BYTES:
             return False

@@ -85,7 +85,7 @@ UNKNOWN_ID = "TRANSACTION_NOT_FOUND"
 ALREADY_THERE = "INVALID_TRANSACTION_ID"
 """What an id that was used before is answered with (a malformed one too, which ours never are)."""
 REFUSALS = frozenset({"BAD_REQUEST", "AUTHORIZATION_FAILED", "KEY_NOT_CONFIGURED", ALREADY_THERE, UNKNOWN_ID})
-"""Codes that say something of the request and nothing of the money, with whatever HTTP status they come."""
+"""Codes that say something of the request and nothing of the money, with any HTTP status."""
 
 HOSTS = {
     "sandbox": "https://api-preprod.phonepe.com/apis/pg-sandbox",
@@ -349,7 +349,7 @@ def _holds(raw_body: bytes, response: str) -> bool:
 def _response(raw_body: bytes) -> str | None:
     """The base64 text exactly as received; None for a body that has none.
 
-    It is the only thing that is signed: nothing else of the body is parsed, which may come from a stranger.
+    It is the only thing that is signed: nothing else of the body is parsed, as its sender is not proven.
     """
     found = RESPONSE.search(raw_body)
     try:

@@ -161,7 +161,7 @@ def order_amount(order: Entity) -> Money:
 
 
 def is_untouched(order: Entity) -> bool:
-    """Whether nobody has tried to pay it yet, by its own word and count."""
+    """Whether no payer has tried to pay it yet, by its own word and count."""
     has_none = type(order.get("attempts")) is int and order["attempts"] == 0
     return order.get("status") == "created" and has_none and not order.get("amount_paid")
 

@@ -59,7 +59,7 @@ class Operation:
 
 
 @blueprint.get("")
-@guards.anybody
+@guards.open_to_all
 @described("This document, for people", tag="Pages", gives={200: HTML}, uses_database=False)
 def api() -> ResponseReturnValue:
     found = _document()
@@ -73,7 +73,7 @@ def api() -> ResponseReturnValue:
 
 
 @blueprint.get("/errors")
-@guards.anybody
+@guards.open_to_all
 @described("What every error code means", tag="Pages", gives={200: HTML}, uses_database=False)
 def errors() -> ResponseReturnValue:
     return render_template(
@@ -85,7 +85,7 @@ def errors() -> ResponseReturnValue:
 
 
 @blueprint.get("/openapi.json")
-@guards.anybody
+@guards.open_to_all
 @described("This document, for programs", tag="Service", gives={200: "application/json"}, uses_database=False)
 def openapi() -> ResponseReturnValue:
     return Response(_text(), mimetype=JSON)

@@ -23,14 +23,14 @@ from payments_service.pages.words import WHILE_PAYING, Speech
 log = logging.getLogger(__name__)
 
 WAITING = frozenset({Stage.PREPARING, Stage.CONFIRMING})
-"""The page asks for news; every other stage stays as it is until somebody opens it again."""
+"""The page asks for news; every other stage stays as it is until the payer opens it again."""
 
 blueprint = Blueprint("pay", __name__, url_prefix="/pay", template_folder="templates")
 blueprint.after_request(add_headers)
 
 
 @blueprint.get("/<uuid:payment_id>")
-@guards.anybody
+@guards.open_to_all
 @described("The hosted payment page", tag="Pages", gives={status: HTML for status in (200, 404, 500, 503)})
 def page(payment_id: UUID) -> ResponseReturnValue:
     found = hosted_page(services().db, payment_id)
@@ -44,7 +44,7 @@ def page(payment_id: UUID) -> ResponseReturnValue:
 
 
 @blueprint.route("/<uuid:payment_id>/return", methods=["GET", "POST"])
-@guards.anybody
+@guards.open_to_all
 @described(
     "Where gateways send the payer back to; leads on to the order's returnUrl",
     tag="Pages",
@@ -58,14 +58,14 @@ def come_back_(payment_id: UUID) -> ResponseReturnValue:
 
 
 @blueprint.get("/static/<name>")
-@guards.anybody
+@guards.open_to_all
 @undescribed("files of the pages")
 def static(name: str) -> ResponseReturnValue:
     return assets.answer(name)
 
 
 @blueprint.get("/<path:_>")
-@guards.anybody
+@guards.open_to_all
 @undescribed("only says that there is no such page")
 def mistyped(_: str) -> ResponseReturnValue:
     return _message("unknown", 404)

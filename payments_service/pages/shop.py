@@ -1,7 +1,7 @@
 """In development only: a shop to try payments from, where it lands, and what can be seen of a payment.
 
 The shop takes its prices from its own server, as a quote; for the rest, shop and status page use the public
-API alone. The panel beside them also reads the trail of one payment.
+API alone. The panel beside them also reads the history of one payment.
 """
 
 import secrets
@@ -19,7 +19,7 @@ from payments_service.domain.clock import utc_now
 from payments_service.domain.errors import InvalidInput
 from payments_service.domain.money import Money
 from payments_service.flows import quotes
-from payments_service.flows.history import Step, trail
+from payments_service.flows.history import Step, steps_of
 from payments_service.flows.quotes import Quote
 from payments_service.pages.gateways import label_of, stand_in_origin
 from payments_service.pages.language import reader_language
@@ -112,7 +112,7 @@ def payment_status() -> ResponseReturnValue:
 @undescribed("the demo shop, in development only")
 def what_happened(payment_id: UUID) -> ResponseReturnValue:
     """Every step of a payment so far, for the panel."""
-    return {"steps": [_told(step) for step in trail(services().db, payment_id)]}
+    return {"steps": [_told(step) for step in steps_of(services().db, payment_id)]}
 
 
 def _told(step: Step) -> dict[str, object]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 
 INDIA = timezone(timedelta(hours=5, minutes=30))
 LANGUAGES: Mapping[str, str] = {"en": "English", "hi": "हिन्दी"}
-"""Each in its own words; the first is spoken to whoever wants neither."""
+"""Each in its own words; a visitor who wants neither reads the first."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ class Speech:
         return {code: name for code, name in LANGUAGES.items() if code != self.language}
 
     def method(self, method: str) -> str:
-        """A gateway's word for how somebody paid; one that we have no word for stays as it is."""
+        """A gateway's word for how the payer paid; one that we have no word for stays as it is."""
         kind = method.lower().split("_")[0]
         return self(f"method.{kind}") if f"method.{kind}" in WORDS else method.replace("_", " ")
 

@@ -1,8 +1,8 @@
 """The stream of events: one row a fact, numbered after its commit, so that no reader's cursor passes one.
 
 A number that a transaction gave itself would be seen out of order: its neighbour may commit first, and a
-reader that has passed it never comes back. Numbers are therefore given to what is committed, by whoever
-reads, under one lock that lasts until the numbers are committed, too.
+reader that has passed it never comes back. Numbers are therefore given to what is committed, by the
+reader, under one lock that lasts until the numbers are committed, too.
 """
 
 import json
@@ -87,8 +87,9 @@ def has_unnumbered(session: Session) -> bool:
 def number(session: Session, limit: int = BATCH) -> int:
     """Give positions to what is committed and has none; how many there were.
 
-    By time, but never one of a payment before that payment's earlier one, whatever the clocks of two machines
-    say: a payment's row lock makes its earlier event visible first, and its `sequence` tells which that is.
+    By time, but never one of a payment before that payment's earlier one, even if the clocks of two
+    machines differ: a payment's row lock makes its earlier event visible first, and its `sequence` tells
+    which that is.
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})

@@ -1,7 +1,7 @@
 """What the database knows of how the service does: numbers that are measured when they are asked for.
 
 They are the same for every process on every machine. `/metrics` shows them, and alarms compare them with
-their limits (domain/alarms.py). Whatever is counted here is few, or found by an index: payments that are
+their limits (domain/alarms.py). The rows counted here are few, or found by an index: payments that are
 open, rows that wait, the last hour by the time that is in the ids.
 """
 

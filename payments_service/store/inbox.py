@@ -18,7 +18,7 @@ from payments_service.store.wire import Statement, Table, Wire
 LONGEST_WAIT = timedelta(days=1)
 """No event is ever put off for longer: a moment further off was written by a clock that leapt."""
 SECRET_HEADERS = ("authorization", "cookie", "signature", "x-verify")
-"""Headers whose name holds one of these words authenticate somebody and are not kept."""
+"""Headers whose name holds one of these words authenticate the sender and are not kept."""
 
 UNMATCHED = ("unmatched", "foreign")
 """Of an order that is not ours, or not yet; the second is how version 1 says so, which may run beside us."""
@@ -121,7 +121,7 @@ def payload(session: Session, gateway: str, event_id: str) -> bytes | None:
 
 
 def unmatched(session: Session, provider: str, order_ids: list[str]) -> list[PaymentWebhook]:
-    """Events that were stored before anybody knew that these order ids are ours, oldest first."""
+    """Events that were stored before it was known that these order ids are ours, oldest first."""
     query = select(PaymentWebhook).where(
         PaymentWebhook.provider == provider,
         PaymentWebhook.outcome.in_(UNMATCHED),

@@ -24,7 +24,7 @@ def claim(
     now: datetime,
     forget_before: datetime | None,
 ) -> IdempotencyKey | None:
-    """The row of this key, locked: ours when its id is `row_id`, else of whoever came first.
+    """The row of this key, locked: ours when its id is `row_id`, else of the request that came first.
 
     None when others let the key go and take it again and again while we look. Without `forget_before` no
     row is old, because the time is in doubt.
@@ -60,7 +60,7 @@ def claim(
 
 
 def write(session: Session, row_id: UUID, generation: int, **values: object) -> bool:
-    """Change a row that is still its writer's; False when somebody has taken it over."""
+    """Change a row that is still its writer's; False when another request has taken it over."""
     mine = IdempotencyKey.id == row_id, IdempotencyKey.generation == generation
     return changed_rows(session, update(IdempotencyKey).where(*mine).values(**values)) == 1
 
@@ -72,6 +72,6 @@ def release(session: Session, row_id: UUID, generation: int) -> None:
 
 
 def forget(session: Session, before: datetime) -> int:
-    """Delete keys that are older than they are kept, and that nobody has taken up since."""
+    """Delete keys that are older than they are kept, and that no request has taken up since."""
     is_old = IdempotencyKey.created_at < before, IdempotencyKey.leased_until < before
     return changed_rows(session, delete(IdempotencyKey).where(*is_old))

@@ -186,7 +186,7 @@ def claim(
 
 
 def write_back(session: Session, claimed: Outbox, **values: Any) -> bool:
-    """What became of a try; False, and nothing is written, when somebody else has the row by now."""
+    """What became of a try; False, and nothing is written, when another sender has the row by now."""
     still_ours = (
         update(Outbox)
         .where(Outbox.id == claimed.id, Outbox.generation == claimed.generation)
@@ -211,7 +211,7 @@ def send_again(
     states: Sequence[str] = (),
     since: datetime | None = None,
 ) -> list[Outbox]:
-    """Make rows pending now, whatever became of them, with a schedule from its start; oldest first.
+    """Make rows pending now, also delivered or dead ones, with a schedule from its start; oldest first.
 
     The event ids stay the same. A sender that is at work on one of them no longer has it.
     """

@@ -21,7 +21,7 @@ from payments_service.store.tables import (
 )
 
 REFERENCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
-"""What an id of ours or of a gateway can look like; anything else is nobody's."""
+"""What an id of ours or of a gateway can look like; anything else is the id of no payment."""
 LONGEST_WAIT = timedelta(days=5)
 """No payment or refund is ever put off for longer: a moment further off was written by a clock that leapt."""
 REFUSED = "refused"
@@ -60,7 +60,7 @@ def unsettled_for_reference(session: Session, reference: str) -> list[Payment]:
 
 
 def lock_order_name(session: Session, gateway: str, order_id: str) -> None:
-    """Wait for whoever is at work on this order id, known to us or not, until the transaction ends.
+    """Wait for other transactions on this order id, known to us or not, and hold it until ours ends.
 
     A webhook that finds no such order and the transaction that makes it ours must not miss each
     other. SQLite has one writer anyway.
@@ -140,7 +140,7 @@ def had_order(session: Session, payment_id: UUID) -> bool:
 
 
 def could_be_paid(session: Session, payment_id: UUID) -> bool:
-    """Whether anybody could ever be sent to an order of this payment."""
+    """Whether a payer could ever be sent to an order of this payment."""
     return _has_order(session, payment_id, PaymentOrder.checkout.is_not(None))
 
 
@@ -208,7 +208,7 @@ def refund(
 
 
 def ask_refunds_at(session: Session, payment_id: UUID, moment: datetime) -> None:
-    """Make open refunds due: an event that nobody signed tells of one of them."""
+    """Make open refunds due: an unsigned event tells of one of them."""
     waiting = Refund.payment_id == payment_id, Refund.status == RefundStatus.PENDING
     session.execute(update(Refund).where(*waiting).values(next_check_at=moment))
 

@@ -17,7 +17,7 @@ Text = InstrumentedAttribute[str] | InstrumentedAttribute[str | None]
 LAST = "\U0010ffff"
 """Behind every text that begins alike."""
 PEOPLE: tuple[Text, ...] = (Payment.customer_email, Payment.customer_name)
-"""Indexed by store/migrations/search.py, whatever their capitals."""
+"""Indexed by store/migrations/search.py, without regard to capitals."""
 
 
 def beginning_with(

@@ -88,7 +88,7 @@ class Payment(Base):
     customer_phone: Mapped[str]
     description: Mapped[str | None]
     reference: Mapped[str | None]
-    """The merchant's order number; a label only, as long as nobody vouches for it."""
+    """The merchant's order number; a label only, unless the merchant's server vouches for it."""
     price_verified: Mapped[bool] = mapped_column(default=False)
     """Amount and reference come from the merchant's own server, by API key or quote."""
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict)
@@ -123,7 +123,7 @@ class Payment(Base):
 
 
 class PaymentReference(Base):
-    """A merchant's order number that the merchant vouches for: paid once, whatever the number of payments."""
+    """A merchant's order number that the merchant vouches for: paid once, by any number of payments."""
 
     __tablename__ = "payment_references"
 
@@ -150,7 +150,7 @@ class IdempotencyKey(Base):
     payment_id: Mapped[UUID | None] = mapped_column(ForeignKey("payments.id"))
     generation: Mapped[int] = mapped_column(default=1)
     leased_until: Mapped[datetime]
-    """Until then the first request may still be running; past it, whoever sends the key takes over."""
+    """Until then the first request may still be running; past it, the next with this key takes over."""
     answer: Mapped[bytes | None] = mapped_column(LargeBinary)
     """The body of the 200, once there was one."""
     created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
@@ -173,9 +173,9 @@ class PaymentOrder(Base):
     gateway_order_id: Mapped[str | None]
     status: Mapped[str]
     """creating: the call may be under way, or its answer lost · open: known at the gateway ·
-    refused: never made · lost: made, but nobody can be sent there; another took its place."""
+    refused: never made · lost: made, but no payer can be sent there; another took its place."""
     generation: Mapped[int] = mapped_column(default=1)
-    """Who answers for the call: whoever takes it over raises this, and older answers are not written."""
+    """Who answers for the call: a request that takes it over raises this, and no older answer is written."""
     leased_until: Mapped[datetime]
     checkout: Mapped[dict[str, Any] | None]
     """The answer to create-order beyond the common members."""
@@ -248,7 +248,7 @@ class PaymentWebhook(Base):
 
 
 class PaymentEvent(Base):
-    """The audit trail: one row per change, never changed (triggers see to it), no personal data."""
+    """The history: one row per change, never changed (triggers see to it), no personal data."""
 
     __tablename__ = "payment_events"
     __table_args__ = (UniqueConstraint("payment_id", "sequence"),)
@@ -263,7 +263,7 @@ class PaymentEvent(Base):
     source: Mapped[str]
     """create-order · verify · status · return · webhook · clock."""
     actor: Mapped[str]
-    """Who rang: the gateway's event id, the request id."""
+    """The gateway's event id or the request id that caused it."""
     reason: Mapped[str]
     evidence: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
@@ -317,7 +317,7 @@ class Refund(Base):
     """The request that asked for it did not reach its call: only that request, repeated, may make it."""
     generation: Mapped[int] = mapped_column(default=1)
     next_check_at: Mapped[datetime | None] = mapped_column(index=True)
-    """When the worker asks for it next; until then whoever sends or asks is left alone."""
+    """When the worker asks for it next; until then the request that sends or asks has it alone."""
     gateway_refund_id: Mapped[str | None]
     bank_reference: Mapped[str | None]
     """ARN, RRN or UTR, once the gateway has told it."""

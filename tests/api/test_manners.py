@@ -183,7 +183,7 @@ def test_verify_of_an_unknown_order_is_not_found(client: FlaskClient, order_id: 
 
 def test_an_unforeseen_error_says_nothing_of_itself(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
     @app.get("/explode")
-    @guards.anybody
+    @guards.open_to_all
     def explode() -> str:
         raise RuntimeError("card 4111 1111 1111 1111")
 

@@ -79,7 +79,7 @@ def test_a_webhook_is_one_line_with_its_type_and_outcome(house: House) -> None:
 
 def test_a_request_that_crashed_has_its_line(app: Flask, lines: Any) -> None:
     @app.get("/explode")
-    @guards.anybody
+    @guards.open_to_all
     def explode() -> str:
         logs.note(id="some-id")
         raise RuntimeError("card 4111 1111 1111 1111")

@@ -73,7 +73,7 @@ def test_an_exception_that_holds_all_of_them_leaves_none_of_them(
     app: Flask, receiver: tuple[str, list[str]]
 ) -> None:
     @app.post("/explode")
-    @guards.anybody
+    @guards.open_to_all
     def explode() -> str:
         held = dict(PRIVATE)  # in a local variable
         try:

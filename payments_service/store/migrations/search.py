@@ -1,4 +1,4 @@
-"""Indexes that find people by the beginning of an e-mail or a name, whatever its capitals.
+"""Indexes that find people by the beginning of an e-mail or a name, without regard to capitals.
 
 They stand outside the tables of the code, because no index of SQLAlchemy's says them on both databases; they
 are put in place at the end of every upgrade, since a table that a revision made anew has lost them.

@@ -23,7 +23,7 @@ APPEND_ONLY = {
         FOR EACH STATEMENT EXECUTE FUNCTION payment_events_append_only()""",
     ],
 }
-"""The audit trail is never rewritten, not even by a slip of our own."""
+"""The history is never rewritten, not even by a mistake of our own."""
 
 
 def upgrade() -> None:
