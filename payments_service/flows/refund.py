@@ -482,7 +482,7 @@ def _write_refusal(
 
 def _lock(session: Session, row_id: UUID) -> Refund:
     """The refund's row, after its payment's."""
-    return session.get_one(Refund, row_id, with_for_update=True)
+    return session.get_one(Refund, row_id, with_for_update={"key_share": True})
 
 
 def _view(row: Refund | domain.Refund, transaction_id: str | None = None) -> RefundView:

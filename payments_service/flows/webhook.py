@@ -77,6 +77,7 @@ def _keep_and_apply(db: Database, arrival: Arrival) -> None:
 
     def write() -> None:
         with db.begin() as session:
+            _lock_payment(session, gateway, event)
             row = _store(session, gateway, event, arrival.headers, arrival.body)
             if row is None:
                 arrival.outcome = Outcome.AGAIN
@@ -86,6 +87,14 @@ def _keep_and_apply(db: Database, arrival: Arrival) -> None:
             arrival.outcome, arrival.row_id = Outcome.KEPT, row.id
 
     retried(write)
+
+
+def _lock_payment(session: Session, gateway: Gateway, event: WebhookEvent) -> None:
+    """Before the event's own row: a batch, too, writes the inbox last, and in another order two transactions
+    would wait for each other."""
+    order = _order_of(session, gateway, event) if is_for_a_payment(event) else None
+    if order is not None:
+        payments.lock(session, order.payment_id)
 
 
 def _keep_only(db: Database, arrival: Arrival, error: str) -> None:

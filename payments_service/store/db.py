@@ -268,7 +268,7 @@ def claim(
     """
     chosen = rows.where(is_due(due, now, longest_wait))
     chosen = chosen.order_by(due if first is None else first).limit(limit)
-    query = chosen.with_for_update(skip_locked=True)
+    query = chosen.with_for_update(skip_locked=True, key_share=True)
     taken = list(session.scalars(query))
     for row in taken:
         setattr(row, due.key, lease_ends)

@@ -170,7 +170,7 @@ def claim(
         .where(Outbox.state == PENDING, Outbox.destination == destination, _is_due(now))
         .order_by(Outbox.next_try_at)
         .limit(1)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
     )
     if fact is not None:
         due = due.where(Outbox.fact == fact)

@@ -33,14 +33,18 @@ def lock(session: Session, payment_id: UUID) -> Payment:
     trusted = select(Payment.reference).where(Payment.id == payment_id, Payment.price_verified)
     if (reference := session.execute(trusted).scalar_one_or_none()) is not None:
         lock_reference(session, reference)
-    query = select(Payment).where(Payment.id == payment_id).with_for_update()
+    query = select(Payment).where(Payment.id == payment_id).with_for_update(key_share=True)
     return session.execute(query.execution_options(populate_existing=True)).scalar_one()
 
 
 def lock_reference(session: Session, reference: str) -> PaymentReference:
     """The row of a trusted reference, made where it is missing, locked until the transaction ends."""
     insert_once(session, PaymentReference, ["reference"], reference=reference, created_at=utc_now())
-    query = select(PaymentReference).where(PaymentReference.reference == reference).with_for_update()
+    query = (
+        select(PaymentReference)
+        .where(PaymentReference.reference == reference)
+        .with_for_update(key_share=True)
+    )
     return session.execute(query.execution_options(populate_existing=True)).scalar_one()
 
 

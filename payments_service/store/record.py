@@ -176,15 +176,13 @@ def load(
     ids = wire.array(sorted(payment_ids))
     lock = wire.skip_locked if skips else wire.lock if locks else ""
     named = _named(wire, ids, names)
-    found = wire.run([*_locking(wire, ids, lock), *_children(wire, ids), *named])
+    made = [_making_references(wire, ids)] if locks and not skips else []
+    found = wire.run([*made, *_locking(wire, ids, lock), *_children(wire, ids), *named])[len(made) :]
     references = wire.read(REFERENCES, found[0])
     payments = wire.read(PAYMENTS, found[1])
-    missing = _without_reference(payments, references)
-    if missing and locks and not skips:
-        wire.run([wire.insert(REFERENCES, missing, " ON CONFLICT (reference) DO NOTHING")])
-        return load(wire, payment_ids, names, policy)
-    held = {reference.reference for reference in missing if skips}
-    payments = [one for one in payments if not (one.price_verified and one.reference in held)]
+    if skips:
+        known = {reference.reference for reference in references}
+        payments = [one for one in payments if not one.price_verified or one.reference in {None, *known}]
     children = [wire.read(table, rows) for table, rows in zip(CHILDREN, found[2:6], strict=True)]
     elsewhere = Elsewhere(references={reference.reference: reference for reference in references})
     if named:
@@ -258,11 +256,15 @@ def _children(wire: Wire, ids: Any) -> list[Statement]:
     ]
 
 
-def _without_reference(payments: list[Payment], references: list[Reference]) -> list[Reference]:
-    """References that payments are for, and that were not read: skipped as locked, or not made yet."""
-    known = {reference.reference for reference in references}
-    trusted = {payment.reference for payment in payments if payment.price_verified and payment.reference}
-    return [Reference(name, None, None, utc_now()) for name in sorted(trusted - known)]
+def _making_references(wire: Wire, ids: Any) -> Statement:
+    """A trusted reference's row where it is missing: before the payments are locked, never after."""
+    trusted = f"SELECT reference FROM payments WHERE {wire.among('id')} AND price_verified"
+    sql = (
+        "INSERT INTO payment_references (reference, created_at)"
+        f" SELECT reference, %s FROM ({trusted} AND reference IS NOT NULL) AS trusted WHERE true"
+        " ON CONFLICT (reference) DO NOTHING"
+    )
+    return Statement(sql, (wire.moment(utc_now()), ids))
 
 
 def _named(wire: Wire, ids: Any, names: Names) -> list[Statement]:

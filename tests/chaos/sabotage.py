@@ -71,7 +71,8 @@ SABOTAGES = (
         (
             Patch(
                 "store/payments.py",
-                "    query = select(Payment).where(Payment.id == payment_id).with_for_update()\n",
+                "    query = select(Payment).where(Payment.id == payment_id).with_for_update("
+                "key_share=True)\n",
                 "    query = select(Payment).where(Payment.id == payment_id)\n",
             ),
             Patch("store/wire.py", '    lock = " FOR NO KEY UPDATE"\n', '    lock = ""\n'),

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,11 @@ class Switch:
     def freeze(self) -> None:
         """The kernel still accepts connections and acknowledges what comes; no answer ever does."""
         os.kill(self.process.pid, signal.SIGSTOP)
+        while self._state() != "T":  # the signal takes effect when the kernel comes to it
+            time.sleep(0.001)
+
+    def _state(self) -> str:
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
 
     def wake(self) -> None:
         os.kill(self.process.pid, signal.SIGCONT)
