@@ -40,7 +40,7 @@ from payments_service.domain.errors import NotMigrated, StoreUnavailable
 from payments_service.domain.payment import Policy
 from payments_service.store import revision, trouble
 from payments_service.store.address import normalized_url, without_pooler
-from payments_service.store.postgres import LIMITS, POOLER_UNTOLD, leads_nowhere, postgres_engine
+from payments_service.store.postgres import LIMITS, POOLER_UNTOLD, is_alive, leads_nowhere, postgres_engine
 from payments_service.store.seal import keys_of
 from payments_service.store.sqlite import sqlite_engine
 from payments_service.store.wire import BEGIN_IMMEDIATE, Statement, Wire, wire_of
@@ -152,13 +152,14 @@ class Database:
             pooled.close()
 
     def _borrowed(self) -> PoolProxiedConnection:
-        """Of the pool; one whose server has gone is replaced."""
+        """Of the pool; where its server has ended one, all are thrown away and a new one is made."""
         pooled = self.engine.raw_connection()
-        if getattr(pooled.driver_connection, "closed", False):
-            pooled.invalidate()
-            pooled.close()
-            pooled = self.engine.raw_connection()
-        return pooled
+        if self.is_sqlite or is_alive(pooled.driver_connection):
+            return pooled
+        pooled.invalidate()
+        pooled.close()
+        self.engine.dispose()
+        return self.engine.raw_connection()
 
     @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Session]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from payments_service.domain import decide
 from payments_service.flows import intake, webhook
@@ -249,3 +250,19 @@ def test_many_at_once_are_all_kept_and_led_in_turn(
 
 
 TIME = "2026-11-29T00:00:00+00:00"
+
+
+def test_a_connection_that_its_server_has_ended_costs_no_event(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = buy(db, gateway)
+    if not db.is_sqlite:  # which has no server
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        with db.engine.connect() as connection, connection.begin():
+            held = [db.engine.raw_connection() for _ in range(3)]
+            connection.execute(text(f"{others} AND pid <> pg_backend_pid()"))
+            for one in held:  # so that one of these is taken from the pool first
+                one.close()
+    time.sleep(0.2)
+    assert take_together(db, [paid(gateway, opened, "pay_1")]) == [Outcome.KEPT]
+    assert ledger.payment(opened.id).status == "completed"
