@@ -66,11 +66,11 @@ def test_a_webhook_is_one_line_with_its_type_and_outcome(house: House) -> None:
     def told() -> list[dict[str, Any]]:
         wide = [line for line in house.log().splitlines() if "[INFO] Request {" in line]
         found = [json.loads(line[line.index("{") :]) for line in wide]
-        return [one for one in found if one["route"] == "/api/webhook/<gateway>" and one.get("type")]
+        came = [one for one in found if one["route"] == "/api/webhook/<gateway>" and one.get("type")]
+        return [one for one in came if one["gateway"] == "razorpay"]
 
     line = house.until(told, bool)[-1]
     assert len(line) >= LEAST_FIELDS
-    assert line["gateway"] == "razorpay"
     assert line["type"].startswith(("payment.", "order."))
     assert line["outcome"] in ("applied", "again")
     assert line["transactionId"].startswith("pay_")
