@@ -138,11 +138,6 @@ def claim_asking(session: Session, payment_id: UUID, now: datetime, window: time
     return changed_rows(session, asking) == 1
 
 
-def had_order(session: Session, payment_id: UUID) -> bool:
-    """Whether the gateway ever knew an order of this payment."""
-    return _has_order(session, payment_id, PaymentOrder.gateway_order_id.is_not(None))
-
-
 def could_be_paid(session: Session, payment_id: UUID) -> bool:
     """Whether a payer could ever be sent to an order of this payment."""
     return _has_order(session, payment_id, PaymentOrder.checkout.is_not(None))
@@ -220,10 +215,6 @@ def ask_refunds_at(session: Session, payment_id: UUID, moment: datetime) -> None
 def refunds(session: Session, attempt_id: UUID) -> list[Refund]:
     query = select(Refund).where(Refund.attempt_id == attempt_id)
     return list(session.scalars(query.order_by(Refund.created_at, Refund.id)))
-
-
-def refunds_of_payment(session: Session, payment_id: UUID) -> list[Refund]:
-    return list(session.scalars(select(Refund).where(Refund.payment_id == payment_id)))
 
 
 def amount_refunded(session: Session, payment: Payment) -> Money:
