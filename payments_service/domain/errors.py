@@ -71,6 +71,10 @@ class StoreUnavailable(PaymentsError):
     http_status = 503
 
 
+class Outdated(StoreUnavailable):
+    """Another process wrote one of these rows first: load again, decide again."""
+
+
 class NotMigrated(StoreUnavailable):
     """The database has not the tables of this version; `str(error)` says what to do."""
 

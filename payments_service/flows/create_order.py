@@ -18,11 +18,11 @@ from payments_service.domain.errors import (
     UnknownAtGateway,
 )
 from payments_service.domain.news import Checkout, Customer, NewOrder, OrderRef, PaymentSnapshot
-from payments_service.domain.payment import Actor, PaymentRecord
+from payments_service.domain.payment import Actor, Order, PaymentRecord
 from payments_service.domain.states import PaymentStatus
 from payments_service.flows import idempotency, intent, sync, witnesses
 from payments_service.flows.idempotency import Claim, StillRunning, must_be_payable
-from payments_service.flows.intent import BUDGET_SECONDS, LEASE, NewPayment
+from payments_service.flows.intent import BUDGET_SECONDS, LEASE, Begun, NewPayment
 from payments_service.flows.payment_view import PaymentView, view, view_of
 from payments_service.gateways.base import Gateway
 from payments_service.logs import masked_email
@@ -33,6 +33,7 @@ from payments_service.store.tables import Payment, PaymentOrder
 
 log = logging.getLogger(__name__)
 
+AnyOrder = PaymentOrder | Order
 FOLLOW_UP_SECONDS = 2.0
 ADDRESS_LOST = "the order's address was lost"
 
@@ -132,7 +133,7 @@ def create_order(
 # ── a new payment ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _open(call: Call, payment: Payment, order: PaymentOrder) -> PaymentView:
+def _open(call: Call, payment: Begun, order: AnyOrder) -> PaymentView:
     """Make the payment's order, and another one when the first exists and no payer can be sent there."""
     snapshot, known = _send(call, payment, order)
     if snapshot.checkout is None and snapshot.status is PaymentStatus.PENDING:
@@ -141,7 +142,7 @@ def _open(call: Call, payment: Payment, order: PaymentOrder) -> PaymentView:
     return _payable(view_of(known, payment)) if known else _opened(call.db, payment.id)
 
 
-def _send(call: Call, payment: Payment, order: PaymentOrder) -> tuple[PaymentSnapshot, PaymentRecord | None]:
+def _send(call: Call, payment: Begun, order: AnyOrder) -> tuple[PaymentSnapshot, PaymentRecord | None]:
     """Make the order, and write down what came of it: the gateway's word or its refusal.
 
     With it the payment as it is now, unless there was more to do than to write.
@@ -153,7 +154,7 @@ def _send(call: Call, payment: Payment, order: PaymentOrder) -> tuple[PaymentSna
     return snapshot, _apply(call, order, snapshot)
 
 
-def _make(call: Call, payment: Payment, order: PaymentOrder) -> PaymentSnapshot:
+def _make(call: Call, payment: Begun, order: AnyOrder) -> PaymentSnapshot:
     """Send it once. After an unknown outcome look for it by our id, once: absent now is still unknown.
 
     A snapshot without a checkout is an order that exists and that no payer can be sent to.
@@ -171,7 +172,7 @@ def _make(call: Call, payment: Payment, order: PaymentOrder) -> PaymentSnapshot:
             raise CreateOrderFailed(error, payment.id) from error
 
 
-def _for_the_wire(call: Call, payment: Payment, order: PaymentOrder) -> NewOrder:
+def _for_the_wire(call: Call, payment: Begun, order: AnyOrder) -> NewOrder:
     return NewOrder(
         wire_id=order.wire_id,
         amount=payment.money,
@@ -201,7 +202,7 @@ def _as_snapshot(new: NewOrder, checkout: Checkout, started: datetime) -> Paymen
     )
 
 
-def _apply(call: Call, order: PaymentOrder, snapshot: PaymentSnapshot) -> PaymentRecord | None:
+def _apply(call: Call, order: AnyOrder, snapshot: PaymentSnapshot) -> PaymentRecord | None:
     """Write the answer down. When events overtook it and need the gateway's word, ask; if not now, later."""
     follow_up, known = sync.apply(
         call.db, call.gateway, order, snapshot, call.actor, generation=order.generation
@@ -231,7 +232,7 @@ def _take_up(call: Call, payment_id: UUID) -> None:
     _send(call, payment, _another(call, order, reason))
 
 
-def _ask_about(call: Call, order: PaymentOrder) -> str:
+def _ask_about(call: Call, order: AnyOrder) -> str:
     """Write down what the gateway says of it; why it would need another one if that brought no address."""
     try:
         ref = OrderRef(order.wire_id, order.gateway_order_id)
@@ -280,20 +281,21 @@ def _current(db: Database, payment_id: UUID) -> tuple[Payment, PaymentOrder]:
         return payments.by_id(session, payment_id), payments.current_order(session, payment_id)
 
 
-def _another(call: Call, lost: PaymentOrder, reason: str) -> PaymentOrder:
+def _another(call: Call, lost: AnyOrder, reason: str) -> Order:
     """Raises Conflict when there was news since we asked: paid, ended, or found with its address."""
     with call.db.begin() as session:
-        payment = payments.lock(session, lost.payment_id)
-        must_be_payable(session, payment, call.actor.clock)
-        row = session.get_one(PaymentOrder, lost.id)
+        changes = load_one(session, lost.payment_id)
+        known = changes.record
+        must_be_payable(session, known.payment, call.actor.clock)
+        row = known.order(lost.id)
         if row.generation != lost.generation or row.checkout is not None:
-            raise StillRunning("Somebody else has found out more about this order")
-        return intent.write_another_order(
-            session, call.gateway, payment, row, call.lifetime, call.actor, reason
-        )
+            raise StillRunning("Another request has found out more about this order")
+        order = intent.add_order(known, call.gateway, row, call.lifetime, call.actor, reason)
+        changes.write(commits=True)
+    return order
 
 
-def _end_call(db: Database, order: PaymentOrder) -> None:
+def _end_call(db: Database, order: AnyOrder) -> None:
     """Our call has ended, and what it did is unknown: the next request for it may find out at once."""
     with db.begin() as session:
         payments.lock(session, order.payment_id)
@@ -302,7 +304,7 @@ def _end_call(db: Database, order: PaymentOrder) -> None:
             row.status = "unknown"
 
 
-def _refused(call: Call, order: PaymentOrder, error: GatewayError) -> CreateOrderFailed:
+def _refused(call: Call, order: AnyOrder, error: GatewayError) -> CreateOrderFailed:
     """No order came to be: say so, unless another request has learnt otherwise meanwhile."""
     with call.db.begin() as session:
         changes = load_one(session, order.payment_id)

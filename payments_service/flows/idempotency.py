@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
+from payments_service.domain import payment as domain
 from payments_service.domain.clock import LEAP, REAL_TIME, Clock
 from payments_service.domain.errors import Conflict, PaymentsError
 from payments_service.domain.states import PaymentStatus
@@ -134,12 +135,12 @@ def leave_open(db: Database, claim: Claim | None, clock: Clock = REAL_TIME) -> N
             keys.write(session, claim.row_id, claim.generation, leased_until=clock.now())
 
 
-def is_time_over(session: Session, payment: Payment, clock: Clock) -> bool:
+def is_time_over(session: Session, payment: Payment | domain.Payment, clock: Clock) -> bool:
     """Whether its time to pay has run out for sure, so that there may be another order for the same."""
     return payment.expires_at <= clock.now() and witnesses.agree(session, clock)
 
 
-def must_be_payable(session: Session, payment: Payment, clock: Clock) -> None:
+def must_be_payable(session: Session, payment: Payment | domain.Payment, clock: Clock) -> None:
     """Raises Conflict when no payer may be sent to this payment any more, however open its order is."""
     if payment.status in (PaymentStatus.COMPLETED, PaymentStatus.AUTHORIZED):
         raise Conflict("This order is paid", code="order_paid", id=str(payment.id))

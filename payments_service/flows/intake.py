@@ -17,7 +17,7 @@ from uuid import UUID
 from payments_service.domain import decide
 from payments_service.domain.clock import REAL_TIME
 from payments_service.domain.decide import FollowUp
-from payments_service.domain.errors import StoreUnavailable
+from payments_service.domain.errors import Outdated, StoreUnavailable
 from payments_service.domain.news import WebhookEvent
 from payments_service.domain.payment import Actor, Line, PaymentRecord
 from payments_service.flows.arrivals import LEFT_TO_THE_WORKER, is_for_a_payment, order_name, why_left
@@ -25,7 +25,7 @@ from payments_service.gateways.base import Gateway
 from payments_service.store import burst, inbox
 from payments_service.store.db import Database
 from payments_service.store.inbox import InboxRow
-from payments_service.store.record import BrokenInvariant, Names, Outdated, Records
+from payments_service.store.record import BrokenInvariant, Names, Records
 
 log = logging.getLogger(__name__)
 

@@ -7,18 +7,21 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
+from payments_service.domain import payment as domain
 from payments_service.domain.clock import Clock
 from payments_service.domain.errors import Conflict
 from payments_service.domain.money import Money
 from payments_service.domain.news import WIRE_PREFIX, new_id
-from payments_service.domain.payment import LOST, Actor
+from payments_service.domain.payment import LOST, Actor, Order, PaymentRecord
 from payments_service.domain.states import PaymentStatus
 from payments_service.flows import idempotency
 from payments_service.flows.idempotency import Claim
 from payments_service.gateways.base import Gateway
-from payments_service.store import history, payments
-from payments_service.store.tables import Payment, PaymentOrder, PaymentReference
+from payments_service.store import opening, payments
+from payments_service.store.tables import Payment, PaymentReference
 
+Begun = Payment | opening.NewPayment
+"""A payment that is there, as its table has it; or a new one."""
 BUDGET_SECONDS = 15.0
 LEASE = timedelta(seconds=BUDGET_SECONDS + 60)
 """Longer than the whole budget, so that no other request takes over a call that is still running."""
@@ -44,60 +47,58 @@ class NewPayment:
 
 def write(
     session: Session, gateway: Gateway, new: NewPayment, claim: Claim | None, actor: Actor
-) -> tuple[Payment, PaymentOrder | None]:
+) -> tuple[Begun, Order | None]:
     """The payment to open an order for, and its order where both are new.
 
     Raises Conflict: `reference_paid`, or `reference_open` with another amount.
     """
-    payment = _begun_before(session, claim)
-    reference = None
+    payment: Begun | None = _begun_before(session, claim)
+    order = reference = None
     if payment is None and new.price_verified and new.reference:
         reference = payments.lock_reference(session, new.reference)
         payment = _open_for(session, reference, gateway, new.amount, actor.clock)
-    order = None
     if payment is None:
-        payment, order = _write_payment(session, gateway, new, actor)
+        is_all = claim is None and reference is None
+        payment, order = _write_payment(session, gateway, new, actor, is_all=is_all)
     if reference:
         reference.payment_id = payment.id
     idempotency.begin(session, claim, payment.id)
     return payment, order
 
 
-def write_order(session: Session, gateway: Gateway, payment: Payment, clock: Clock) -> PaymentOrder:
-    """An order under our wire id, about to be made; the payment's row is locked or new."""
-    order = PaymentOrder(
+def new_order(gateway: Gateway, payment: domain.Payment, clock: Clock) -> Order:
+    """An order under our wire id, about to be made."""
+    now = clock.now()
+    order = Order(
+        id=uuid7(),
         payment_id=payment.id,
         provider=gateway.provider,
         wire_id=new_id(WIRE_PREFIX),
+        gateway_order_id=None,
         status="creating",
         generation=1,
-        leased_until=clock.now() + LEASE,
-        created_at=clock.now(),
+        leased_until=now + LEASE,
+        checkout=None,
+        created_at=now,
+        updated_at=now,
     )
-    session.add(order)
     if gateway.browser_knows_wire_id:
         payment.order_id = order.wire_id
     return order
 
 
-def write_another_order(
-    session: Session,
-    gateway: Gateway,
-    payment: Payment,
-    lost: PaymentOrder,
-    lifetime: timedelta,
-    actor: Actor,
-    reason: str,
-) -> PaymentOrder:
+def add_order(
+    known: PaymentRecord, gateway: Gateway, lost: Order, lifetime: timedelta, actor: Actor, reason: str
+) -> Order:
     """Another order under the same payment, as no payer can be sent to `lost`, which is still watched.
 
     The time to pay begins anew, because no payer could pay before.
     """
     lost.status = LOST
-    order = write_order(session, gateway, payment, actor.clock)
-    payment.expires_at = actor.clock.now() + lifetime
-    evidence = {"lostWireId": lost.wire_id, "wireId": order.wire_id}
-    history.append(session, payment, "note", actor, reason, evidence)
+    order = new_order(gateway, known.payment, actor.clock)
+    known.orders.append(order)
+    known.payment.expires_at = actor.clock.now() + lifetime
+    known.append("note", actor, reason, {"lostWireId": lost.wire_id, "wireId": order.wire_id})
     return order
 
 
@@ -139,34 +140,47 @@ def _in_the_way(payment: Payment, amount: Money) -> str | None:
 
 
 def _write_payment(
-    session: Session, gateway: Gateway, new: NewPayment, actor: Actor
-) -> tuple[Payment, PaymentOrder]:
+    session: Session, gateway: Gateway, new: NewPayment, actor: Actor, *, is_all: bool
+) -> tuple[opening.NewPayment, Order]:
+    """With `is_all` there is nothing else to write: the transaction is over then."""
     now = actor.clock.now()
-    payment = Payment(
+    payment = opening.NewPayment(
         id=uuid7(),
         gateway=gateway.name,
         provider=gateway.provider,
         mode=gateway.mode,
+        order_id=None,
+        transaction_id=None,
         user_id=new.user_id,
         amount=new.amount.minor,
         currency=new.amount.currency,
         status=PaymentStatus.INITIATED,
+        gateway_status=None,
+        payment_method=None,
+        reference=new.reference,
+        price_verified=new.price_verified,
+        metadata=dict(new.metadata),
+        webhook_data=None,
+        review=None,
+        expires_at=now + new.lifetime,
+        observed_at=None,
+        completed_at=None,
+        closed_at=None,
+        next_check_at=now + LEASE,
+        created_at=now,
+        updated_at=now,
+        history_count=0,
+        history_unchained=0,
+        history_head=None,
         customer_name=new.customer_name,
         customer_email=new.customer_email,
         customer_phone=new.customer_phone,
         description=new.description,
-        reference=new.reference,
-        price_verified=new.price_verified,
-        metadata_=dict(new.metadata),
         return_url=new.return_url,
-        created_at=now,
-        updated_at=now,
-        expires_at=now + new.lifetime,
-        next_check_at=now + LEASE,
     )
-    session.add(payment)
-    session.flush()
-    order = write_order(session, gateway, payment, actor.clock)
+    order = new_order(gateway, payment, actor.clock)
+    known = PaymentRecord(payment, [order], [], [], [])
     evidence = {"amountPaise": payment.amount, "wireId": order.wire_id}
-    history.append(session, payment, "status", actor, "a buyer wants to pay", evidence, after=payment.status)
+    known.append("status", actor, "a buyer wants to pay", evidence, after=payment.status)
+    opening.write(session, known, commits=is_all)
     return payment, order

@@ -11,6 +11,7 @@ from payments_service.domain.money import Money
 from payments_service.domain.payment import PaymentRecord
 from payments_service.domain.states import PaymentStatus
 from payments_service.store import payments
+from payments_service.store.opening import NewPayment
 from payments_service.store.tables import Payment
 
 
@@ -72,7 +73,7 @@ def view(session: Session, payment: Payment) -> PaymentView:
     )
 
 
-def view_of(known: PaymentRecord, stored: Payment) -> PaymentView:
+def view_of(known: PaymentRecord, stored: Payment | NewPayment) -> PaymentView:
     """The same of a record; `stored` has what never changes and no decision asks for."""
     payment = known.payment
     held = known.attempt(payment.transaction_id) if payment.status == PaymentStatus.AUTHORIZED else None

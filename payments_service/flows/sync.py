@@ -21,8 +21,9 @@ from payments_service.flows.arrivals import LEFT_TO_THE_WORKER
 from payments_service.gateways.base import Gateway
 from payments_service.store import inbox, payments, record
 from payments_service.store.db import Database
-from payments_service.store.record import Names, load_one
+from payments_service.store.record import Changes, Names, load_one
 from payments_service.store.tables import PaymentOrder, PaymentWebhook
+from payments_service.store.wire import wire_in
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def refresh(db: Database, gateway: Gateway, payment_id: UUID, actor: Actor, dead
 def apply(
     db: Database,
     gateway: Gateway,
-    order: PaymentOrder,
+    order: PaymentOrder | Order,
     snapshot: PaymentSnapshot,
     actor: Actor,
     *,
@@ -62,27 +63,45 @@ def apply(
     again, because its first answer contradicted itself.
     """
 
+    theirs = snapshot.order.gateway_order_id if not order.gateway_order_id else None
+
     def write() -> tuple[FollowUp, PaymentRecord | None]:
         with db.begin() as session:
-            theirs = snapshot.order.gateway_order_id
-            if theirs and not order.gateway_order_id:
-                payments.lock_order_name(session, gateway.provider, theirs)
-            changes = load_one(session, order.payment_id, Names.of(snapshot))
-            row = changes.record.order(order.id)
+            changes = _load(session, gateway, order, snapshot, theirs)
+            known = changes.record
+            row = known.order(order.id)
             if generation is not None and row.generation != generation:
                 log.warning("Answer came after a takeover", extra={"data": {"id": order.payment_id}})
                 return FollowUp.NOTHING, None
-            known = changes.record
             follow_up, is_new = decide.learn(known, gateway, row, snapshot, actor, is_second=is_second)
             if gateway.our_clock_expires:
                 expire_if_due(session, known, actor.clock)
-            changes.write()
-            waiting = inbox.unmatched(session, gateway.provider, _names(row)) if is_new else []
-            if not waiting:
+            is_awaited = is_new and any(changes.told)
+            changes.write(commits=not is_awaited)
+            if not is_awaited:
                 return follow_up, known
+            waiting = inbox.unmatched(session, gateway.provider, _names(row))
             return apply_waiting(session, gateway, row, waiting, follow_up, actor.clock), None
 
     return record.retried(write)
+
+
+def _load(
+    session: Session,
+    gateway: Gateway,
+    order: PaymentOrder | Order,
+    snapshot: PaymentSnapshot,
+    name: str | None,
+) -> Changes:
+    """The payment of an order; where the gateway's id of it may be news, `name` is held, and what waits for
+    it is looked up in the same turn."""
+    names = Names.of(snapshot)
+    if name is None:
+        return load_one(session, order.payment_id, names)
+    wire = wire_in(session)
+    first = payments.locking_order_name(wire, gateway.provider, name)
+    awaits = inbox.looking_for_unmatched(wire, gateway.provider, (order.wire_id, name))
+    return load_one(session, order.payment_id, names, first=first, last=[awaits])
 
 
 def apply_event(

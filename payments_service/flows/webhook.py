@@ -15,6 +15,7 @@ from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.decide import FollowUp
 from payments_service.domain.errors import (
     MissingCredentials,
+    Outdated,
     PaymentsError,
     Rejected,
     SignatureInvalid,
@@ -32,7 +33,7 @@ from payments_service.flows.intake import Arrival, Intake, Outcome
 from payments_service.gateways.base import Gateway
 from payments_service.store import inbox, payments
 from payments_service.store.db import Database
-from payments_service.store.record import Names, Outdated, load_one, retried
+from payments_service.store.record import Names, load_one, retried
 from payments_service.store.tables import PaymentOrder, PaymentWebhook
 
 log = logging.getLogger(__name__)

@@ -11,19 +11,17 @@ from uuid import UUID
 
 from payments_service import logs
 from payments_service.domain.payment import Policy
-from payments_service.store import inbox
+from payments_service.store import inbox, record
 from payments_service.store.db import Database
 from payments_service.store.inbox import InboxRow
 from payments_service.store.record import (
     Names,
-    Outdated,
     Records,
-    asking_for_refunds,
     load,
     writing,
 )
 from payments_service.store.seal import ChainKeys
-from payments_service.store.wire import Statement, Table, Wire
+from payments_service.store.wire import COMMIT, Statement, Table, Wire
 
 
 @dataclass
@@ -59,7 +57,7 @@ def run(db: Database, batch: Batch) -> bool:
 
     Raises StoreUnavailable; any other error says that nothing of the batch was kept.
     """
-    with db.wire() as (wire, begin, commit):
+    with db.wire() as (wire, begin):
         looked_up = wire.run([*begin, *_looking_up(wire, batch)])[len(begin) :]
         kept = {(gateway, event_id): bytes(payload) for gateway, event_id, payload in looked_up[0]}
         payment_ids = batch.find(kept, wire.read(ORDERS, looked_up[1]))
@@ -67,14 +65,10 @@ def run(db: Database, batch: Batch) -> bool:
         if payment_ids:
             records = load(wire, payment_ids, batch.names(), batch.policy, skips=True)
         batch.decide(records)
-        has_facts = any(record.facts for record in records)
+        has_facts = any(one.facts for one in records)
         statements = [inbox.inserting(wire, batch.rows)] if batch.rows else []
-        statements += [asking_for_refunds(wire, r) for r in records if r.asks_for_refunds_at is not None]
         statements += writing(wire, records, batch.chain_keys)
-        try:
-            wire.run([*statements, commit])
-        except wire.conflicts as error:
-            raise Outdated("A payment was changed at the same moment, please try again") from error
+        record.run(wire, [*statements, COMMIT])
         logs.note(batch=len(batch.rows))
         return has_facts
 

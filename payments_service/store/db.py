@@ -23,7 +23,6 @@ from sqlalchemy import (
     Dialect,
     Engine,
     Insert,
-    PoolProxiedConnection,
     Select,
     TypeDecorator,
     Update,
@@ -36,11 +35,11 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from payments_service.domain.errors import NotMigrated, StoreUnavailable
+from payments_service.domain.errors import NotMigrated, Outdated, StoreUnavailable
 from payments_service.domain.payment import Policy
 from payments_service.store import revision, trouble
 from payments_service.store.address import normalized_url, without_pooler
-from payments_service.store.postgres import LIMITS, POOLER_UNTOLD, is_alive, leads_nowhere, postgres_engine
+from payments_service.store.postgres import BEGIN, POOLER_UNTOLD, leads_nowhere, postgres_engine
 from payments_service.store.seal import keys_of
 from payments_service.store.sqlite import sqlite_engine
 from payments_service.store.wire import BEGIN_IMMEDIATE, Statement, Wire, wire_of
@@ -48,10 +47,13 @@ from payments_service.store.wire import BEGIN_IMMEDIATE, Statement, Wire, wire_o
 log = logging.getLogger(__name__)
 
 BEGIN_SQLITE = [Statement(BEGIN_IMMEDIATE, ())]
-BEGIN_POSTGRES = [Statement("BEGIN", ()), Statement(LIMITS, ())]
+BEGIN_POSTGRES = [Statement(*one) for one in BEGIN]
 Row = TypeVar("Row")
 
 AWAY = "The payment store is not available, please try again"
+OUTDATED = "The payment was changed at the same moment, please try again"
+DRIVER_TROUBLE = (psycopg.OperationalError, psycopg.InterfaceError, sqlite3.OperationalError)
+WRITTEN_MEANWHILE = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 MISSING_IN_POSTGRES = ("42P01", "42703", "3F000")
 MISSING_IN_SQLITE = re.compile("no such (table|column)|table .* has no column")
 
@@ -122,50 +124,33 @@ class Database:
             yield session
 
     @contextmanager
-    def wire(self) -> Iterator[tuple[Wire, list[Statement], Statement]]:
-        """A connection for statements of our own; how its transaction begins, how it is committed.
+    def wire(self) -> Iterator[tuple[Wire, list[Statement]]]:
+        """A connection for statements of our own, and how its transaction begins.
 
         Raises StoreUnavailable when the database is away. After any other error nothing was kept.
         """
         self._look_at_tables()
         try:
-            pooled = self._borrowed()
+            pooled = self.engine.raw_connection()
         except (DBAPIError, PoolTimeout, psycopg.Error, sqlite3.OperationalError) as error:
             log.error("Database unavailable", extra={"data": _facts(error)})  # noqa: TRY400
             raise StoreUnavailable(AWAY) from error
         try:
             wire = wire_of(pooled.driver_connection)
-            yield wire, (BEGIN_SQLITE if self.is_sqlite else BEGIN_POSTGRES), Statement("COMMIT", ())
+            yield wire, (BEGIN_SQLITE if self.is_sqlite else BEGIN_POSTGRES)
         except BaseException as error:
             pooled.invalidate(error if isinstance(error, Exception) else None)
-            if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
-                raise
-            if isinstance(
-                error, psycopg.OperationalError | psycopg.InterfaceError | sqlite3.OperationalError
-            ):
-                if leads_nowhere(error):
-                    self.engine.dispose()  # every pooled connection leads to the same server
-                log.error("Database unavailable", extra={"data": _facts(error)})  # noqa: TRY400
-                raise StoreUnavailable(AWAY) from error
+            if isinstance(error, DRIVER_TROUBLE) and not isinstance(error, WRITTEN_MEANWHILE):
+                raise self._unavailable(error) from error
             raise
         finally:
             pooled.close()
-
-    def _borrowed(self) -> PoolProxiedConnection:
-        """Of the pool; where its server has ended one, all are thrown away and a new one is made."""
-        pooled = self.engine.raw_connection()
-        if self.is_sqlite or is_alive(pooled.driver_connection):
-            return pooled
-        pooled.invalidate()
-        pooled.close()
-        self.engine.dispose()
-        return self.engine.raw_connection()
 
     @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Session]:
         try:
             self._look_at_tables()
-            with self._begun(engine) as session, _trouble_is_not_swallowed(session.connection()):
+            with self._session(engine) as session, self._trouble_of_the_driver(session.connection()):
                 yield session
                 session.commit()
             for line in session.info["lines"]:
@@ -183,6 +168,30 @@ class Database:
             log.error("Database unavailable", extra={"data": _facts(error)})  # noqa: TRY400
             raise StoreUnavailable(AWAY) from error
 
+    @contextmanager
+    def _trouble_of_the_driver(self, connection: Connection) -> Iterator[None]:
+        """What a turn of a Wire raises, SQLAlchemy does not see: the connection is given up here.
+
+        Code that keeps an error as a row's failure cannot know that the row is lost with its connection.
+        """
+        try:
+            yield
+        except PendingRollbackError as error:
+            if not connection.invalidated:
+                raise
+            raise StoreUnavailable(AWAY) from error
+        except DRIVER_TROUBLE as error:
+            connection.invalidate(error)
+            if isinstance(error, WRITTEN_MEANWHILE):
+                raise Outdated(OUTDATED) from error
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> StoreUnavailable:
+        if not self.is_sqlite and leads_nowhere(error):
+            self.engine.dispose()  # every pooled connection leads to the same server
+        log.error("Database unavailable", extra={"data": _facts(error)})
+        return StoreUnavailable(AWAY)
+
     def _look_at_tables(self) -> None:
         """Raise NotMigrated unless this version can use the tables; asked until it can, and never again."""
         if self._tables_are_known:
@@ -196,15 +205,6 @@ class Database:
             newer = {"database": found, "known": revision.HEAD}
             log.warning("The database is of a newer version than this process", extra={"data": newer})
         self._tables_are_known = True
-
-    def _begun(self, engine: Engine) -> Session:
-        """A session whose transaction has begun; a pooled connection that has died is replaced once."""
-        try:
-            return self._session(engine)
-        except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
-            return self._session(engine)
 
     def _session(self, engine: Engine) -> Session:
         session = Session(engine, expire_on_commit=False, info=self._info())
@@ -224,17 +224,6 @@ class Database:
             "chain_keys": self.chain_keys,
             "lines": [],
         }
-
-
-@contextmanager
-def _trouble_is_not_swallowed(connection: Connection) -> Iterator[None]:
-    """Code that keeps an error as a row's failure cannot know that the row is lost with its connection."""
-    try:
-        yield
-    except PendingRollbackError as error:
-        if not connection.invalidated:
-            raise
-        raise StoreUnavailable(AWAY) from error
 
 
 def insert_once(session: Session, table: type[Any], unique: list[str] | None, **values: Any) -> bool:

@@ -1,6 +1,6 @@
 """The inbox: every authenticated webhook, kept raw, once per event."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -128,6 +128,15 @@ def unmatched(session: Session, provider: str, order_ids: list[str]) -> list[Pay
         PaymentWebhook.order_id.in_(order_ids),
     )
     return list(session.scalars(query.order_by(PaymentWebhook.created_at, PaymentWebhook.id)))
+
+
+def looking_for_unmatched(wire: Wire, provider: str, order_ids: Collection[str]) -> Statement:
+    """Whether `unmatched` would find any, for a turn that is needed anyway."""
+    sql = (
+        f"SELECT id FROM payment_webhooks WHERE provider = %s AND {wire.among('order_id')}"
+        f" AND {wire.among('outcome')}"
+    )
+    return Statement(sql, (provider, wire.array(order_ids), wire.array(UNMATCHED)))
 
 
 def claim_due(session: Session, now: datetime, lease_ends: datetime, limit: int) -> list[PaymentWebhook]:

@@ -21,8 +21,8 @@ def measure(engine: Engine) -> None:
     event.listen(engine, "after_cursor_execute", _ended)
     event.listen(engine, "handle_error", _failed)
     dialect: Any = engine.dialect
-    dialect.do_commit = _timed(dialect.do_commit, roundTrips=1, commits=1)
-    dialect.do_rollback = _timed(dialect.do_rollback, roundTrips=1)
+    dialect.do_commit = _of_a_transaction(dialect.do_commit, roundTrips=1, commits=1)
+    dialect.do_rollback = _of_a_transaction(dialect.do_rollback, roundTrips=1)
     _watch_pool(engine)
     event.listen(engine, "engine_disposed", _watch_pool)  # its pool is another one from now on
 
@@ -71,6 +71,12 @@ def _failed(context: Any) -> None:
 def _watch_pool(engine: Engine) -> None:
     pool: Any = engine.pool
     pool.connect = _timed(pool.connect, where="pool")
+
+
+def _of_a_transaction(call: Callable[..., Any], **counts: int) -> Callable[..., Any]:
+    """Timed where there is something to end; what a turn has committed costs nothing more."""
+    timed = _timed(call, "database", **counts)
+    return lambda driver: timed(driver) if driver.in_transaction else call(driver)
 
 
 def _timed(call: Callable[..., Any], where: str = "database", **counts: int) -> Callable[..., Any]:

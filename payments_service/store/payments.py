@@ -4,9 +4,10 @@ import re
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select, text, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from payments_service.domain import payment as domain
 from payments_service.domain.clock import utc_now
 from payments_service.domain.money import Money
 from payments_service.domain.payment import LOST
@@ -19,6 +20,7 @@ from payments_service.store.tables import (
     PaymentReference,
     Refund,
 )
+from payments_service.store.wire import Statement, Wire, wire_in
 
 REFERENCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """What an id of ours or of a gateway can look like; anything else is the id of no payment."""
@@ -48,7 +50,7 @@ def lock_reference(session: Session, reference: str) -> PaymentReference:
     return session.execute(query.execution_options(populate_existing=True)).scalar_one()
 
 
-def reference_paid_by(session: Session, payment: Payment) -> UUID | None:
+def reference_paid_by(session: Session, payment: Payment | domain.Payment) -> UUID | None:
     """The payment that has paid what this one is for, where the merchant vouches for the reference."""
     if not (payment.price_verified and payment.reference):
         return None
@@ -63,15 +65,20 @@ def unsettled_for_reference(session: Session, reference: str) -> list[Payment]:
     return list(session.scalars(mine.order_by(Payment.created_at.desc(), Payment.id.desc())))
 
 
-def lock_order_name(session: Session, gateway: str, order_id: str) -> None:
+def lock_order_name(session: Session, provider: str, order_id: str) -> None:
     """Wait for other transactions on this order id, known to us or not, and hold it until ours ends.
 
     A webhook that finds no such order and the transaction that makes it ours must not miss each
     other. SQLite has one writer anyway.
     """
-    if session.get_bind().dialect.name == "postgresql":
-        name = {"name": f"{gateway}:{order_id}"}
-        session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), name)
+    wire = wire_in(session)
+    wire.run(locking_order_name(wire, provider, order_id))
+
+
+def locking_order_name(wire: Wire, provider: str, order_id: str) -> list[Statement]:
+    """The same, for a turn that is needed anyway."""
+    lock = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+    return [] if wire.is_sqlite else [Statement(lock, (f"{provider}:{order_id}",))]
 
 
 def order_by_reference(

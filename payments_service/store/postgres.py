@@ -4,12 +4,20 @@ Nothing here needs a setting at connect, which a pooler would refuse: limits tra
 message, and hold for that transaction on the server connection that the pooler gave it.
 """
 
+from collections import deque
 from collections.abc import Generator, Sequence
-from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
 
 import psycopg
+from psycopg._preparing import Prepare, PrepareManager
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.generators import fetch_many, send
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGconn, PGresult
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
+from sqlalchemy.exc import InvalidatePoolError
 
 from payments_service.domain.errors import WrongEncoding
 
@@ -28,6 +36,7 @@ LIMITS = (
     f" set_config('idle_in_transaction_session_timeout', '{3 * STATEMENT_SECONDS}s', true)"
 )
 """The limits of a transaction that was begun in a pipeline, where a message is one statement."""
+BEGIN: tuple[tuple[str, Sequence[Any]], ...] = (("BEGIN", ()), (LIMITS, ()))
 READ_ONLY = "25006"
 CONNECTION_IS_OVER = ("57P", "08", "25P03")
 """Beginnings of SQLSTATEs: the server is going down or was replaced, the line is broken."""
@@ -42,6 +51,13 @@ class BoundedConnection(psycopg.Connection[Any]):
     """
 
     patience_seconds: float = ANSWER_SECONDS
+    is_to_begin = False
+    """Whether a transaction is to begin with the next statement, which takes BEGIN along."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """The name that the driver of SQLite has for it."""
+        return self.pgconn.transaction_status != TransactionStatus.IDLE
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         try:
@@ -50,39 +66,107 @@ class BoundedConnection(psycopg.Connection[Any]):
             self.pgconn.finish()
             raise psycopg.OperationalError("the database did not answer in time") from error
 
-    def turn(self, statements: Sequence[tuple[str, Any]]) -> list[psycopg.Cursor[Any]]:
-        """Send all statements at once and wait once: a pipeline, without the second wait that its end costs.
+    def turn(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[list[tuple[Any, ...]]]:
+        """Send all statements at once and wait once; the rows of each.
 
-        After an error no further statement of the turn has had an effect. Uses what psycopg's own pipeline is
-        made of, for the version that requirements.txt pins.
+        After an error no further statement of the turn has had an effect. psycopg's own pipeline waits after
+        each statement until it may send the next, and its cursors cost more than the statements: here are
+        the parts below them, of the version that requirements.txt pins.
         """
-        cursors = [self.cursor() for _ in statements]
-        pipeline = psycopg.Pipeline(self)
+        if self.is_to_begin:
+            self.is_to_begin = False
+            return self.turn([*BEGIN, *statements])[len(BEGIN) :]
+        transformer = Transformer(self)
+        asked = [_Asked.of(transformer, sql, values) for sql, values in statements]
         with self.lock:
+            if self._prepared._to_flush:
+                self.wait(self._prepared.maintain_gen(self))
             self.pgconn.enter_pipeline_mode()
-            self._pipeline = pipeline
             try:
-                self.wait(_sending(pipeline, cursors, statements))
-            except psycopg.Error:
-                if self.pgconn.status == psycopg.pq.ConnStatus.OK:
-                    with suppress(psycopg.Error):
-                        self.wait(pipeline._fetch_gen(flush=False))
-                raise
+                for one in asked:
+                    one.send(self.pgconn, self._prepared)
+                self.pgconn.pipeline_sync()
+                results = self.wait(_results(self.pgconn))
             finally:
-                self._pipeline = None
-                if self.pgconn.status == psycopg.pq.ConnStatus.OK:
+                if self.pgconn.status == ConnStatus.OK:
                     self.pgconn.exit_pipeline_mode()
-        return cursors
+            failures = [failure for one in asked if (failure := one.take(results, self._prepared))]
+            if failures:
+                raise psycopg.errors.error_from_result(failures[0], encoding=self.pgconn._encoding)
+            return [one.rows(transformer) for one in asked]
 
 
-def _sending(
-    pipeline: psycopg.Pipeline, cursors: Sequence[psycopg.Cursor[Any]], statements: Sequence[tuple[str, Any]]
-) -> Generator[Any, Any, None]:
-    for cursor, (sql, values) in zip(cursors, statements, strict=True):
-        yield from cursor._start_query(sql)
-        query = cursor._convert_query(sql, values)
-        yield from cursor._maybe_prepare_gen(query)
-    yield from pipeline._sync_gen()
+class _Query(NamedTuple):
+    """What psycopg's cache of prepared statements goes by."""
+
+    query: bytes
+    types: tuple[int, ...]
+
+
+@dataclass
+class _Asked:
+    """A statement of a turn. One that comes often is prepared, as psycopg decides."""
+
+    query: _Query
+    parameters: Sequence[Any]
+    formats: Sequence[Any]
+    prepare: Prepare = Prepare.NO
+    name: bytes = b""
+    key: Any = None
+    answer: PGresult | None = None
+
+    @classmethod
+    def of(cls, transformer: Any, sql: str, values: Sequence[Any]) -> "_Asked":
+        parameters = transformer.dump_sequence(values, [PyFormat.AUTO] * len(values))
+        return cls(
+            _Query(_numbered(sql), tuple(transformer.types or ())), parameters, transformer.formats or ()
+        )
+
+    def send(self, pgconn: PGconn, prepared: PrepareManager) -> None:
+        query: Any = self.query
+        self.prepare, self.name = prepared.get(query, None)
+        if self.prepare is Prepare.SHOULD:
+            pgconn.send_prepare(self.name, *self.query)
+        if self.prepare is Prepare.NO:
+            pgconn.send_query_params(self.query.query, self.parameters, self.query.types, self.formats)
+        else:
+            pgconn.send_query_prepared(self.name, self.parameters, self.formats)
+        self.key = prepared.maybe_add_to_cache(query, self.prepare, self.name)
+
+    def take(self, results: deque[Sequence[PGresult]], prepared: PrepareManager) -> PGresult | None:
+        """Take what came for it: the result that says that it failed, other than by an earlier one."""
+        told = [*(results.popleft() if self.prepare is Prepare.SHOULD else ()), *results.popleft()]
+        self.answer = told[-1]
+        if self.key is not None:
+            prepared.validate(self.key, self.prepare, self.name, told[-1:])
+        return next((one for one in told if one.status == ExecStatus.FATAL_ERROR), None)
+
+    def rows(self, transformer: Any) -> list[tuple[Any, ...]]:
+        if self.answer is None or self.answer.status != ExecStatus.TUPLES_OK:
+            return []
+        transformer.set_pgresult(self.answer)
+        found: list[tuple[Any, ...]] = transformer.load_rows(0, self.answer.ntuples, tuple)
+        return found
+
+
+@cache
+def _numbered(sql: str) -> bytes:
+    """The statement with $1, $2, … for each %s."""
+    first, *rest = sql.split("%s")
+    return "".join([first, *(f"${number}{part}" for number, part in enumerate(rest, 1))]).encode()
+
+
+def _results(pgconn: PGconn) -> Generator[Any, Any, deque[Sequence[PGresult]]]:
+    """Send what lies in the buffer, and gather all that comes until the server says that the turn is over."""
+    yield from send(pgconn)
+    results = deque[Sequence[PGresult]]()
+    while True:
+        more = yield from fetch_many(pgconn)
+        if not more:
+            raise psycopg.OperationalError("the database broke off its answer")
+        if more[0].status == ExecStatus.PIPELINE_SYNC:
+            return results
+        results.append(more)
 
 
 def postgres_engine(url: URL, pool_size: int, *, behind_pooler: bool) -> Engine:
@@ -99,6 +183,10 @@ def postgres_engine(url: URL, pool_size: int, *, behind_pooler: bool) -> Engine:
     )
     event.listen(engine, "do_connect", _connect)
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "before_cursor_execute", _begin_alone)
+    event.listen(engine, "commit", _is_over)
+    event.listen(engine, "rollback", _is_over)
+    event.listen(engine, "checkout", _look_alive)
     event.listen(engine, "handle_error", _doubt)
     return engine
 
@@ -141,15 +229,31 @@ def _connect(_dialect: object, _record: object, arguments: Any, parameters: Any)
 
 
 def _begin(connection: Connection) -> None:
-    """The first message also shows whether a pooled connection still lives, so it is waited for less long."""
+    """Nothing is sent yet: a turn takes BEGIN along, and before any other statement it goes alone."""
+    driver_of(connection).is_to_begin = True
+
+
+def _begin_alone(connection: Connection, *_: object) -> None:
     driver = driver_of(connection)
-    driver.patience_seconds = BEGIN_SECONDS
-    connection.exec_driver_sql(
-        f"BEGIN; SET LOCAL lock_timeout = '{LOCK_SECONDS}s';"
-        f" SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s';"
-        f" SET LOCAL idle_in_transaction_session_timeout = '{3 * STATEMENT_SECONDS}s'"
-    )
-    driver.patience_seconds = ANSWER_SECONDS
+    if driver.is_to_begin:
+        driver.is_to_begin, driver.patience_seconds = False, BEGIN_SECONDS
+        connection.exec_driver_sql(
+            f"BEGIN; SET LOCAL lock_timeout = '{LOCK_SECONDS}s';"
+            f" SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s';"
+            f" SET LOCAL idle_in_transaction_session_timeout = '{3 * STATEMENT_SECONDS}s'"
+        )
+        driver.patience_seconds = ANSWER_SECONDS
+
+
+def _is_over(connection: Connection) -> None:
+    """A transaction that had no statement never began."""
+    driver_of(connection).is_to_begin = False
+
+
+def _look_alive(driver: Any, _record: object, _pooled: object) -> None:
+    """Where the server has ended a connection of the pool, all of them are replaced."""
+    if not is_alive(driver):
+        raise InvalidatePoolError
 
 
 def _doubt(context: ExceptionContext) -> None:

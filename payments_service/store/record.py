@@ -1,6 +1,6 @@
 """Load payments with all that a decision may ask, locked; write what was decided, one statement a table."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
 from payments_service.domain.clock import utc_now
-from payments_service.domain.errors import StoreUnavailable
+from payments_service.domain.errors import Outdated
 from payments_service.domain.news import PaymentSnapshot, RefundSnapshot, WebhookEvent
 from payments_service.domain.payment import (
     Attempt,
@@ -27,8 +27,9 @@ from payments_service.domain.payment import (
 )
 from payments_service.domain.states import PaymentStatus
 from payments_service.store import alerts, outbox, seal, tables
+from payments_service.store.db import OUTDATED
 from payments_service.store.seal import ChainKeys
-from payments_service.store.wire import Statement, Table, Wire, wire_of
+from payments_service.store.wire import COMMIT, Row, Statement, Table, Wire, wire_in
 
 FIXED = (
     *("gateway", "provider", "mode", "user_id", "amount", "currency"),
@@ -53,10 +54,6 @@ CHILDREN = (ORDERS, ATTEMPTS, REFUNDS, REVIEWS)
 
 
 Result = TypeVar("Result")
-
-
-class Outdated(StoreUnavailable):
-    """Another process wrote one of these rows first: load again, decide again."""
 
 
 class BrokenInvariant(Exception):
@@ -150,13 +147,23 @@ def retried(change: Callable[[], Result]) -> Result:
 
 
 def load_one(
-    session: Session, payment_id: UUID, names: Names = NOTHING_NAMED, *, lock: bool = True
+    session: Session,
+    payment_id: UUID,
+    names: Names = NOTHING_NAMED,
+    *,
+    lock: bool = True,
+    first: Sequence[Statement] = (),
+    last: Sequence[Statement] = (),
 ) -> "Changes":
-    """One payment for a decision, its row locked until the transaction ends; before it, its reference."""
-    session.flush()
-    wire = wire_of(session.connection().connection.driver_connection)
+    """One payment for a decision, its row locked until the transaction ends; before it, its reference.
+
+    `first` goes in the same turn before all else, `last` after it: its rows are in `Changes.told`.
+    """
+    wire = wire_in(session)
     policy = Policy(session.info["destinations"], session.info["reviews_late_success"])
-    return Changes(session, load(wire, [payment_id], names, policy, locks=lock))
+    told: list[list[Row]] = []
+    records = load(wire, [payment_id], names, policy, locks=lock, first=first, last=last, told=told)
+    return Changes(session, records, told)
 
 
 def load(
@@ -167,6 +174,9 @@ def load(
     *,
     locks: bool = True,
     skips: bool = False,
+    first: Sequence[Statement] = (),
+    last: Sequence[Statement] = (),
+    told: list[list[Row]] | None = None,
 ) -> Records:
     """In one turn: references, then payments (ascending), locked; then, in later statements, their children.
 
@@ -176,8 +186,11 @@ def load(
     ids = wire.array(sorted(payment_ids))
     lock = wire.skip_locked if skips else wire.lock if locks else ""
     named = _named(wire, ids, names)
-    made = [_making_references(wire, ids)] if locks and not skips else []
-    found = wire.run([*made, *_locking(wire, ids, lock), *_children(wire, ids), *named])[len(made) :]
+    made = [*first, *([_making_references(wire, ids)] if locks and not skips else [])]
+    statements = [*made, *_locking(wire, ids, lock), *_children(wire, ids), *named]
+    found = wire.run([*statements, *last])[len(made) :]
+    if told is not None:
+        told += found[len(found) - len(last) :]
     references = wire.read(REFERENCES, found[0])
     payments = wire.read(PAYMENTS, found[1])
     if skips:
@@ -316,25 +329,30 @@ def _rows(record: PaymentRecord) -> Iterable[Any]:
 class Changes:
     """A record loaded in a session, and the way to write it there."""
 
-    def __init__(self, session: Session, records: Records) -> None:
-        self._session, self._records = session, records
+    def __init__(self, session: Session, records: Records, told: list[list[Row]]) -> None:
+        self._session, self._records, self.told = session, records, told
 
     @property
     def record(self) -> PaymentRecord:
         [record] = self._records
         return record
 
-    def write(self) -> None:
-        """Raises Outdated when another process wrote first, and BrokenInvariant; then nothing may be kept."""
+    def write(self, *, commits: bool = False) -> None:
+        """Raises Outdated when another process wrote first, and BrokenInvariant; then nothing may be kept.
+
+        With `commits` the transaction ends in the same turn, unless there is more to write than a turn holds.
+        """
         session = self._session
-        session.flush()
-        wire = wire_of(session.connection().connection.driver_connection)
-        write(wire, self._records, session.info["chain_keys"])
+        wire = wire_in(session)
+        statements = writing(wire, self._records, session.info["chain_keys"])
+        commits = commits and not any(record.alerts for record in self._records)
+        if commits:
+            statements.append(COMMIT)
+        if statements:
+            run(wire, statements)
         for record in self._records:
             if record.facts:
                 session.info["wakes"].add("outbox")
-            if record.asks_for_refunds_at is not None:
-                wire.run([asking_for_refunds(wire, record)])
             for change in record.alerts:
                 alerts.change(session, change, record.entries[-1].created_at)
             session.info["lines"] += record.lines
@@ -344,13 +362,12 @@ class Changes:
                 session.expire(row)
 
 
-def write(wire: Wire, records: Records, keys: ChainKeys) -> None:
-    """All in one turn."""
-    if statements := writing(wire, records, keys):
-        try:
-            wire.run(statements)
-        except wire.conflicts as error:
-            raise Outdated("The payment was changed at the same moment, please try again") from error
+def run(wire: Wire, statements: Sequence[Statement]) -> None:
+    """In one turn. Raises Outdated when another process wrote first."""
+    try:
+        wire.run(statements)
+    except wire.conflicts as error:
+        raise Outdated(OUTDATED) from error
 
 
 def writing(wire: Wire, records: Records, keys: ChainKeys) -> list[Statement]:
@@ -358,7 +375,7 @@ def writing(wire: Wire, records: Records, keys: ChainKeys) -> list[Statement]:
     history: list[HistoryRow] = []
     for record in records:
         _keep_the_rules(record, records.before(record.payment))
-        history += [_chained(record, entry, keys) for entry in record.entries]
+        history += [chained(record, entry, keys) for entry in record.entries]
     statements = []
     for table, rows in (
         (REFERENCES, list({id(r.reference): r.reference for r in records if r.reference}.values())),
@@ -374,10 +391,11 @@ def writing(wire: Wire, records: Records, keys: ChainKeys) -> list[Statement]:
             statements.append(wire.update(table, changed))
     if history:
         statements.append(wire.insert(HISTORY, history))
+    statements += [_asking_for_refunds(wire, r) for r in records if r.asks_for_refunds_at is not None]
     return statements + outbox.inserting(wire, [fact for record in records for fact in record.facts])
 
 
-def asking_for_refunds(wire: Wire, record: PaymentRecord) -> Statement:
+def _asking_for_refunds(wire: Wire, record: PaymentRecord) -> Statement:
     """An event that was not signed tells of a refund: open ones become due."""
     assert record.asks_for_refunds_at is not None  # noqa: S101 (the caller looked)
     due = wire.moment(record.asks_for_refunds_at)
@@ -400,7 +418,8 @@ def _keep_the_rules(record: PaymentRecord, before: Payment) -> None:
         raise BrokenInvariant(f"payment {payment.id} would be {payment.status} without a row of history")
 
 
-def _chained(record: PaymentRecord, entry: Entry, keys: ChainKeys) -> HistoryRow:
+def chained(record: PaymentRecord, entry: Entry, keys: ChainKeys) -> HistoryRow:
+    """The entry with its seal, which counts on the payment's row."""
     payment = record.payment
     mac, key_id = seal.link(keys, payment.history_head, entry)
     if mac is None:

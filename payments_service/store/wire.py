@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 from uuid import UUID
 
 import psycopg
+from sqlalchemy.orm import Session
 
 from payments_service.store.measure import turn
 from payments_service.store.postgres import BoundedConnection
@@ -38,6 +39,9 @@ class Statement(NamedTuple):
     values: Any
     many: bool = False
     """SQLite: `values` are rows, one execution each."""
+
+
+COMMIT = Statement("COMMIT", ())
 
 
 class Table:
@@ -145,7 +149,7 @@ class Postgres:
     @turn
     def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """All in one turn; the rows of each."""
-        return [_rows_of(cursor) for cursor in self._connection.turn([one[:2] for one in statements])]
+        return self._connection.turn([one[:2] for one in statements])
 
 
 class Sqlite:
@@ -206,8 +210,10 @@ def wire_of(driver: Any) -> Wire:
     return Sqlite(driver) if isinstance(driver, sqlite3.Connection) else Postgres(driver)
 
 
-def _rows_of(cursor: "psycopg.Cursor[Any]") -> list[Row]:
-    return cursor.fetchall() if cursor.description else []
+def wire_in(session: Session) -> Wire:
+    """Of a session's own transaction, with all that it has changed written."""
+    session.flush()
+    return wire_of(session.connection().connection.driver_connection)
 
 
 def _plain(hint: Any) -> type:

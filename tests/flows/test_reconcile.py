@@ -16,7 +16,8 @@ from payments_service.domain.states import AttemptStatus, PaymentStatus
 from payments_service.flows import intent, reconcile, reviews, webhook
 from payments_service.store import outbox, payments
 from payments_service.store.db import Database
-from payments_service.store.tables import Outbox, Payment, PaymentOrder
+from payments_service.store.record import load_one
+from payments_service.store.tables import Outbox, Payment
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.flows.delivering import HandClock
 from tests.support.fake_gateway import GENUINE, FakeGateway
@@ -298,10 +299,11 @@ def test_a_wake_up_about_the_end_of_a_lost_order_waits_for_nothing(
     opened = buy(db, gateway)
     lost, gateway.amount = ledger.only_order(), PRICE
     with db.begin() as session:
-        payment = payments.lock(session, opened.id)
-        row = session.get_one(PaymentOrder, lost.id)
+        changes = load_one(session, opened.id)
+        row = changes.record.order(lost.id)
         actor, lifetime = Actor("create-order", "r"), timedelta(minutes=30)
-        intent.write_another_order(session, gateway, payment, row, lifetime, actor, "lost")
+        intent.add_order(changes.record, gateway, row, lifetime, actor, "lost")
+        changes.write()
     event = gateway.event(wire=lost.wire_id, status=claim, amount=PRICE.minor, wake_up=True)
     webhook.receive(db, gateway, GENUINE, event)
     assert [row.outcome for row in ledger.inbox()] == [outcome]
