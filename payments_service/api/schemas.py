@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
+from functools import cached_property
 from hashlib import sha256
 from itertools import islice
 from typing import Any
@@ -166,6 +167,11 @@ class Limits:
     minimum: Money
     maximum: Money
     return_origins: frozenset[str]
+
+    @cached_property
+    def schema(self) -> "CreateOrderSchema":
+        """Of bodies without a quote; a schema copies all its fields each time that one is made."""
+        return CreateOrderSchema(self)
 
 
 NO_LIMITS = Limits({}, Money(100), Money(10**12), frozenset())
@@ -345,7 +351,7 @@ def create_order(
     except InvalidInput as error:
         wrong[KEY_HEADER] = [error.message]
     try:
-        loaded = CreateOrderSchema(limits, quote).load(members)
+        loaded = (CreateOrderSchema(limits, quote) if quote else limits.schema).load(members)
         wrong |= _fix(loaded, quote)
     except ValidationError as error:
         wrong |= sorted(_flat(error.messages_dict), key=_place)

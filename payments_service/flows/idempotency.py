@@ -95,12 +95,13 @@ def claim(
         if row.answer is not None and row.payment_id:
             must_be_payable(session, payments.by_id(session, row.payment_id), clock)
             return Kept(row.answer)
-        if is_sure:
-            row.leased_until = begun_anew(row.leased_until, now, lease)
-        if is_sure and row.leased_until <= now:
-            row.generation += 1
-            row.leased_until = now + lease
-            return Claim(row.id, row.generation, row.payment_id)
+        ends = begun_anew(row.leased_until, now, lease) if is_sure else row.leased_until
+        if is_sure and ends <= now:
+            taken = row.generation + 1
+            keys.write(session, row.id, row.generation, generation=taken, leased_until=now + lease)
+            return Claim(row.id, taken, row.payment_id)
+        if ends != row.leased_until:
+            keys.write(session, row.id, row.generation, leased_until=ends)
     raise StillRunning("A request with this Idempotency-Key is still running")
 
 
@@ -118,7 +119,7 @@ def begin(session: Session, claim: Claim | None, payment_id: UUID) -> None:
 
 def keep(db: Database, claim: Claim, body: bytes) -> None:
     with db.begin() as session:
-        keys.write(session, claim.row_id, claim.generation, answer=body)
+        keys.write(session, claim.row_id, claim.generation, answer=body, commits=True)
 
 
 def release(db: Database, claim: Claim | None) -> None:
@@ -132,7 +133,7 @@ def leave_open(db: Database, claim: Claim | None, clock: Clock = REAL_TIME) -> N
     """The request has ended and its outcome is unknown: the next one with this key finds out."""
     if claim:
         with db.begin() as session:
-            keys.write(session, claim.row_id, claim.generation, leased_until=clock.now())
+            keys.write(session, claim.row_id, claim.generation, leased_until=clock.now(), commits=True)
 
 
 def is_time_over(session: Session, payment: Payment | domain.Payment, clock: Clock) -> bool:

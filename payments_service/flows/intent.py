@@ -17,10 +17,11 @@ from payments_service.domain.states import PaymentStatus
 from payments_service.flows import idempotency
 from payments_service.flows.idempotency import Claim
 from payments_service.gateways.base import Gateway
-from payments_service.store import opening, payments
+from payments_service.store import payments, whole
 from payments_service.store.tables import Payment, PaymentReference
+from payments_service.store.whole import WholePayment
 
-Begun = Payment | opening.NewPayment
+Begun = Payment | WholePayment
 """A payment that is there, as its table has it; or a new one."""
 BUDGET_SECONDS = 15.0
 LEASE = timedelta(seconds=BUDGET_SECONDS + 60)
@@ -141,10 +142,10 @@ def _in_the_way(payment: Payment, amount: Money) -> str | None:
 
 def _write_payment(
     session: Session, gateway: Gateway, new: NewPayment, actor: Actor, *, is_all: bool
-) -> tuple[opening.NewPayment, Order]:
+) -> tuple[WholePayment, Order]:
     """With `is_all` there is nothing else to write: the transaction is over then."""
     now = actor.clock.now()
-    payment = opening.NewPayment(
+    payment = WholePayment(
         id=uuid7(),
         gateway=gateway.name,
         provider=gateway.provider,
@@ -182,5 +183,5 @@ def _write_payment(
     known = PaymentRecord(payment, [order], [], [], [])
     evidence = {"amountPaise": payment.amount, "wireId": order.wire_id}
     known.append("status", actor, "a buyer wants to pay", evidence, after=payment.status)
-    opening.write(session, known, commits=is_all)
+    whole.write_first(session, known, commits=is_all)
     return payment, order

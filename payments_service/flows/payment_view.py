@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 from payments_service.domain.money import Money
 from payments_service.domain.payment import PaymentRecord
 from payments_service.domain.states import PaymentStatus
-from payments_service.store import payments
-from payments_service.store.opening import NewPayment
+from payments_service.store import payments, whole
+from payments_service.store.db import Database
 from payments_service.store.tables import Payment
+from payments_service.store.whole import WholePayment
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,16 @@ def view(session: Session, payment: Payment) -> PaymentView:
     )
 
 
-def view_of(known: PaymentRecord, stored: Payment | NewPayment) -> PaymentView:
+Found = tuple[PaymentView, PaymentRecord]
+
+
+def found(db: Database, gateway: str, reference: str) -> Found | None:
+    """A payment by any of its ids, as `whole.find` knows them."""
+    stored = whole.find(db, gateway, reference)
+    return (view_of(stored.record, stored.row), stored.record) if stored else None
+
+
+def view_of(known: PaymentRecord, stored: Payment | WholePayment) -> PaymentView:
     """The same of a record; `stored` has what never changes and no decision asks for."""
     payment = known.payment
     held = known.attempt(payment.transaction_id) if payment.status == PaymentStatus.AUTHORIZED else None

@@ -41,7 +41,7 @@ def once(
             keys.release(session, claimed.row_id, claimed.generation)
         raise
     with db.begin() as session:
-        keys.write(session, claimed.row_id, claimed.generation, answer=answer)
+        keys.write(session, claimed.row_id, claimed.generation, answer=answer, commits=True)
     return answer, False
 
 
@@ -68,10 +68,11 @@ def _claim(db: Database, endpoint: str, owner: str, key: str, fingerprint: str, 
             raise KeyReused("This Idempotency-Key was used for another request")
         if row.answer is not None:
             return Kept(row.answer)
-        if is_sure:
-            row.leased_until = begun_anew(row.leased_until, now, LEASE)
-        if is_sure and row.leased_until <= now:
-            row.generation += 1
-            row.leased_until = now + LEASE
-            return Claim(row.id, row.generation, None)
+        ends = begun_anew(row.leased_until, now, LEASE) if is_sure else row.leased_until
+        if is_sure and ends <= now:
+            taken = row.generation + 1
+            keys.write(session, row.id, row.generation, generation=taken, leased_until=now + LEASE)
+            return Claim(row.id, taken, None)
+        if ends != row.leased_until:
+            keys.write(session, row.id, row.generation, leased_until=ends)
     raise StillRunning("A request with this Idempotency-Key is still running")

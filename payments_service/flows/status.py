@@ -7,14 +7,13 @@ from threading import Lock
 from uuid import UUID
 
 from cachetools import TTLCache
-from sqlalchemy.orm import Session
 
 from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import GatewayError, NotFound, StoreUnavailable, UnknownAtGateway
-from payments_service.domain.payment import Actor
+from payments_service.domain.payment import Actor, PaymentRecord
 from payments_service.domain.states import OPEN
 from payments_service.flows import asking, sync
-from payments_service.flows.payment_view import PaymentView, view
+from payments_service.flows.payment_view import Found, PaymentView, found, view
 from payments_service.gateways.base import Gateway
 from payments_service.store import payments
 from payments_service.store.db import Database
@@ -35,14 +34,14 @@ def status(
 
     Always answers for a known payment: when the gateway cannot be asked, with what is stored.
     """
-    found = _find(db, gateway_name, reference)
-    if found is None and payments.REFERENCE.fullmatch(reference):
-        found = _find_through_gateway(db, providers, reference)
-    if found is None:
+    known = found(db, gateway_name, reference)
+    if known is None and payments.REFERENCE.fullmatch(reference):
+        known = _find_through_gateway(db, providers, reference)
+    if known is None:
         raise NotFound("Payment not found")
-    payment = ask_if_open(db, providers, found, Actor("status", request_id))
-    with db.read() as session:
-        return replace(payment, asked_by_order=names_order(session, payment, reference))
+    payment, record = known
+    payment = ask_if_open(db, providers, payment, Actor("status", request_id))
+    return replace(payment, asked_by_order=names_order(record, reference))
 
 
 def ask_if_open(
@@ -59,22 +58,15 @@ def ask_if_open(
     return by_id(db, payment.id)
 
 
-def names_order(session: Session, payment: PaymentView, reference: str) -> bool:
+def names_order(known: PaymentRecord, reference: str) -> bool:
     """Whether a reference is our id or an order id that we gave out; a gateway's own ids can be counted."""
-    if reference.lower() == str(payment.id) or reference == payment.order_id:
-        return True
-    return reference in {order.wire_id for order in payments.watched_orders(session, payment.id)}
+    given_out = {str(known.payment.id), known.payment.order_id, *(order.wire_id for order in known.orders)}
+    return reference in given_out or reference.lower() in given_out
 
 
 def by_id(db: Database, payment_id: UUID) -> PaymentView:
     with db.read() as session:
         return view(session, payments.by_id(session, payment_id))
-
-
-def _find(db: Database, gateway_name: str, reference: str) -> PaymentView | None:
-    with db.read() as session:
-        payment = payments.find(session, gateway_name, reference)
-        return view(session, payment) if payment else None
 
 
 def _may_ask(db: Database, payment_id: UUID) -> bool:
@@ -85,7 +77,7 @@ def _may_ask(db: Database, payment_id: UUID) -> bool:
         return False
 
 
-def _find_through_gateway(db: Database, providers: Sequence[Gateway], payment_id: str) -> PaymentView | None:
+def _find_through_gateway(db: Database, providers: Sequence[Gateway], payment_id: str) -> Found | None:
     """A payment id that no answer or event has told us yet: the gateway knows its order."""
     for gateway in providers:
         key = (gateway.provider, payment_id)
@@ -93,21 +85,21 @@ def _find_through_gateway(db: Database, providers: Sequence[Gateway], payment_id
             is_known, known = key in _LOOKED_UP, _LOOKED_UP.get(key)
         if not is_known:
             try:
-                found = _look_up(db, gateway, payment_id)
+                found_there = _look_up(db, gateway, payment_id)
             except GatewayError as error:
                 log.warning("Payment id not looked up", extra={"data": {"error": error.code}})
                 continue
-            known = found.id if found else None
+            known = found_there[0].id if found_there else None
             with _LOOKED_UP_LOCK:
                 _LOOKED_UP[key] = known
         if known:
-            return by_id(db, known)
+            return found(db, gateway.name, str(known))
     return None
 
 
-def _look_up(db: Database, gateway: Gateway, payment_id: str) -> PaymentView | None:
+def _look_up(db: Database, gateway: Gateway, payment_id: str) -> Found | None:
     try:
         order = gateway.find_by_payment_id(payment_id, Deadline(BUDGET_SECONDS, Urgency.LOOKUP))
     except UnknownAtGateway:
         return None
-    return _find(db, gateway.name, order.gateway_order_id) if order and order.gateway_order_id else None
+    return found(db, gateway.name, order.gateway_order_id) if order and order.gateway_order_id else None

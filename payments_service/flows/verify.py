@@ -9,9 +9,8 @@ from payments_service.domain.news import OrderRef
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import PaymentStatus
 from payments_service.flows import asking, status
-from payments_service.flows.payment_view import PaymentView, view
+from payments_service.flows.payment_view import PaymentView, found
 from payments_service.gateways.base import Gateway
-from payments_service.store import payments
 from payments_service.store.db import Database
 
 log = logging.getLogger(__name__)
@@ -55,18 +54,17 @@ def verify(
     Where the merchant captures by hand, money that is held for the payment is one, too: what the payer can do
     is done. `fields` are the gateway's verify fields; `orderId` is always one of them.
     """
-    with db.read() as session:
-        payment = payments.find(session, gateway_name, fields["orderId"])
-        gateway = next((g for g in providers if payment and g.provider == payment.provider), None)
-        if payment is None or gateway is None:
-            raise NotFound("Payment not found")
-        order = payments.current_order(session, payment.id)
-        known = view(session, payment)
-        if not status.names_order(session, known, fields["orderId"]):
-            raise NotFound("Payment not found")  # a caller can guess payment ids
+    known = found(db, gateway_name, fields["orderId"])
+    if known is None or not status.names_order(known[1], fields["orderId"]):  # payment ids can be guessed
+        raise NotFound("Payment not found")
+    payment, record = known
+    gateway = next((g for g in providers if g.provider == payment.provider), None)
+    if gateway is None:
+        raise NotFound("Payment not found")
+    order = record.current_order
     _check_proof(gateway, OrderRef(order.wire_id, order.gateway_order_id), fields)
-    if known.status is PaymentStatus.COMPLETED:
-        return known
+    if payment.status is PaymentStatus.COMPLETED:
+        return payment
     deadline = Deadline(BUDGET_SECONDS, Urgency.VERIFY)
     is_news = gateway.returns_are_signed and asking.is_new_proof(payment.id, fields)
     try:

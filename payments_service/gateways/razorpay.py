@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import razorpay
@@ -69,6 +69,17 @@ class RazorpayConfig:
     capture: str = variable("RAZORPAY_CAPTURE", default="automatic", choices=("automatic", "manual"))
 
 
+class _Client(razorpay.Client):  # type: ignore[misc]
+    """The SDK reads the files of its own package at every call, to tell its version."""
+
+    @cached_property
+    def _version(self) -> str:
+        return str(super()._get_version())
+
+    def _get_version(self) -> str:
+        return self._version
+
+
 class RazorpayGateway(Gateway):
     name: ClassVar[str] = "razorpay"
     provider: ClassVar[str] = "razorpay"
@@ -101,7 +112,7 @@ class RazorpayGateway(Gateway):
         self.config = config
         session = GatewaySession(self.provider, _read_error, self.reads_per_second)
         self.health = session.health
-        self.client = razorpay.Client(
+        self.client = _Client(
             session=session,
             auth=(config.key_id, config.key_secret),
             base_url=config.api_url.rstrip("/"),

@@ -46,13 +46,14 @@ from payments_service.store.wire import BEGIN_IMMEDIATE, Statement, Wire, wire_o
 
 log = logging.getLogger(__name__)
 
-BEGIN_SQLITE = [Statement(BEGIN_IMMEDIATE, ())]
-BEGIN_POSTGRES = [Statement(*one) for one in BEGIN]
 Row = TypeVar("Row")
 
 AWAY = "The payment store is not available, please try again"
 OUTDATED = "The payment was changed at the same moment, please try again"
-DRIVER_TROUBLE = (psycopg.OperationalError, psycopg.InterfaceError, sqlite3.OperationalError)
+TROUBLE_OF_THE_STORE = (
+    *(psycopg.OperationalError, psycopg.InterfaceError),
+    *(sqlite3.OperationalError, sqlite3.InterfaceError),
+)
 WRITTEN_MEANWHILE = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 MISSING_IN_POSTGRES = ("42P01", "42703", "3F000")
 MISSING_IN_SQLITE = re.compile("no such (table|column)|table .* has no column")
@@ -124,73 +125,60 @@ class Database:
             yield session
 
     @contextmanager
-    def wire(self) -> Iterator[tuple[Wire, list[Statement]]]:
+    def wire(self, *, reads: bool = False) -> Iterator[tuple[Wire, list[Statement]]]:
         """A connection for statements of our own, and how its transaction begins.
 
-        Raises StoreUnavailable when the database is away. After any other error nothing was kept.
+        Raises StoreUnavailable as `begin` does. After any other error nothing was kept.
         """
-        self._look_at_tables()
-        try:
+        with self._trouble_told_apart():
+            self._look_at_tables()
             pooled = self.engine.raw_connection()
-        except (DBAPIError, PoolTimeout, psycopg.Error, sqlite3.OperationalError) as error:
-            log.error("Database unavailable", extra={"data": _facts(error)})  # noqa: TRY400
-            raise StoreUnavailable(AWAY) from error
-        try:
-            wire = wire_of(pooled.driver_connection)
-            yield wire, (BEGIN_SQLITE if self.is_sqlite else BEGIN_POSTGRES)
-        except BaseException as error:
-            pooled.invalidate(error if isinstance(error, Exception) else None)
-            if isinstance(error, DRIVER_TROUBLE) and not isinstance(error, WRITTEN_MEANWHILE):
-                raise self._unavailable(error) from error
-            raise
-        finally:
-            pooled.close()
+            try:
+                yield wire_of(pooled.driver_connection), self._beginning(reads)
+            except BaseException as error:
+                pooled.invalidate(error if isinstance(error, Exception) else None)
+                raise
+            finally:
+                pooled.close()
+
+    def _beginning(self, reads: bool) -> list[Statement]:
+        """On SQLite a transaction that only reads does not queue with the writers."""
+        if self.is_sqlite:
+            return [Statement("BEGIN" if reads else BEGIN_IMMEDIATE, ())]
+        return [Statement(*one) for one in BEGIN]
 
     @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Session]:
-        try:
+        with self._trouble_told_apart():
             self._look_at_tables()
-            with self._session(engine) as session, self._trouble_of_the_driver(session.connection()):
+            with self._session(engine) as session, _turns_end_their_connection(session.connection()):
                 yield session
                 session.commit()
-            for line in session.info["lines"]:
-                logging.getLogger(line.logger).log(line.level, line.message, extra={"data": line.data})
-            for sweep in session.info["wakes"]:
-                if self.wake:
-                    self.wake(sweep)
-        except (DBAPIError, PoolTimeout) as error:
-            if isinstance(error, DBAPIError) and _is_about_tables(error):
+        for line in session.info["lines"]:
+            logging.getLogger(line.logger).log(line.level, line.message, extra={"data": line.data})
+        for sweep in session.info["wakes"]:
+            if self.wake:
+                self.wake(sweep)
+
+    @contextmanager
+    def _trouble_told_apart(self) -> Iterator[None]:
+        """Errors of a driver, SQLAlchemy's around them, and its pool's, as what they mean to callers."""
+        try:
+            yield
+        except (DBAPIError, PoolTimeout, psycopg.Error, sqlite3.Error) as error:
+            cause = getattr(error, "orig", None) or error
+            if _is_about_tables(cause):
                 self._tables_are_known = False
                 log.error("Database not migrated", extra={"data": _facts(error)})  # noqa: TRY400
                 raise NotMigrated(f"The database lacks what this version needs; {revision.HOW}") from error
-            if isinstance(error, DBAPIError) and not _is_trouble_of_the_store(error):
+            if isinstance(cause, WRITTEN_MEANWHILE):
+                raise Outdated(OUTDATED) from error
+            if not isinstance(error, PoolTimeout) and not _is_trouble_of_the_store(cause):
                 raise
+            if isinstance(cause, psycopg.Error) and leads_nowhere(cause):
+                self.engine.dispose()  # every pooled connection leads to the same server
             log.error("Database unavailable", extra={"data": _facts(error)})  # noqa: TRY400
             raise StoreUnavailable(AWAY) from error
-
-    @contextmanager
-    def _trouble_of_the_driver(self, connection: Connection) -> Iterator[None]:
-        """What a turn of a Wire raises, SQLAlchemy does not see: the connection is given up here.
-
-        Code that keeps an error as a row's failure cannot know that the row is lost with its connection.
-        """
-        try:
-            yield
-        except PendingRollbackError as error:
-            if not connection.invalidated:
-                raise
-            raise StoreUnavailable(AWAY) from error
-        except DRIVER_TROUBLE as error:
-            connection.invalidate(error)
-            if isinstance(error, WRITTEN_MEANWHILE):
-                raise Outdated(OUTDATED) from error
-            raise self._unavailable(error) from error
-
-    def _unavailable(self, error: Exception) -> StoreUnavailable:
-        if not self.is_sqlite and leads_nowhere(error):
-            self.engine.dispose()  # every pooled connection leads to the same server
-        log.error("Database unavailable", extra={"data": _facts(error)})
-        return StoreUnavailable(AWAY)
 
     def _look_at_tables(self) -> None:
         """Raise NotMigrated unless this version can use the tables; asked until it can, and never again."""
@@ -224,6 +212,23 @@ class Database:
             "chain_keys": self.chain_keys,
             "lines": [],
         }
+
+
+@contextmanager
+def _turns_end_their_connection(connection: Connection) -> Iterator[None]:
+    """After an error in a turn of a Wire, of which SQLAlchemy knows nothing, as it does after others.
+
+    Code that keeps an error as a row's failure cannot know that the row is lost with its connection.
+    """
+    try:
+        yield
+    except PendingRollbackError as error:
+        if not connection.invalidated:
+            raise
+        raise StoreUnavailable(AWAY) from error
+    except (psycopg.Error, sqlite3.Error) as error:
+        connection.invalidate(error)
+        raise
 
 
 def insert_once(session: Session, table: type[Any], unique: list[str] | None, **values: Any) -> bool:
@@ -279,14 +284,15 @@ def is_due(
     return or_(due <= now, due > now + longest_wait)
 
 
-def _is_trouble_of_the_store(error: DBAPIError) -> bool:
-    return error.connection_invalidated or type(error).__name__ in ("OperationalError", "InterfaceError")
+def _is_trouble_of_the_store(cause: BaseException) -> bool:
+    is_in_doubt = getattr(cause, "sqlstate", None) is not None and leads_nowhere(cause)
+    return is_in_doubt or isinstance(cause, TROUBLE_OF_THE_STORE)
 
 
-def _is_about_tables(error: DBAPIError) -> bool:
+def _is_about_tables(cause: BaseException) -> bool:
     """A table or column is missing: a backup of an older version was restored, say."""
-    state = getattr(error.orig, "sqlstate", None)
-    return state in MISSING_IN_POSTGRES or bool(MISSING_IN_SQLITE.match(str(error.orig)))
+    state = getattr(cause, "sqlstate", None)
+    return state in MISSING_IN_POSTGRES or bool(MISSING_IN_SQLITE.match(str(cause)))
 
 
 def _facts(error: Exception) -> dict[str, str]:

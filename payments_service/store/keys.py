@@ -1,15 +1,30 @@
 """Idempotency keys: claimed by one atomic insert, taken over by generation."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from payments_service.store.db import changed_rows, insert_once
+from payments_service.store.db import changed_rows
 from payments_service.store.tables import IdempotencyKey
+from payments_service.store.wire import COMMIT, Statement, Table, wire_in
 
 TRIES = 3
+
+
+@dataclass
+class Key:
+    id: UUID
+    fingerprint: str
+    payment_id: UUID | None
+    generation: int
+    leased_until: datetime
+    answer: bytes | None
+
+
+KEYS = Table("idempotency_keys", Key)
 
 
 def claim(
@@ -23,46 +38,49 @@ def claim(
     leased_until: datetime,
     now: datetime,
     forget_before: datetime | None,
-) -> IdempotencyKey | None:
+) -> Key | None:
     """The row of this key, locked: ours when its id is `row_id`, else of the request that came first.
 
     None when others let the key go and take it again and again while we look. Without `forget_before` no
     row is old, because the time is in doubt.
     """
-    mine = (
-        IdempotencyKey.endpoint == endpoint,
-        IdempotencyKey.owner == owner,
-        IdempotencyKey.key == key,
+    wire = wire_in(session)
+    mine = (endpoint, owner, key)
+    is_mine = "endpoint = %s AND owner = %s AND key = %s"
+    forget = f"DELETE FROM idempotency_keys WHERE {is_mine} AND created_at < %s AND leased_until <= %s"
+    insert = (
+        "INSERT INTO idempotency_keys"
+        " (id, endpoint, owner, key, fingerprint, generation, leased_until, created_at)"
+        " VALUES (%s, %s, %s, %s, %s, 1, %s, %s) ON CONFLICT (endpoint, owner, key) DO NOTHING"
     )
+    values = (wire.value(row_id), *mine, fingerprint, wire.value(leased_until), wire.value(now))
+    statements = [
+        Statement(insert, values),
+        Statement(f"SELECT {KEYS.selected} FROM idempotency_keys WHERE {is_mine}{wire.lock}", mine),
+    ]
     if forget_before is not None:
-        is_old = IdempotencyKey.created_at < forget_before, IdempotencyKey.leased_until <= now
-        session.execute(delete(IdempotencyKey).where(*mine, *is_old))
-    query = select(IdempotencyKey).where(*mine).with_for_update()
+        old = (*mine, wire.value(forget_before), wire.value(now))
+        statements.insert(0, Statement(forget, old))
     for _ in range(TRIES):
-        insert_once(
-            session,
-            IdempotencyKey,
-            ["endpoint", "owner", "key"],
-            id=row_id,
-            endpoint=endpoint,
-            owner=owner,
-            key=key,
-            fingerprint=fingerprint,
-            generation=1,
-            leased_until=leased_until,
-            created_at=now,
-        )
         # The row that was in the way may be gone by now: its request came to nothing.
-        row = session.execute(query.execution_options(populate_existing=True)).scalar_one_or_none()
-        if row is not None:
+        found = wire.read(KEYS, wire.run(statements)[-1])
+        if found:
+            row: Key = found[0]
             return row
     return None
 
 
-def write(session: Session, row_id: UUID, generation: int, **values: object) -> bool:
-    """Change a row that is still its writer's; False when another request has taken it over."""
-    mine = IdempotencyKey.id == row_id, IdempotencyKey.generation == generation
-    return changed_rows(session, update(IdempotencyKey).where(*mine).values(**values)) == 1
+def write(session: Session, row_id: UUID, held: int, *, commits: bool = False, **values: object) -> bool:
+    """Change a row whose generation is still `held`; False when another request has taken it over.
+
+    With `commits` the transaction ends in the same turn.
+    """
+    wire = wire_in(session)
+    changes = ", ".join(f"{name} = %s" for name in values)
+    sql = f"UPDATE idempotency_keys SET {changes} WHERE id = %s AND generation = %s RETURNING id"
+    given = (*map(wire.value, values.values()), wire.value(row_id), held)
+    change = Statement(sql, given)
+    return bool(wire.run([change, COMMIT] if commits else [change])[0])
 
 
 def release(session: Session, row_id: UUID, generation: int) -> None:

@@ -113,20 +113,6 @@ def current_order(session: Session, payment_id: UUID) -> PaymentOrder:
     return watched_orders(session, payment_id)[0]
 
 
-def find(session: Session, gateway: str, reference: str) -> Payment | None:
-    """A payment by our id, its order id or any payment id of the gateway on it."""
-    if not REFERENCE.fullmatch(reference):
-        return None
-    mine = select(Payment).where(Payment.gateway == gateway)
-    if (payment_id := _uuid(reference)) is not None:
-        return session.scalars(mine.where(Payment.id == payment_id)).one_or_none()
-    by_column = session.scalars(mine.where(Payment.order_id == reference).limit(1)).one_or_none()
-    return (
-        by_column
-        or session.scalars(mine.where(Payment.id.in_(_ids_behind(reference))).limit(1)).one_or_none()
-    )
-
-
 def by_id(session: Session, payment_id: UUID) -> Payment:
     return session.get_one(Payment, payment_id)
 
@@ -235,17 +221,7 @@ def amount_refunded(session: Session, payment: Payment) -> Money:
     return Money(int(session.execute(query).scalar_one()), payment.currency)
 
 
-def _ids_behind(reference: str):  # type: ignore[no-untyped-def]
-    by_order = select(PaymentOrder.payment_id).where(
-        or_(PaymentOrder.wire_id == reference, PaymentOrder.gateway_order_id == reference)
-    )
-    by_attempt = (
-        select(PaymentOrder.payment_id).join(PaymentAttempt).where(PaymentAttempt.transaction_id == reference)
-    )
-    return by_order.union(by_attempt)
-
-
-def _uuid(reference: str) -> UUID | None:
+def uuid_or_none(reference: str) -> UUID | None:
     try:
         return UUID(reference) if len(reference) == 36 else None
     except ValueError:

@@ -184,8 +184,6 @@ def postgres_engine(url: URL, pool_size: int, *, behind_pooler: bool) -> Engine:
     event.listen(engine, "do_connect", _connect)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "before_cursor_execute", _begin_alone)
-    event.listen(engine, "commit", _is_over)
-    event.listen(engine, "rollback", _is_over)
     event.listen(engine, "checkout", _look_alive)
     event.listen(engine, "handle_error", _doubt)
     return engine
@@ -245,15 +243,11 @@ def _begin_alone(connection: Connection, *_: object) -> None:
         driver.patience_seconds = ANSWER_SECONDS
 
 
-def _is_over(connection: Connection) -> None:
-    """A transaction that had no statement never began."""
-    driver_of(connection).is_to_begin = False
-
-
 def _look_alive(driver: Any, _record: object, _pooled: object) -> None:
     """Where the server has ended a connection of the pool, all of them are replaced."""
     if not is_alive(driver):
         raise InvalidatePoolError
+    driver.is_to_begin = False
 
 
 def _doubt(context: ExceptionContext) -> None:

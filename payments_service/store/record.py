@@ -187,7 +187,7 @@ def load(
     lock = wire.skip_locked if skips else wire.lock if locks else ""
     named = _named(wire, ids, names)
     made = [*first, *([_making_references(wire, ids)] if locks and not skips else [])]
-    statements = [*made, *_locking(wire, ids, lock), *_children(wire, ids), *named]
+    statements = [*made, *_locking(wire, ids, lock), *children_of(wire.among(""), (ids,)), *named]
     found = wire.run([*statements, *last])[len(made) :]
     if told is not None:
         told += found[len(found) - len(last) :]
@@ -207,13 +207,13 @@ def load(
         payment.id: PaymentRecord(payment, [], [], [], [], policy=policy, elsewhere=elsewhere)
         for payment in payments
     }
-    _hand_out(records, *children)
+    hand_out(records, *children)
     if names.disputes:
         _load_disputes(wire, ids, records)
     return Records(records.values())
 
 
-def _hand_out(
+def hand_out(
     records: dict[UUID, PaymentRecord],
     orders: list[Order],
     attempts: list[Attempt],
@@ -246,25 +246,24 @@ def _locking(wire: Wire, ids: Any, lock: str) -> list[Statement]:
     return [Statement(references, (ids,)), Statement(payments, (ids,))]
 
 
-def _children(wire: Wire, ids: Any) -> list[Statement]:
-    mine = wire.among("payment_orders.payment_id")
+def children_of(chosen: str, values: Sequence[Any]) -> list[Statement]:
+    """Of payments whose id is `chosen`, such as `= ANY(%s)`; for CHILDREN, one statement each."""
     attempts = (
         f"SELECT {ATTEMPTS.selected} FROM payment_attempts"
-        f" JOIN payment_orders ON payment_orders.id = payment_attempts.order_id WHERE {mine}"
-        " ORDER BY payment_attempts.created_at, payment_attempts.id"
+        " JOIN payment_orders ON payment_orders.id = payment_attempts.order_id"
+        f" WHERE payment_orders.payment_id {chosen} ORDER BY payment_attempts.created_at, payment_attempts.id"
     )
     return [
-        Statement(f"SELECT {ORDERS.selected} FROM payment_orders WHERE {mine}", (ids,)),
-        Statement(attempts, (ids,)),
+        Statement(f"SELECT {ORDERS.selected} FROM payment_orders WHERE payment_id {chosen}", values),
+        Statement(attempts, values),
         Statement(
-            f"SELECT {REFUNDS.selected} FROM refunds WHERE {wire.among('payment_id')}"
-            " ORDER BY created_at, id",
-            (ids,),
+            f"SELECT {REFUNDS.selected} FROM refunds WHERE payment_id {chosen} ORDER BY created_at, id",
+            values,
         ),
         Statement(
-            f"SELECT {REVIEWS.selected} FROM payment_reviews WHERE {wire.among('payment_id')}"
+            f"SELECT {REVIEWS.selected} FROM payment_reviews WHERE payment_id {chosen}"
             " ORDER BY opened_at, id",
-            (ids,),
+            values,
         ),
     ]
 
@@ -277,7 +276,7 @@ def _making_references(wire: Wire, ids: Any) -> Statement:
         f" SELECT reference, %s FROM ({trusted} AND reference IS NOT NULL) AS trusted WHERE true"
         " ON CONFLICT (reference) DO NOTHING"
     )
-    return Statement(sql, (wire.moment(utc_now()), ids))
+    return Statement(sql, (wire.value(utc_now()), ids))
 
 
 def _named(wire: Wire, ids: Any, names: Names) -> list[Statement]:
@@ -398,7 +397,7 @@ def writing(wire: Wire, records: Records, keys: ChainKeys) -> list[Statement]:
 def _asking_for_refunds(wire: Wire, record: PaymentRecord) -> Statement:
     """An event that was not signed tells of a refund: open ones become due."""
     assert record.asks_for_refunds_at is not None  # noqa: S101 (the caller looked)
-    due = wire.moment(record.asks_for_refunds_at)
+    due = wire.value(record.asks_for_refunds_at)
     ids = wire.array([record.payment.id])
     sql = f"UPDATE refunds SET next_check_at = %s WHERE {wire.among('payment_id')} AND status = 'pending'"
     return Statement(sql, (due, ids))

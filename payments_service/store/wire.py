@@ -143,7 +143,7 @@ class Postgres:
         return Statement(table.postgres_update, (_json([table.values(row) for row in rows]),))
 
     @staticmethod
-    def moment(value: datetime) -> Any:
+    def value(value: Any) -> Any:
         return value
 
     @turn
@@ -185,7 +185,7 @@ class Sqlite:
         return Statement(table.sqlite_update, [_for_sqlite(table.values(row)) for row in rows], many=True)
 
     @staticmethod
-    def moment(value: datetime) -> Any:
+    def value(value: Any) -> Any:
         return _sqlite_value(value)
 
     @turn
