@@ -170,9 +170,12 @@ class StepsOfUnits(logging.Handler):
         return STEPS[str(record.msg)] or told
 
 
+_JSON = json.JSONEncoder(ensure_ascii=False, default=str)
+
+
 class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        facts = json.dumps(_facts(record), ensure_ascii=False, default=str)
+        facts = _JSON.encode(_facts(record))
         line = _escaped(f"[{_time(record)}] [{record.levelname}] {_one_line(record)} {facts}")
         return line + (f"\n{self._trace(record)}" if record.exc_info else "")
 
@@ -185,7 +188,7 @@ class JsonFormatter(logging.Formatter):
         line = {"time": _time(record), "level": record.levelname, "message": _one_line(record)}
         if record.exc_info:
             line["trace"] = "\n".join(_trace_lines(record))
-        return _escaped(json.dumps({**line, **_facts(record)}, ensure_ascii=False, default=str))
+        return _escaped(_JSON.encode({**line, **_facts(record)}))
 
 
 def masked_email(email: str) -> str:
@@ -228,7 +231,7 @@ def _facts(record: logging.LogRecord) -> dict[str, Any]:
 
 def _time(record: logging.LogRecord) -> str:
     moment = datetime.fromtimestamp(record.created, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def _one_line(record: logging.LogRecord) -> str:

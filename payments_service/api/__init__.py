@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 from flask import current_app, g
@@ -61,7 +62,7 @@ class Services:
         logs.note(gateway=found[0].name, mode=found[0].mode)
         return found
 
-    @property
+    @cached_property
     def limits(self) -> schemas.Limits:
         """What create-order takes."""
         least = {name: self.settings.min_amount for name in self.gateway_names()}

@@ -226,7 +226,7 @@ def _plain(hint: Any) -> type:
 
 
 def _json(rows: list[dict[str, Any]]) -> str:
-    return json.dumps(rows, default=_encode, ensure_ascii=False, separators=(",", ":"))
+    return _JSON.encode(rows)
 
 
 def _encode(value: Any) -> Any:
@@ -237,6 +237,9 @@ def _encode(value: Any) -> Any:
     if isinstance(value, bytes):
         return b64encode(value).decode()
     raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+_JSON = json.JSONEncoder(default=_encode, ensure_ascii=False, separators=(",", ":"))
 
 
 def _for_sqlite(values: dict[str, Any]) -> dict[str, Any]:
