@@ -74,7 +74,7 @@ def run(db: Database, batch: Batch) -> bool:
         try:
             wire.run([*statements, commit])
         except wire.conflicts as error:
-            raise Outdated("A payment was changed at the same moment, please try again") from error
+            raise Outdated("A payment or an event was written at the same moment") from error
         logs.note(batch=len(batch.rows))
         return has_facts
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.chaos.__main__ import print_broken, run
 from tests.chaos.town import ROOT, Options
-from tests.support.patching import Patch
+from tests.support.patching import Patch, apply
 
 CALM: dict[str, Any] = {
     "fault_rate": 0.0,
@@ -181,8 +181,7 @@ def sabotaged(sabotage: Sabotage | None, folder: Path) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "tests/__init__.py").touch()
     shutil.copy(ROOT / "wsgi.py", folder)
-    for patch in sabotage.patches if sabotage else ():
-        patch.apply(folder / "payments_service")
+    apply(folder / "payments_service", sabotage.patches if sabotage else ())
     return folder
 
 
