@@ -54,7 +54,7 @@ def main(words: list[str]) -> int:
 
 
 def run_without(rule: Rule) -> tuple[int, list[str]]:
-    """pytest's exit code, and its line for each test that failed."""
+    """pytest's exit code, and its words on the tests that failed."""
     with tempfile.TemporaryDirectory(prefix="payments-rule-") as folder:
         copy = Path(folder) / "copy"
         shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
@@ -64,7 +64,7 @@ def run_without(rule: Rule) -> tuple[int, list[str]]:
         wide = {**os.environ, "COLUMNS": "300"}
         ended = subprocess.run(command, cwd=copy, env=wide, capture_output=True, text=True, check=False)
         lines = (line for line in ended.stdout.splitlines() if line.startswith(("FAILED", "ERROR")))
-        return ended.returncode, [why for line in lines if (why := line.partition(" - ")[2])]
+        return ended.returncode, list({why: None for line in lines if (why := line.partition(" - ")[2])})
 
 
 if __name__ == "__main__":
