@@ -70,7 +70,7 @@ SABOTAGES = (
         ("every webhook that was answered 200 is kept once",),
     ),
     Sabotage(
-        "row lock removed",
+        "row lock and numbers of the history removed",
         (
             Patch(
                 "store/payments.py",
@@ -79,6 +79,13 @@ SABOTAGES = (
                 function="lock",
             ),
             Patch("store/wire.py", '    lock = " FOR NO KEY UPDATE"\n', '    lock = ""\n'),
+            Patch(
+                "store/migrations/versions/0001_first_tables.py",
+                '        sa.UniqueConstraint("payment_id", "sequence", '
+                'name=op.f("uq_payment_events_payment_id_sequence")),\n',
+                "",
+                function="upgrade",
+            ),
         ),
         Options(payments=60, database="postgresql", stories=("pays", "pays twice", "bank holds"), **CALM),
         (
