@@ -122,17 +122,23 @@ def _take_in(db: Database, batch: Sequence[Arrival]) -> None:
     """Keep and apply them; each then says what became of it."""
     try:
         has_facts = burst.run(db, _Batch(db, batch))
-    except Exception as error:
-        if isinstance(error, StoreUnavailable) and not isinstance(error, Outdated):
-            for arrival in batch:
-                arrival.error = error
-            return
-        log.exception("Webhooks are taken in one by one", extra={"data": {"events": len(batch)}})
+    except Outdated:
+        log.info("Webhooks are taken in one by one", extra={"data": {"events": len(batch)}})
+        _leave_alone(batch)
+    except StoreUnavailable as error:
         for arrival in batch:
-            arrival.outcome, arrival.follow_up = Outcome.ALONE, FollowUp.NOTHING
-        return
-    if has_facts and db.wake:
-        db.wake("outbox")
+            arrival.error = error
+    except Exception:
+        log.exception("Webhooks are taken in one by one", extra={"data": {"events": len(batch)}})
+        _leave_alone(batch)
+    else:
+        if has_facts and db.wake:
+            db.wake("outbox")
+
+
+def _leave_alone(batch: Sequence[Arrival]) -> None:
+    for arrival in batch:
+        arrival.outcome, arrival.follow_up = Outcome.ALONE, FollowUp.NOTHING
 
 
 class _Batch:

@@ -75,9 +75,8 @@ def new_row(
 
 
 def inserting(wire: Wire, rows: Sequence[InboxRow]) -> Statement:
-    """An event that another process has kept meanwhile stays as it is."""
-    in_order = sorted(rows, key=lambda row: (row.gateway, row.event_id))
-    return wire.insert(INBOX, in_order, " ON CONFLICT (gateway, event_id) DO NOTHING")
+    """Refused as a conflict when another process has kept one of these ids meanwhile."""
+    return wire.insert(INBOX, sorted(rows, key=lambda row: (row.gateway, row.event_id)))
 
 
 def store(

@@ -44,6 +44,7 @@ def test_one_byte_too_many_is_refused(sqlite_house: House, path: str, most: int,
 
 
 @pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
 @pytest.mark.parametrize(
     ("path", "headers", "expected"),
     [
@@ -56,8 +57,15 @@ def test_one_byte_too_many_is_refused(sqlite_house: House, path: str, most: int,
     ],
 )
 def test_a_client_that_sends_ten_megabytes_can_read_why_not(
-    sqlite_house: House, path: str, headers: dict[str, str], expected: tuple[int, str], chunked: bool
+    sqlite_house: House,
+    path: str,
+    headers: dict[str, str],
+    expected: tuple[int, str],
+    connection: str,
+    chunked: bool,
 ) -> None:
+    """A connection that goes on is read on by gunicorn itself; one that closes, as nginx has them, is not."""
+    headers = {**headers, "Connection": connection}
     assert send(sqlite_house, path, 10 * MIB, chunked=chunked, **headers) == expected
 
 

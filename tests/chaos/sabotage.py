@@ -2,7 +2,7 @@
 
     python -m tests.chaos.sabotage [NAME …]
 
-Nothing of this is in the package: a patch is a text that stands in a file once, and another one for it.
+Nothing of this is in the package: a patch is a text that stands once in a function, and another one for it.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.chaos.__main__ import print_broken, run
 from tests.chaos.town import ROOT, Options
-from tests.support.patching import Patch
+from tests.support.patching import Patch, apply
 
 CALM: dict[str, Any] = {
     "fault_rate": 0.0,
@@ -43,10 +43,12 @@ SABOTAGES = (
     Sabotage(
         "unique inbox key removed",
         (
+            Patch("flows/intake.py", "if key in self._taken:", "if False:", function="_Batch.decide"),
             Patch(
                 "store/inbox.py",
                 "    insert_once(\n        session,\n        PaymentWebhook,\n",
                 "    _insert(\n        session,\n        PaymentWebhook,\n",
+                function="store",
             ),
             Patch(
                 "store/inbox.py",
@@ -61,21 +63,29 @@ SABOTAGES = (
                 '        sa.UniqueConstraint("gateway", "event_id", '
                 'name=op.f("uq_payment_webhooks_gateway_event_id")),\n',
                 "",
+                function="upgrade",
             ),
         ),
         Options(payments=24, **(CALM | {"webhook_rate": 0.4})),
         ("every webhook that was answered 200 is kept once",),
     ),
     Sabotage(
-        "row lock removed",
+        "row lock and numbers of the history removed",
         (
             Patch(
                 "store/payments.py",
-                "    query = select(Payment).where(Payment.id == payment_id).with_for_update("
-                "key_share=True)\n",
-                "    query = select(Payment).where(Payment.id == payment_id)\n",
+                ".with_for_update(key_share=True)",
+                "",
+                function="lock",
             ),
             Patch("store/wire.py", '    lock = " FOR NO KEY UPDATE"\n', '    lock = ""\n'),
+            Patch(
+                "store/migrations/versions/0001_first_tables.py",
+                '        sa.UniqueConstraint("payment_id", "sequence", '
+                'name=op.f("uq_payment_events_payment_id_sequence")),\n',
+                "",
+                function="upgrade",
+            ),
         ),
         Options(payments=60, database="postgresql", stories=("pays", "pays twice", "bank holds"), **CALM),
         (
@@ -91,6 +101,7 @@ SABOTAGES = (
                 "domain/decide.py",
                 "    if amounts_differ(payment, snapshot):\n",
                 "    if False and amounts_differ(payment, snapshot):\n",
+                function="apply",
             ),
         ),
         Options(payments=24, stories=("pays", "wrong amount"), **CALM),
@@ -103,6 +114,7 @@ SABOTAGES = (
                 "domain/decide.py",
                 "    if reference is not None and reference.paid_by not in (None, payment.id):\n",
                 "    if False:\n",
+                function="_after",
             ),
         ),
         Options(payments=120, gateways=("phonepe", "razorpay"), stories=("bank holds",), **CALM),
@@ -117,6 +129,7 @@ SABOTAGES = (
                 " record.facts])\n",
                 "    records.told = [fact for record in records for fact in record.facts]\n"
                 "    return statements\n",
+                function="writing",
             ),
             Patch(
                 "store/record.py",
@@ -127,6 +140,7 @@ SABOTAGES = (
                 "                other.connection().connection.driver_connection\n"
                 "            ).run(outbox.inserting(wire, told)))\n"
                 "            self._records.told = None\n",
+                function="Changes.write",
             ),
             Patch(
                 "store/burst.py",
@@ -135,6 +149,7 @@ SABOTAGES = (
                 "            from payments_service.store import outbox\n"
                 "            wire.run([*begin, *outbox.inserting(wire, told), commit])\n"
                 "        return has_facts\n",
+                function="run",
             ),
             Patch(
                 "store/db.py",
@@ -142,6 +157,7 @@ SABOTAGES = (
                 "        with self._transaction(self.engine) as session:\n            yield session\n"
                 '        for job in session.info.pop("later", []):\n'
                 "            with self.begin() as other:\n                job(other)\n",
+                function="Database.begin",
             ),
         ),
         Options(payments=60, **(CALM | {"crash_every": 12})),
@@ -154,8 +170,14 @@ SABOTAGES = (
                 "flows/create_order.py",
                 'if order.status != "creating" or (is_sure and order.leased_until <= now):',
                 "if True:",
+                function="_take_over",
             ),
-            Patch("flows/idempotency.py", "if is_sure and row.leased_until <= now:", "if True:"),
+            Patch(
+                "flows/idempotency.py",
+                "if is_sure and row.leased_until <= now:",
+                "if True:",
+                function="claim",
+            ),
         ),
         Options(payments=40, gateways=("phonepe",), **(CALM | {"slow_rate": 0.4, "workers": 1})),
         ("an order is lost only by a fault", "a payment has one order beyond those that were lost"),
@@ -167,6 +189,7 @@ SABOTAGES = (
                 "domain/decide.py",
                 "    newer = known_at is None or observed_at > known_at or known_at > now + LEAP\n",
                 "    newer = True\n",
+                function="apply",
             ),
         ),
         Options(payments=30, stories=("fails", "fails then pays", "dawdles then pays", "pays late"), **CALM),
@@ -181,8 +204,7 @@ def sabotaged(sabotage: Sabotage | None, folder: Path) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "tests/__init__.py").touch()
     shutil.copy(ROOT / "wsgi.py", folder)
-    for patch in sabotage.patches if sabotage else ():
-        patch.apply(folder / "payments_service")
+    apply(folder / "payments_service", sabotage.patches if sabotage else ())
     return folder
 
 

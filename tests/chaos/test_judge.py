@@ -17,6 +17,7 @@ from tests.chaos.payers import Diary
 from tests.chaos.sabotage import SABOTAGES, Sabotage
 from tests.chaos.storm import Outcome
 from tests.chaos.town import ROOT, Options
+from tests.support.patching import patched
 
 Books = dict[str, list[dict[str, Any]]]
 PAID_AT = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -145,10 +146,5 @@ def test_it_must_not_be_captured_once_the_other_has_paid(
 
 @pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda sabotage: sabotage.name)
 def test_a_sabotage_fits_the_package_and_expects_a_rule_of_the_judge(sabotage: Sabotage) -> None:
-    texts: dict[str, str] = {}
-    for patch in sabotage.patches:
-        text = texts.get(patch.file) or (ROOT / "payments_service" / patch.file).read_text()
-        texts[patch.file] = patch.patched(text)
-    for file, text in texts.items():
-        compile(text, file, "exec")
+    patched(ROOT / "payments_service", sabotage.patches)
     assert set(sabotage.expects) <= {rule.__name__.replace("_", " ") for rule in checker.RULES}

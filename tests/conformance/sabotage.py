@@ -2,8 +2,8 @@
 
     python tests/conformance/sabotage.py [razorpay] [phonepe] [cashfree]
 
-What is said wrongly stands in sabotages/<sdk>.toml: `right` is once in `file`, below the simulator.
-Prints a table; exit code 1 when a suite stayed green. The copies are thrown away.
+What is said wrongly stands in sabotages/<sdk>.toml: `right` is once in the function, or in the file where no
+function holds it. Prints a table; exit code 1 when a suite stayed green. The copies are thrown away.
 """
 
 import shutil
@@ -14,6 +14,9 @@ from pathlib import Path
 
 from running import HERE, ROOT, SDKS, run
 
+sys.path.insert(0, str(ROOT))
+from tests.support.patching import Patch, apply
+
 
 def main() -> int:
     wanted = sys.argv[1:] or list(SDKS)
@@ -21,21 +24,18 @@ def main() -> int:
     print("| SDK | sabotage | tests that failed |", "|---|---|---|", sep="\n", flush=True)
     for sdk in wanted:
         for sabotage in tomllib.loads((HERE / "sabotages" / f"{sdk}.toml").read_text())["sabotage"]:
-            failed = tests_that_fail(sdk, **sabotage)
+            what = sabotage.pop("what")
+            failed = tests_that_fail(sdk, Patch(**sabotage))
             unnoticed += not failed
-            print(f"| {sdk} | {sabotage['what']} | {failed or 'NONE'} |", flush=True)
+            print(f"| {sdk} | {what} | {failed or 'NONE'} |", flush=True)
     return 1 if unnoticed else 0
 
 
-def tests_that_fail(sdk: str, *, what: str, file: str, right: str, wrong: str) -> int:
+def tests_that_fail(sdk: str, patch: Patch) -> int:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         shutil.copytree(ROOT / "gateway_simulator", copy / "gateway_simulator")
-        broken = copy / "gateway_simulator" / file
-        text = broken.read_text()
-        if text.count(right) != 1:
-            raise ValueError(f"{what}: {file} says {text.count(right)} times, not once: {right!r}")
-        broken.write_text(text.replace(right, wrong))
+        apply(copy / "gateway_simulator", [patch])
         report = run(sdk, copy, "--no-header", "--tb=no", "-rN")
         failed: int = report["failed"]
         return failed

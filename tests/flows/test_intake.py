@@ -103,6 +103,27 @@ def test_one_event_in_the_batches_of_two_processes_counts_once(
         assert ledger.moves(each.id) == ["initiated", "pending", "completed"]
 
 
+def test_an_id_that_another_process_keeps_meanwhile_with_another_body_costs_no_event(
+    db: Database, gateway: FakeGateway, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if db.is_sqlite:
+        pytest.skip("its one writer looks up and writes without another in between")
+    opened, headers = buy(db, gateway), {**GENUINE, "x-event-id": "evt_1"}
+    held = gateway.event(order=opened.order_id, amount=PRICE.minor, status="authorized", attempt="authorized")
+    taken = gateway.event(order=opened.order_id, amount=PRICE.minor, status="completed")
+    find = intake._Batch.find
+
+    def find_before_another(batch: Any, *rest: Any) -> Any:
+        monkeypatch.setattr(intake._Batch, "find", find)
+        webhook.receive(db, gateway, headers, held)
+        return find(batch, *rest)
+
+    monkeypatch.setattr(intake._Batch, "find", find_before_another)
+    webhook.receive(db, gateway, headers, taken)
+    assert [row.payload for row in ledger.inbox()] == [held, taken]
+    assert ledger.moves(opened.id) == ["initiated", "pending", "authorized", "completed"]
+
+
 def test_two_payments_of_one_reference_in_one_batch_see_each_other(
     db: Database, gateway: FakeGateway, ledger: Ledger
 ) -> None:

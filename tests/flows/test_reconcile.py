@@ -230,15 +230,22 @@ def test_what_a_killed_worker_held_is_due_again_when_its_lease_ends(
 # ── events that were kept ───────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("by_wire_id", [False, True], ids=["in a batch", "alone"])
 def test_an_event_whose_effect_failed_is_applied_later(
-    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock, monkeypatch: pytest.MonkeyPatch
+    db: Database,
+    gateway: FakeGateway,
+    ledger: Ledger,
+    hand: HandClock,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    by_wire_id: bool,
 ) -> None:
     opened = buy(db, gateway)
+    named = {"wire": ledger.only_order().wire_id} if by_wire_id else {"order": opened.order_id}
     with monkeypatch.context() as broken:
         broken.setattr(decide, "apply_refunds", lambda *_: 1 / 0)
-        webhook.receive(
-            db, gateway, GENUINE, gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor)
-        )
+        event = gateway.event(**named, status="completed", amount=PRICE.minor)
+        webhook.receive(db, gateway, GENUINE, event)
         assert [row.outcome for row in ledger.inbox()] == ["failed"]
     hand.advance(timedelta(minutes=1))
     assert reconcile.sweep_inbox(db, [gateway], hand.clock) == 1

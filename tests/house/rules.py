@@ -2,9 +2,11 @@
 
     python -m tests.house.rules [WORD …]
 
-WORD chooses rules whose pain or rule has it. Exit code 1 when a test stayed green.
+WORD chooses rules whose pain or rule has it. Below each stands why its test failed, for a reader to see that
+it failed for the rule's sake. Exit code 1 when a test stayed green.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +15,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.patching import Patch
+from tests.support.patching import Patch, apply
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "images")
@@ -44,21 +46,25 @@ def main(words: list[str]) -> int:
     for rule in all_rules():
         if words and not any(word in rule.pain + rule.rule for word in words):
             continue
-        code = run_without(rule)
+        code, why = run_without(rule)
         unnoticed += code != RED
-        print(f"{'red' if code == RED else f'NOT NOTICED ({code})'}: {rule.pain}", flush=True)
+        said = "red" if code == RED else f"NOT NOTICED ({code})"
+        print(f"{said}: {rule.pain}", *why, sep="\n    ", flush=True)
     return 1 if unnoticed else 0
 
 
-def run_without(rule: Rule) -> int:
+def run_without(rule: Rule) -> tuple[int, list[str]]:
+    """pytest's exit code, and its words on the tests that failed."""
     with tempfile.TemporaryDirectory(prefix="payments-rule-") as folder:
         copy = Path(folder) / "copy"
         shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
-        for patch in rule.without:
-            patch.apply(copy / "payments_service")
+        apply(copy / "payments_service", rule.without)
         file, _, name = rule.test.partition("::")
         command = [sys.executable, "-m", "pytest", "-q", f"tests/{file}", "-k", name]
-        return subprocess.run(command, cwd=copy, capture_output=True, check=False).returncode
+        wide = {**os.environ, "COLUMNS": "300"}
+        ended = subprocess.run(command, cwd=copy, env=wide, capture_output=True, text=True, check=False)
+        lines = (line for line in ended.stdout.splitlines() if line.startswith(("FAILED", "ERROR")))
+        return ended.returncode, list({why: None for line in lines if (why := line.partition(" - ")[2])})
 
 
 if __name__ == "__main__":
