@@ -188,8 +188,9 @@ def _follow_up(
         log.exception("Webhook follow-up failed", extra={"data": {"id": payment_id}})
 
 
-def try_again(db: Database, gateway: Gateway, row_id: UUID, clock: Clock) -> None:
-    """Apply an event that was kept: its effect when it failed, then the gateway's own word.
+def try_again(db: Database, gateway: Gateway, row_id: UUID, clock: Clock) -> bool:
+    """Apply an event that was kept: its effect when it failed, then the gateway's own word; whether that was
+    asked for.
 
     The caller holds the row's lease. Raises GatewayError when the gateway could not be asked.
     """
@@ -211,6 +212,7 @@ def try_again(db: Database, gateway: Gateway, row_id: UUID, clock: Clock) -> Non
     finally:
         if next_try_at is None:  # this was the last time to ask
             _give_up(db, row_id, _about(gateway, event))
+    return follow_up is not FollowUp.NOTHING
 
 
 def _ask(
