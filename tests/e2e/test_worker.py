@@ -152,17 +152,10 @@ def test_a_worker_ends_in_time_while_a_gateway_is_slow_and_many_payments_are_due
 def test_without_a_worker_a_webhook_that_proves_nothing_is_confirmed_by_the_process_that_took_it(
     database_url: str, tmp_path: Path
 ) -> None:
-    """PhonePe's only wakes; while its API fails, it is asked again soon."""
+    """PhonePe's only wakes. No page asks, and the API is slower than a gateway waits for our answer."""
     with running_house(database_url, tmp_path) as house:
         bought = house.create_order(499, "phonepe")
-        house.simulate(
-            "faults", {"gateway": "phonepe", "on": "fetch", "kind": "slow", "seconds": 3, "count": 1}
-        )
+        slow = {"gateway": "phonepe", "on": "fetch", "kind": "slow", "seconds": 3, "count": 1}
+        house.simulate("faults", slow)
         house.simulate(f"orders/{bought['order']['orderId']}/success")
         house.until(lambda: statuses(house), lambda seen: seen == {"completed"})
-        answers = [
-            one["answer"]["status"]
-            for event in house.simulated("deliveries")["events"]
-            for one in event.get("attempts", ())
-        ]
-        assert set(answers) <= {200}
