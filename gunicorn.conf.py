@@ -31,6 +31,11 @@ keepalive = 95
 control_socket_disable = True
 
 
+def post_worker_init(worker: Any) -> None:
+    """What an earlier process has taken in and not brought to its end is done by this one."""
+    worker.wsgi.extensions["payments_service"].follow_ups.begin()
+
+
 def child_exit(_server: Any, worker: Any) -> None:
     """Forget what only a living process can say; what it has counted stays."""
     from payments_service import metrics

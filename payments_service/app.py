@@ -28,6 +28,7 @@ from payments_service.api.json import DecimalJSONProvider
 from payments_service.api.limits import Budgets
 from payments_service.domain.errors import StoreUnavailable, WrongEncoding
 from payments_service.flows.deliver import Channels
+from payments_service.flows.follow_ups import FollowUps
 from payments_service.flows.intake import Intake
 from payments_service.flows.measures import Measures
 from payments_service.flows.watch import Watch
@@ -84,6 +85,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         channels=channels,
         gateways=gateways,
         intake=Intake(db),
+        follow_ups=FollowUps(db, gateways),
         measures=Measures(db),
         watch=Watch(db, gateways, channels),
         budgets=Budgets(app, settings),

@@ -17,19 +17,19 @@ from payments_service.flows.beats import Beats
 from payments_service.settings.told import tell
 from payments_service.worker import Sweep
 
-BATCHES = 50
-"""A task gives its place to others after so many; the next beat goes on."""
+BATCHES = 20
+"""A task gives its place to others after so many runs of its sweep; the next beat goes on."""
 
 
 def tasks(made: Celery, sweeps: list[Sweep]) -> Celery:
     """Teach Celery the sweeps, and beat when to send them."""
-    by_name = {sweep.name: sweep for sweep in sweeps}
 
     @made.task(name=broker.TASK)  # type: ignore[untyped-decorator]
     def run(name: str) -> None:
-        for _ in range(BATCHES):
-            if not by_name[name].run():
-                return
+        """A sweep; or all of a kind, such as `outbox`."""
+        for sweep in sweeps:
+            if sweep.name == name or sweep.name.startswith(f"{name} "):
+                sweep.run_out(BATCHES)
 
     made.conf.update(
         beat_scheduler="celery.beat:Scheduler",  # in memory: nothing of it is worth a file

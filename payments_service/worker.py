@@ -1,15 +1,19 @@
 """The clock: sweeps that run beside each other until they are told to stop. It only calls flows."""
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from payments_service.domain.clock import Clock
 from payments_service.domain.errors import StoreUnavailable
-from payments_service.flows import liveness, monitors, reconcile, witnesses
+from payments_service.flows import deliver, liveness, monitors, reconcile, witnesses
 from payments_service.flows.create_order import Urls
-from payments_service.flows.deliver import Channels, deliver_due
+from payments_service.flows.deliver import Channels
+from payments_service.flows.lines import Line
 from payments_service.gateways.base import Gateway
 from payments_service.store.db import Database
 
@@ -20,56 +24,86 @@ MONITOR_EVERY_SECONDS = 60.0
 BEAT_EVERY_SECONDS = 20.0
 """In real seconds, however fast waits pass: those who look for it know nothing of that."""
 TROUBLE_PAUSE_SECONDS = 5.0
-DELIVERIES = 20
+LOOK_SECONDS = 0.2
+"""How soon a worker notices that it is to end."""
+LAST_SECONDS = 7.0
+"""How long a worker that is told to end waits for what is under way; the rest is left to its lease."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """One kind of work: `run` does what is due and says how much it was."""
+    """One kind of work: `run` begins what is due and says how much it was."""
 
     name: str
     run: Callable[[], int]
     every_seconds: float
+    line: Line[Any] | None = None
+    """What is still under way after `run`; else all of it has ended."""
+
+    def run_out(self, most: float = math.inf) -> int:
+        """Do what is due to its end, or for so many runs; how much it was."""
+        done, runs = 0, 0
+        while runs < most and ((count := self.run()) or (self.line and self.line.busy)):
+            done, runs = done + count, runs + 1
+        if self.line:
+            self.line.wait()
+            self.line.raise_error()
+        return done
 
 
 def sweeps(
-    db: Database, gateways: Sequence[Gateway], channels: Channels, urls: Urls, clock: Clock
+    db: Database,
+    gateways: Sequence[Gateway],
+    channels: Channels,
+    urls: Urls,
+    clock: Clock,
+    stop: threading.Event | None = None,
 ) -> Iterator[Sweep]:
-    """All sweeps. Each gateway has its own, so that one which hangs holds up no other."""
+    """All sweeps. Each gateway and each destination has its own, so that one which hangs holds up no other.
+
+    `stop` is looked at between two rows, too.
+    """
     yield Sweep("heartbeat", lambda: liveness.beat(db, clock), BEAT_EVERY_SECONDS)
     for gateway in gateways:
-        yield from _of_gateway(db, gateway, urls, clock)
+        yield from map(_of_line, reconcile.lines(db, gateway, urls, clock, stop))
+        yield _monitors(db, gateway, clock)
     yield Sweep("clock", lambda: witnesses.tell(db, clock), EVERY_SECONDS)
-    yield Sweep("inbox", lambda: reconcile.sweep_inbox(db, gateways, clock), EVERY_SECONDS)
-    yield Sweep("outbox", lambda: deliver_due(db, channels, clock, DELIVERIES), EVERY_SECONDS)
+    yield from map(_of_line, deliver.lines(db, channels, clock, stop))
     yield Sweep("tidy", lambda: monitors.tidy(db, clock), MONITOR_EVERY_SECONDS)
 
 
-def _of_gateway(db: Database, gateway: Gateway, urls: Urls, clock: Clock) -> Iterator[Sweep]:
-    name = gateway.provider
-    yield Sweep(f"payments {name}", lambda: reconcile.sweep_payments(db, gateway, clock), EVERY_SECONDS)
-    yield Sweep(f"refunds {name}", lambda: reconcile.sweep_refunds(db, gateway, urls, clock), EVERY_SECONDS)
-    yield Sweep(
-        f"monitors {name}", lambda: monitors.watch(db, gateway, clock), MONITOR_EVERY_SECONDS / clock.scale
-    )
+def _of_line(line: Line[Any]) -> Sweep:
+    return Sweep(line.name, line.run, EVERY_SECONDS, line)
+
+
+def _monitors(db: Database, gateway: Gateway, clock: Clock) -> Sweep:
+    every_seconds = MONITOR_EVERY_SECONDS / clock.scale
+    return Sweep(f"monitors {gateway.provider}", lambda: monitors.watch(db, gateway, clock), every_seconds)
 
 
 def run(all_sweeps: Sequence[Sweep], stop: threading.Event) -> None:
-    """Run until `stop` is set; what is being done is done to its end."""
-    threads = [threading.Thread(target=_repeat, args=(sweep, stop), name=sweep.name) for sweep in all_sweeps]
+    """Run until `stop` is set, and a few seconds more for what is under way."""
+    threads = [
+        threading.Thread(target=_repeat, args=(sweep, stop), name=sweep.name, daemon=True)
+        for sweep in all_sweeps
+    ]
     for thread in threads:
         thread.start()
+    while not stop.is_set():  # waiting for it would hold a lock that a signal's handler wants in this thread
+        time.sleep(LOOK_SECONDS)
+    ends = time.monotonic() + LAST_SECONDS
     for thread in threads:
-        thread.join()
+        thread.join(max(0.0, ends - time.monotonic()))
+    late = [thread.name for thread in threads if thread.is_alive()]
+    lines = (sweep.line for sweep in all_sweeps if sweep.line)
+    late += [line.name for line in lines if not line.wait(max(0.0, ends - time.monotonic()))]
+    if late:
+        log.warning("Left to its lease", extra={"data": {"sweeps": late}})
 
 
 def run_once(all_sweeps: Sequence[Sweep]) -> int:
     """Do all that is due now, and nothing else; how much it was."""
-    done = 0
-    for sweep in all_sweeps:
-        while count := sweep.run():
-            done += count
-    return done
+    return sum(sweep.run_out() for sweep in all_sweeps)
 
 
 def _repeat(sweep: Sweep, stop: threading.Event) -> None:

@@ -13,6 +13,7 @@ from payments_service.api.limits import Budgets
 from payments_service.domain.errors import InvalidInput
 from payments_service.flows.create_order import Urls
 from payments_service.flows.deliver import Channels
+from payments_service.flows.follow_ups import FollowUps
 from payments_service.flows.intake import Intake
 from payments_service.flows.measures import Measures
 from payments_service.flows.watch import Watch
@@ -34,6 +35,8 @@ class Services:
     """Every configured provider, the one that takes new orders first."""
     intake: Intake
     """Takes in webhooks that arrive together."""
+    follow_ups: FollowUps
+    """What webhooks make necessary, after their 200."""
     measures: Measures
     """What the database knows of how the service does."""
     watch: Watch

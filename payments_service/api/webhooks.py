@@ -85,7 +85,8 @@ def receive(gateway: str) -> ResponseReturnValue:
     headers = {name.lower(): value for name, value in request.headers.items()}
     provider = next((p for p in providers if p.recognises_webhook(headers, body)), providers[0])
     try:
-        webhook.receive(services().db, provider, headers, body, services().intake)
+        house = services()
+        webhook.receive(house.db, provider, headers, body, house.intake, house.follow_ups.add)
     except (MissingCredentials, SignatureInvalid):
         services().watch.webhook_refused(provider)
         raise

@@ -121,15 +121,15 @@ def worker_(once: bool, time_scale: int) -> None:
     house = _house()
     clock = replace(REAL_TIME, scale=time_scale)
     beats = Beats(house.db, clock, house.settings.heartbeat_url)
+    stop = threading.Event()
     sweeps = [
         replace(sweep, run=beats.watched(sweep.name, sweep.run))
-        for sweep in worker.sweeps(house.db, house.gateways, house.channels, house.urls, clock)
+        for sweep in worker.sweeps(house.db, house.gateways, house.channels, house.urls, clock, stop)
     ]
     if once:
         click.echo(f"{worker.run_once(sweeps)} done")
         return
     tell(house.settings, house.gateways)
-    stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     worker.run(sweeps, stop)

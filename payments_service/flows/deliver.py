@@ -1,16 +1,17 @@
-"""Tell what the outbox holds: claim a row, send it outside any transaction, write down what came back.
+"""Tell what the outbox holds: claim rows, send each outside any transaction, write down what came back.
 
-Each destination is served on its own, so that one which is slow or dead holds up no other. At least
-once: a sender that dies between sending and writing leaves a row whose lease ends, and it is sent again
-under the same id. Order is not promised; `sequence` in the body tells it.
+Each destination has its own line, so that one which is slow or dead holds up no other. At least once: a
+sender that dies between sending and writing leaves a row whose lease ends, and it is sent again under the
+same id. Order is not promised; `sequence` in the body tells it.
 """
 
 import json
 import logging
 import random
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from threading import Event
 
 from sqlalchemy.orm import Session
 
@@ -19,6 +20,7 @@ from payments_service.domain.clock import Clock
 from payments_service.domain.errors import StoreUnavailable
 from payments_service.domain.states import AlertCode
 from payments_service.flows.alerts import raise_alert
+from payments_service.flows.lines import Line, Place
 from payments_service.notify import Answer, Letter, Verdict
 from payments_service.store import outbox, payments
 from payments_service.store.db import Database
@@ -37,8 +39,8 @@ TRIES = len(WAITS) + 1
 JITTER = 0.1
 LEASE = timedelta(seconds=90)
 """Longer than any try takes, so that no other sender takes over one that is still running."""
-FAILURES_IN_A_ROW = 3
-"""After as many a destination is left alone for the rest of a sweep; there is no other pause."""
+POSTS_AT_ONCE, LETTERS_AT_ONCE = 32, 4
+"""The most that a quick receiver gets beside each other. Mail servers refuse a crowd."""
 CONFIRMED = "payment.completed"
 GONE = 410
 
@@ -94,41 +96,38 @@ class Channels:
         return tuple(destination for destination, way in told.items() if way)
 
 
-def deliver_due(db: Database, channels: Channels, clock: Clock, limit: int) -> int:
-    """Send what is due, at most `limit` rows to each destination; how many tries were made.
+def lines(
+    db: Database, channels: Channels, clock: Clock, stop: Event | None = None
+) -> Iterator[Line[Outbox]]:
+    """A line for each destination. Rows of one that the settings no longer name wait until they do again."""
+    for destination in channels.destinations:
+        yield _line(db, channels, clock, destination, stop or Event())
 
-    Rows of a destination that the settings no longer name wait until they do again.
-    """
-    with db.read() as session:
-        due = outbox.due_destinations(session, clock.now(), channels.destinations)
-    if not due:
-        return 0
-    with ThreadPoolExecutor(len(due)) as lines:
-        return sum(lines.map(lambda to: _deliver_to(to, db, channels, clock, limit), due))
+
+def _line(db: Database, channels: Channels, clock: Clock, destination: str, stop: Event) -> Line[Outbox]:
+    def claim(limit: int) -> list[Outbox]:
+        with db.begin() as session:
+            return outbox.claim(session, destination, clock.now(), clock.now() + LEASE, limit)
+
+    place = Place(POSTS_AT_ONCE if destination == outbox.MERCHANT else LETTERS_AT_ONCE)
+    return Line(f"outbox {destination}", place, claim, lambda row: _tell(db, channels, clock, row), stop)
 
 
 def deliver_fact(db: Database, channels: Channels, clock: Clock, fact: str) -> None:
     """Send one fact without a worker, where it is due: each of its rows once."""
     for destination in channels.destinations:
-        _deliver_to(destination, db, channels, clock, 1, fact)
+        with db.begin() as session:
+            rows = outbox.claim(session, destination, clock.now(), clock.now() + LEASE, fact=fact)
+        for row in rows:
+            _tell(db, channels, clock, row)
 
 
-def _deliver_to(
-    destination: str, db: Database, channels: Channels, clock: Clock, limit: int, fact: str | None = None
-) -> int:
-    failures = 0
-    for tries in range(limit):
-        with db.begin() as session:
-            row = outbox.claim(session, destination, clock.now(), clock.now() + LEASE, fact)
-        if row is None:
-            return tries
-        answer = _send(db, channels, row)
-        with db.begin() as session:
-            _write_down(session, row, answer, clock)
-        failures = failures + 1 if answer.verdict is Verdict.NOT_NOW else 0
-        if failures == FAILURES_IN_A_ROW:
-            return tries + 1
-    return limit
+def _tell(db: Database, channels: Channels, clock: Clock, row: Outbox) -> bool:
+    """Whether its receiver is well."""
+    answer = _send(db, channels, row)
+    with db.begin() as session:
+        _write_down(session, row, answer, clock)
+    return answer.verdict is not Verdict.NOT_NOW
 
 
 def _send(db: Database, channels: Channels, row: Outbox) -> Answer:

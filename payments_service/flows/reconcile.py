@@ -1,12 +1,18 @@
 """The worker asks for every open payment, refund and event until its end is known.
 
-A sweep claims what is due in a short transaction, asks outside any, and leaves the next moment to ask.
+A line claims what is due in a short transaction, asks outside any, and leaves the next moment to ask.
 Two workers never ask for the same thing at once; what a killed one held is due again when its lease ends.
+Each gateway has lines of its own, so that one which hangs holds up no other.
 """
 
 import logging
-from collections.abc import Sequence
-from datetime import timedelta
+import math
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from threading import Event
+from typing import Any
+
+from sqlalchemy.orm import Session
 
 from payments_service.domain import decide
 from payments_service.domain.clock import LEAP, Clock
@@ -18,64 +24,111 @@ from payments_service.domain.states import OPEN, REFUND_OPEN, AlertCode, Payment
 from payments_service.flows import refund, sync, webhook, witnesses
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.create_order import Urls
+from payments_service.flows.lines import Line, Place, Row, is_well
 from payments_service.gateways.base import Gateway
 from payments_service.store import inbox, payments
 from payments_service.store.db import Database
 from payments_service.store.record import load_one
-from payments_service.store.tables import Payment, Refund
+from payments_service.store.tables import Payment, PaymentWebhook, Refund
 
 log = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 10.0
-LEASE = timedelta(minutes=5)
-"""Longer than a whole batch may take."""
-BATCH = 10
+LEASE = timedelta(minutes=2)
+"""Longer than any question takes with what is written before and after it."""
+BATCH = 100
+MOST_AT_ONCE = 20
 
 
-def sweep_payments(db: Database, gateway: Gateway, clock: Clock, limit: int = BATCH) -> int:
+def lines(
+    db: Database, gateway: Gateway, urls: Urls, clock: Clock, stop: Event | None = None
+) -> Iterator[Line[Any]]:
+    """All that is asked of one gateway; its lines know together whether it answers."""
+    place, stop = place_of(gateway), stop or Event()
+    yield _payments(db, gateway, clock, place, stop)
+    yield _refunds(db, gateway, urls, clock, place, stop)
+    yield _inbox(db, gateway, clock, place, stop)
+
+
+def place_of(gateway: Gateway) -> Place:
+    """No more questions beside each other than the read budget lets begin in a second."""
+    return Place(min(MOST_AT_ONCE, math.ceil(gateway.reads_per_second)))
+
+
+def sweep_payments(db: Database, gateway: Gateway, clock: Clock) -> int:
     """Ask about the payments that are due at one gateway; how many there were."""
-    with db.begin() as session:
-        now = clock.now()
-        due = payments.claim_due(session, gateway.provider, now, now + LEASE, limit)
-    for payment in due:
+    return _payments(db, gateway, clock, place_of(gateway), Event()).run_out(BATCH)
+
+
+def sweep_refunds(db: Database, gateway: Gateway, urls: Urls, clock: Clock) -> int:
+    """Ask what became of refunds; those that never reached the gateway are sent again under their id."""
+    return _refunds(db, gateway, urls, clock, place_of(gateway), Event()).run_out(BATCH)
+
+
+def sweep_inbox(db: Database, gateway: Gateway, clock: Clock) -> int:
+    """Try again what could not be applied, or waits for the gateway's own word."""
+    return _inbox(db, gateway, clock, place_of(gateway), Event()).run_out(BATCH)
+
+
+def _payments(db: Database, gateway: Gateway, clock: Clock, place: Place, stop: Event) -> Line[Payment]:
+    def ask(payment: Payment) -> bool | None:
         actor = Actor("worker", "reconcile", clock)
+        well: bool | None = True
         try:
             sync.refresh(db, gateway, payment.id, actor, Deadline(BUDGET_SECONDS, Urgency.POLLING))
         except GatewayError as error:
             log.info("Not asked", extra={"data": {"id": payment.id, "error": error.code}})
+            well = is_well(error)
         _plan_next(db, gateway, payment, actor)
-    return len(due)
+        return well
+
+    claim = _claiming(db, gateway, clock, payments.claim_due)
+    return Line(f"payments {gateway.provider}", place, claim, ask, stop)
 
 
-def sweep_refunds(db: Database, gateway: Gateway, urls: Urls, clock: Clock, limit: int = BATCH) -> int:
-    """Ask what became of refunds; those that never reached the gateway are sent again under their id."""
-    with db.begin() as session:
-        now = clock.now()
-        due = payments.claim_due_refunds(session, gateway.provider, now, now + LEASE, limit)
-    for row in due:
+def _refunds(
+    db: Database, gateway: Gateway, urls: Urls, clock: Clock, place: Place, stop: Event
+) -> Line[Refund]:
+    def ask(row: Refund) -> bool | None:
         actor = Actor("worker", "reconcile", clock)
+        well: bool | None = True
         try:
             refund.ask(db, gateway, row.id, actor, webhook_url=urls.webhook(gateway.name))
         except GatewayError as error:
             log.info("Refund not asked", extra={"data": {"id": row.id, "error": error.code}})
+            well = is_well(error)
         _plan_next_refund(db, gateway, row, clock)
-    return len(due)
+        return well
+
+    claim = _claiming(db, gateway, clock, payments.claim_due_refunds)
+    return Line(f"refunds {gateway.provider}", place, claim, ask, stop)
 
 
-def sweep_inbox(db: Database, gateways: Sequence[Gateway], clock: Clock, limit: int = BATCH) -> int:
-    """Try again what could not be applied, or waits for the gateway's own word."""
-    with db.begin() as session:
-        now = clock.now()
-        due = inbox.claim_due(session, now, now + LEASE, limit)
-    for row in due:
-        gateway = next((g for g in gateways if g.provider == row.provider), None)
-        if gateway is None:
-            continue  # switched off; the lease brings the row back
+def _inbox(db: Database, gateway: Gateway, clock: Clock, place: Place, stop: Event) -> Line[PaymentWebhook]:
+    def apply(row: PaymentWebhook) -> bool | None:
         try:
-            webhook.try_again(db, gateway, row.id, clock)
+            return webhook.try_again(db, gateway, row.id, clock) or None
         except GatewayError as error:
             log.info("Event still waits", extra={"data": {"eventId": row.event_id, "error": error.code}})
-    return len(due)
+            return is_well(error)
+
+    return Line(
+        f"inbox {gateway.provider}", place, _claiming(db, gateway, clock, inbox.claim_due), apply, stop
+    )
+
+
+def _claiming(
+    db: Database,
+    gateway: Gateway,
+    clock: Clock,
+    claim: Callable[[Session, str, datetime, datetime, int], list[Row]],
+) -> Callable[[int], list[Row]]:
+    def claiming(limit: int) -> list[Row]:
+        with db.begin() as session:
+            now = clock.now()
+            return claim(session, gateway.provider, now, now + LEASE, limit)
+
+    return claiming
 
 
 def _plan_next(db: Database, gateway: Gateway, claimed: Payment, actor: Actor) -> None:

@@ -1,8 +1,8 @@
 """A gateway calls: authenticate, keep the event and its effect in one transaction, answer 200."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -43,13 +43,33 @@ FOLLOW_UP_SECONDS = 2.0
 """Gateways wait three to five seconds for their answer; what takes longer is done by others."""
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a stored event makes necessary at its gateway."""
+
+    gateway: Gateway
+    payment_id: UUID | None
+    row_id: UUID
+    event: WebhookEvent
+
+    @property
+    def about(self) -> dict[str, object]:
+        return {"id": self.payment_id, "eventId": self.event.event_id}
+
+
 def receive(
-    db: Database, gateway: Gateway, headers: Mapping[str, str], raw_body: bytes, intake: Intake | None = None
+    db: Database,
+    gateway: Gateway,
+    headers: Mapping[str, str],
+    raw_body: bytes,
+    intake: Intake | None = None,
+    later: Callable[[Wanted], None] | None = None,
 ) -> None:
     """Take in one webhook, with those that arrive at the same moment (`intake`, one a process).
 
-    Raises MissingCredentials, SignatureInvalid, or StoreUnavailable, and then nothing was kept; otherwise
-    the event is stored, with any content.
+    What it makes necessary at the gateway is handed to `later`, or else done at once, in two seconds. Raises
+    MissingCredentials, SignatureInvalid, or StoreUnavailable, and then nothing was kept; otherwise the event
+    is stored, with any content.
     """
     arrival = Arrival(gateway, _authentic(gateway, headers, raw_body), headers, raw_body)
     (intake or Intake(db)).take(arrival)
@@ -58,7 +78,11 @@ def receive(
     if arrival.outcome is Outcome.AGAIN:
         log.info("Webhook again", extra={"data": _about(gateway, arrival.event)})
     elif arrival.follow_up is not FollowUp.NOTHING and arrival.row_id is not None:
-        _follow_up(db, gateway, arrival.payment_id, arrival.row_id, arrival.event)
+        wanted = Wanted(gateway, arrival.payment_id, arrival.row_id, arrival.event)
+        if later:
+            later(wanted)
+        else:
+            _follow_up_at_once(db, wanted)
 
 
 def _take_alone(db: Database, arrival: Arrival) -> None:
@@ -176,21 +200,29 @@ def _of_no_order(session: Session, gateway: Gateway, event: WebhookEvent, row: P
     return FollowUp.NOTHING
 
 
-def _follow_up(
-    db: Database, gateway: Gateway, payment_id: UUID | None, row_id: UUID, event: WebhookEvent
-) -> None:
-    """What the event makes necessary at the gateway. After a failure the worker asks; the answer is 200."""
+def _follow_up_at_once(db: Database, wanted: Wanted) -> None:
+    """After a failure the worker asks; the answer is 200."""
     try:
-        deadline = Deadline(FOLLOW_UP_SECONDS, Urgency.WAKE_UP)
-        _ask(db, gateway, payment_id, row_id, event, Actor("webhook", event.event_id), deadline)
+        follow_up(db, wanted, Deadline(FOLLOW_UP_SECONDS, Urgency.WAKE_UP))
     except PaymentsError as error:
-        log.warning("Webhook follow-up left open", extra={"data": {"id": payment_id, "error": error.code}})
+        log.warning("Webhook follow-up left open", extra={"data": {**wanted.about, "error": error.code}})
     except Exception:
-        log.exception("Webhook follow-up failed", extra={"data": {"id": payment_id}})
+        log.exception("Webhook follow-up failed", extra={"data": wanted.about})
 
 
-def try_again(db: Database, gateway: Gateway, row_id: UUID, clock: Clock) -> None:
-    """Apply an event that was kept: its effect when it failed, then the gateway's own word.
+def follow_up(db: Database, wanted: Wanted, deadline: Deadline) -> bool:
+    """Do what the event makes necessary; whether the gateway has said what it told.
+
+    Raises GatewayError when the gateway could not be asked.
+    """
+    event = wanted.event
+    actor = Actor("webhook", event.event_id)
+    return _ask(db, wanted.gateway, wanted.payment_id, wanted.row_id, event, actor, deadline)
+
+
+def try_again(db: Database, gateway: Gateway, row_id: UUID, clock: Clock) -> bool:
+    """Apply an event that was kept: its effect when it failed, then the gateway's own word; whether that was
+    asked for.
 
     The caller holds the row's lease. Raises GatewayError when the gateway could not be asked.
     """
@@ -212,6 +244,7 @@ def try_again(db: Database, gateway: Gateway, row_id: UUID, clock: Clock) -> Non
     finally:
         if next_try_at is None:  # this was the last time to ask
             _give_up(db, row_id, _about(gateway, event))
+    return follow_up is not FollowUp.NOTHING
 
 
 def _ask(
@@ -222,17 +255,20 @@ def _ask(
     event: WebhookEvent,
     actor: Actor,
     deadline: Deadline,
-) -> None:
-    """Have the gateway's own word on what the event told: its order, its dispute, or whose payment it is."""
+) -> bool:
+    """Have the gateway's own word on what the event told: its order, its dispute, or whose payment it is.
+
+    Whether it told the same; True as well where there is nothing to wait for.
+    """
     if payment_id is None:
         payment_id = _find_payment(db, gateway, row_id, event, deadline)
     if payment_id is None:
-        return
+        return True
     if event.asks_for_dispute:
         _ask_for_dispute(db, gateway, payment_id, event, actor, deadline)
     else:
         sync.refresh(db, gateway, payment_id, actor, deadline)
-    _confirm(db, payment_id, row_id, event)
+    return _confirm(db, payment_id, row_id, event)
 
 
 def _find_payment(
@@ -275,17 +311,18 @@ def _ask_for_dispute(
             log.error("Dispute of another payment", extra={"data": about})
 
 
-def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) -> None:
-    """What had to wait for the gateway's own word is done with when that word was as claimed."""
+def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) -> bool:
+    """What had to wait for the gateway's own word is done with when that word is as claimed; whether so."""
     with db.begin() as session:
         row = session.get_one(PaymentWebhook, row_id)
         payment = load_one(session, payment_id).record.payment
         if row.outcome != "waiting":
-            return
+            return True
         if decide.has_reached(payment, event) or _is_end_of_a_lost_order(session, row, event):
             row.processed, row.outcome = True, "applied"
-        else:
-            log.warning("Webhook not confirmed by the gateway", extra={"data": {"id": payment_id}})
+            return True
+        log.warning("Webhook not confirmed by the gateway", extra={"data": {"id": payment_id}})
+        return False
 
 
 def _is_end_of_a_lost_order(session: Session, row: PaymentWebhook, event: WebhookEvent) -> bool:

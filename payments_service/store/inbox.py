@@ -138,11 +138,18 @@ def looking_for_unmatched(wire: Wire, provider: str, order_ids: Collection[str])
     return Statement(sql, (provider, wire.array(order_ids), wire.array(UNMATCHED)))
 
 
-def claim_due(session: Session, now: datetime, lease_ends: datetime, limit: int) -> list[PaymentWebhook]:
-    """Events that were kept and could not be applied yet, now ours until the lease ends."""
-    waiting = select(PaymentWebhook).where(PaymentWebhook.processed.is_(False))
-    due = PaymentWebhook.next_try_at
-    taken = claim(session, waiting, due, now, lease_ends, limit, longest_wait=LONGEST_WAIT)
+def claim_due(
+    session: Session, provider: str, now: datetime, lease_ends: datetime, limit: int
+) -> list[PaymentWebhook]:
+    """Events of a provider that were kept and could not be applied yet, now ours until the lease ends.
+
+    The youngest come first: their payers wait now.
+    """
+    waiting = select(PaymentWebhook).where(
+        PaymentWebhook.processed.is_(False), PaymentWebhook.provider == provider
+    )
+    due, youngest = PaymentWebhook.next_try_at, PaymentWebhook.created_at.desc()
+    taken = claim(session, waiting, due, now, lease_ends, limit, longest_wait=LONGEST_WAIT, first=youngest)
     for row in taken:
         row.attempts += 1
     return taken

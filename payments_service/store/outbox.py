@@ -152,37 +152,40 @@ def inserting(wire: Wire, facts: Sequence[Fact]) -> list[Statement]:
     return statements
 
 
-def due_destinations(session: Session, now: datetime, destinations: Sequence[str]) -> list[str]:
-    """Those for which something is due."""
-    due = select(Outbox.destination).where(Outbox.state == PENDING, _is_due(now))
-    return list(session.scalars(due.where(Outbox.destination.in_(destinations)).distinct()))
-
-
 def claim(
-    session: Session, destination: str, now: datetime, lease_ends: datetime, fact: str | None = None
-) -> Outbox | None:
-    """The row (of this fact) that is due longest, now ours until the lease ends: no other sends it meanwhile.
+    session: Session,
+    destination: str,
+    now: datetime,
+    lease_ends: datetime,
+    limit: int = 1,
+    fact: str | None = None,
+) -> list[Outbox]:
+    """Rows (of this fact) that are due, now ours until the lease ends: no other sends them meanwhile.
 
-    The try is counted here, so that one which its sender does not survive counts too.
+    What became due last comes first: after an outage of the receiver what happens now does not wait behind
+    all that was left. Of those that are due since one moment the oldest is first. The try is counted here, so
+    that one which its sender does not survive counts too.
     """
     due = (
         select(Outbox.id)
         .where(Outbox.state == PENDING, Outbox.destination == destination, _is_due(now))
-        .order_by(Outbox.next_try_at)
-        .limit(1)
+        .order_by(Outbox.next_try_at.desc(), Outbox.id)
+        .limit(limit)
         .with_for_update(skip_locked=True, key_share=True)
     )
     if fact is not None:
         due = due.where(Outbox.fact == fact)
+    ids = list(session.scalars(due))  # a statement of its own: PostgreSQL may run a subquery twice
+    if not ids:
+        return []
     taken = (
         update(Outbox)
-        # "=", not "in": PostgreSQL may run a subquery of "in" again and take more than one.
-        .where(Outbox.id == due.scalar_subquery())
+        .where(Outbox.id.in_(ids))
         .values(next_try_at=lease_ends, generation=Outbox.generation + 1, attempts=Outbox.attempts + 1)
         .returning(Outbox)
         .execution_options(synchronize_session=False)
     )
-    return session.scalars(taken).one_or_none()
+    return sorted(session.scalars(taken), key=lambda row: (row.created_at, row.id))
 
 
 def write_back(session: Session, claimed: Outbox, **values: Any) -> bool:

@@ -1,6 +1,7 @@
 """`make bench`: the service by its Procfile beside a peer in Express, on this machine's loopback.
 
 python -m tests.bench [--quick] [--only webhooks] [--folder .development/bench]
+python -m tests.bench --outages: what the worker does in an outage, in place of the rest
 """
 
 import argparse
@@ -15,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.bench import report
+from tests.bench.outages import OUTAGES
 from tests.bench.scenarios import QUICK, SCENARIOS, Findings, Size
 from tests.bench.servers import HERE, ROOT
 
@@ -24,14 +26,15 @@ RESULTS = ROOT / ".development" / "bench"
 
 def main() -> int:
     arguments = _arguments()
+    names = arguments.only or list(OUTAGES if arguments.outages else SCENARIOS)
     missing = [name for name in NEEDED if not shutil.which(name)]
-    if missing or not (HERE / "express" / "node_modules").is_dir():
+    if missing or not (OUTAGES.keys() >= set(names) or (HERE / "express" / "node_modules").is_dir()):
         print("make bench installs what this needs", *missing, file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # all processes are ended on the way out
     size = QUICK if arguments.quick else Size()
     load_before = os.getloadavg()[0]
-    findings = _measure(arguments.only or list(SCENARIOS), size, arguments.keep)
+    findings = _measure(names, size, arguments.keep)
     _tell(findings, arguments.folder, report.circumstances((load_before, os.getloadavg()[0])))
     return 1 if findings.wrong else 0
 
@@ -42,7 +45,7 @@ def _measure(names: list[str], size: Size, keep: bool) -> Findings:
     try:
         for name in names:
             began = time.monotonic()
-            SCENARIOS[name](size, folder / name, findings)
+            (SCENARIOS | OUTAGES)[name](size, folder / name, findings)
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     finally:
         if keep:
@@ -71,7 +74,9 @@ def _check(findings: Findings) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two to three minutes instead of fifteen")
-    parser.add_argument("--only", choices=SCENARIOS, action="append", help="may be repeated (all)")
+    parser.add_argument("--outages", action="store_true", help="only what the worker does in an outage")
+    every = [*SCENARIOS, *OUTAGES]
+    parser.add_argument("--only", choices=every, action="append", help="may be repeated (all)")
     parser.add_argument(
         "--folder", type=Path, default=ROOT / ".development" / "bench", help="for the results"
     )

@@ -1,5 +1,7 @@
 // Razorpay's orders, payments and their lists as fast as Node can, with a delay that is set from outside:
-// PUT /_bench {"delayMs": 250}. GET /_bench/orders tells what it made. Settings: PORT.
+// PUT /_bench {"delayMs": 250}. GET /_bench/orders tells what it made, GET /_bench/asked how often it was asked about
+// any order, and about one: /_bench/asked/ORDER. PUT /_bench {"known": "order_x"}: orders whose ids begin so are there,
+// too, and open. Settings: PORT.
 'use strict'
 
 const http = require('node:http')
@@ -16,11 +18,19 @@ const UNKNOWN_ID = {
   },
 }
 const orders = new Map()
+const asked = new Map()
+let asks = 0
 let delayMs = 0
+let known = null
 
 function create({ amount, currency, receipt }) {
-  const id = `order_${orders.size.toString(36).toUpperCase().padStart(14, '0')}`
-  const order = {
+  const order = open(`order_${orders.size.toString(36).toUpperCase().padStart(14, '0')}`, amount, currency, receipt)
+  orders.set(order.id, order)
+  return order
+}
+
+function open(id, amount, currency, receipt) {
+  return {
     id,
     entity: 'order',
     amount,
@@ -34,8 +44,6 @@ function create({ amount, currency, receipt }) {
     notes: [],
     created_at: Math.floor(Date.now() / 1000),
   }
-  orders.set(id, order)
-  return order
 }
 
 function collection(items) {
@@ -49,6 +57,11 @@ function answer(method, url, body) {
   if (pathname === '/v1/orders') {
     return [200, collection([...orders.values()].filter((one) => one.receipt === searchParams.get('receipt')))]
   }
+  if (order) {
+    asks += 1
+    asked.set(order, (asked.get(order) || 0) + 1)
+  }
+  if (known && order && order.startsWith(known)) return [200, list ? collection([]) : open(order, 49900, 'INR', `w${order}`)]
   if (orders.has(order)) return [200, list ? collection([]) : orders.get(order)]
   return [400, UNKNOWN_ID]
 }
@@ -60,8 +73,11 @@ function send(response, status, body) {
 }
 
 function control(request, response, body) {
-  if (request.method === 'PUT') delayMs = JSON.parse(body).delayMs
-  send(response, 200, request.url === '/_bench/orders' ? [...orders.values()] : { delayMs })
+  if (request.method === 'PUT') ({ delayMs = delayMs, known = known } = JSON.parse(body))
+  const [, , what, order] = request.url.split('/')
+  if (what === 'orders') return send(response, 200, [...orders.values()])
+  if (what === 'asked') return send(response, 200, { times: order ? asked.get(order) || 0 : asks })
+  send(response, 200, { delayMs })
 }
 
 const server = http.createServer((request, response) => {

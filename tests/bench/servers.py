@@ -102,6 +102,35 @@ def set_delay(of_gateway: Server, milliseconds: int) -> None:
     requests.put(f"{of_gateway.url}/_bench", json={"delayMs": milliseconds}, timeout=10).raise_for_status()
 
 
+def set_known(of_gateway: Server, beginning: str) -> None:
+    """Orders whose ids begin so are open there, though it made none of them."""
+    requests.put(f"{of_gateway.url}/_bench", json={"known": beginning}, timeout=10).raise_for_status()
+
+
+def times_asked(of_gateway: Server, order_id: str = "") -> int:
+    """How often it was asked about any order, or about one."""
+    answer = requests.get(f"{of_gateway.url}/_bench/asked/{order_id}", timeout=10)
+    answer.raise_for_status()
+    return int(answer.json()["times"])
+
+
+@contextmanager
+def receiver(folder: Path, delay_ms: int) -> Iterator[Server]:
+    """A merchant's application that takes every event so late."""
+    port = free_port()
+    with _running("receiver", ["node", HERE / "receiver.js"], folder, port, PORT=str(port)) as server:
+        wait_for_port(port, server.process, START_SECONDS)
+        set_delay(server, delay_ms)
+        yield server
+
+
+def events_taken(by: Server, event_id: str = "") -> int:
+    """How many events it has taken, or how often one."""
+    answer = requests.get(f"{by.url}/_bench/{event_id}", timeout=10)
+    answer.raise_for_status()
+    return int(answer.json()["times" if event_id else "taken"])
+
+
 def orders_at(of_gateway: Server) -> list[dict[str, Any]]:
     answer = requests.get(f"{of_gateway.url}/_bench/orders", timeout=60)
     answer.raise_for_status()
@@ -159,8 +188,8 @@ def service(folder: Path, database_url: str, gateway_port: int) -> Iterator[Serv
 
 
 @contextmanager
-def worker(folder: Path, database_url: str, gateway_port: int) -> Iterator[Server]:
-    settings = service_settings(database_url, free_port(), gateway_port)
+def worker(folder: Path, database_url: str, gateway_port: int, **more: str) -> Iterator[Server]:
+    settings = {**service_settings(database_url, free_port(), gateway_port), **more}
     with _running("worker", procfile("worker"), folder, 0, **settings) as server:
         yield server
 

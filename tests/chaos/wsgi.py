@@ -38,7 +38,7 @@ def hurry() -> None:
     create_order.BUDGET_SECONDS = verify.BUDGET_SECONDS = refund.BUDGET_SECONDS = 6.0
     intent.BUDGET_SECONDS = 6.0
     intent.LEASE = create_order.LEASE = payments_door.LEASE = refund.LEASE = call
-    reconcile.BUDGET_SECONDS, reconcile.LEASE = 3.0, timedelta(seconds=60)  # a batch is twenty
+    reconcile.BUDGET_SECONDS, reconcile.LEASE = 3.0, timedelta(seconds=20)
     deliver.LEASE = timedelta(seconds=12)
     notify.post.__defaults__ = (timedelta(seconds=2),)
 

@@ -1,12 +1,13 @@
 """The worker as a process: it finds out what nobody told, and another one goes on when it is killed."""
 
+import signal
 from pathlib import Path
 
 from sqlalchemy import select
 
 from payments_service.store.tables import Alert, Outbox, Payment
 from tests.chaos.books import Books
-from tests.flows.delivering import SECRET
+from tests.flows.delivering import SECRET, Telling
 from tests.gateways.wire import Reply, Trouble, wire
 from tests.support.house import House, running_house
 
@@ -103,3 +104,58 @@ def test_the_only_worker_is_killed_in_the_middle_of_a_delivery_and_the_event_arr
 def outbox(house: House) -> list[Outbox]:
     with house.database() as db, db.read() as session:
         return list(session.scalars(select(Outbox).order_by(Outbox.created_at)))
+
+
+# ── told to end ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def end_worker(house: House) -> int:
+    """SIGTERM, as every host sends it; hosts kill after ten seconds, or later."""
+    assert house.worker is not None
+    house.worker.send_signal(signal.SIGTERM)
+    return house.worker.wait(10)
+
+
+def test_a_worker_ends_in_time_while_a_receiver_hangs_and_many_events_wait(
+    database_url: str, tmp_path: Path
+) -> None:
+    with (
+        wire(Trouble.HANG) as merchant,
+        running_house(
+            database_url, tmp_path, MERCHANT_WEBHOOK_URL=merchant.url, MERCHANT_WEBHOOK_SECRET=SECRET
+        ) as house,
+    ):
+        with house.database() as db:
+            Telling(db).tell(count=20)
+        house.start_worker()
+        house.until(lambda: len(merchant.requests), lambda count: count == 1, SECONDS)
+        assert end_worker(house) == 0
+        assert [row.state for row in outbox(house)] == ["pending"] * 20
+        assert sum(row.attempts for row in outbox(house)) == 1, "the others were not begun"
+
+
+def test_a_worker_ends_in_time_while_a_gateway_is_slow_and_many_payments_are_due(
+    database_url: str, tmp_path: Path
+) -> None:
+    with running_house(database_url, tmp_path) as house:
+        for _ in range(12):
+            house.create_order()
+        slow = {"gateway": "razorpay", "on": "fetch", "kind": "slow", "seconds": 4, "count": 100}
+        house.simulate("faults", slow)
+        let_waits_end(house)
+        house.start_worker()
+        house.until(lambda: house.simulated("faults")["faults"][0]["remaining"], lambda left: left < 100)
+        assert end_worker(house) == 0
+        assert statuses(house) == {"pending"}
+
+
+def test_without_a_worker_a_webhook_that_proves_nothing_is_confirmed_by_the_process_that_took_it(
+    database_url: str, tmp_path: Path
+) -> None:
+    """PhonePe's only wakes. No page asks, and the API is slower than a gateway waits for our answer."""
+    with running_house(database_url, tmp_path) as house:
+        bought = house.create_order(499, "phonepe")
+        slow = {"gateway": "phonepe", "on": "fetch", "kind": "slow", "seconds": 3, "count": 1}
+        house.simulate("faults", slow)
+        house.simulate(f"orders/{bought['order']['orderId']}/success")
+        house.until(lambda: statuses(house), lambda seen: seen == {"completed"})

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -10,6 +11,7 @@ from sqlalchemy import select
 from uuid6 import uuid7
 
 from payments_service.domain.clock import Clock
+from payments_service.flows import deliver
 from payments_service.flows.deliver import Channels
 from payments_service.store import outbox
 from payments_service.store.db import Database
@@ -87,6 +89,12 @@ class Telling:
             session.add(payment)
             session.flush()
             return payment.id
+
+
+def deliver_due(db: Database, channels: Channels, clock: Clock, limit: int) -> int:
+    """Send what is due, at most `limit` rows to each destination, beside each other; how many."""
+    with ThreadPoolExecutor(max(1, len(channels.destinations))) as beside:
+        return sum(beside.map(lambda line: line.run_out(limit), deliver.lines(db, channels, clock)))
 
 
 def channels(

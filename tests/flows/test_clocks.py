@@ -19,7 +19,6 @@ from payments_service.domain.clock import LEAP, REAL_TIME, Clock, Watch, since_s
 from payments_service.domain.errors import OutcomeUnknown, PaymentsError, Unavailable, UnknownAtGateway
 from payments_service.flows import asking, idempotency, monitors, reconcile, webhook
 from payments_service.flows.create_order import Urls, create_order
-from payments_service.flows.deliver import deliver_due
 from payments_service.flows.idempotency import KEPT, Claim, Kept, StillRunning
 from payments_service.flows.intent import LEASE
 from payments_service.flows.payment_view import PaymentView
@@ -38,7 +37,7 @@ from payments_service.store.tables import (
 )
 from tests.flows.clocks import DatedGateway, Machine
 from tests.flows.conftest import PRICE, Ledger, wish
-from tests.flows.delivering import HandClock, Telling, channels
+from tests.flows.delivering import HandClock, Telling, channels, deliver_due
 from tests.flows.refunding import Refunding
 from tests.gateways.wire import Reply, wire
 from tests.support.fake_gateway import GENUINE, FakeGateway
@@ -76,7 +75,7 @@ class Shop:
     def sweep(self) -> None:
         reconcile.sweep_payments(self.db, self.gateway, self.clock)
         reconcile.sweep_refunds(self.db, self.gateway, URLS, self.clock)
-        reconcile.sweep_inbox(self.db, [self.gateway], self.clock)
+        reconcile.sweep_inbox(self.db, self.gateway, self.clock)
         monitors.tidy(self.db, self.clock)
 
     def work(self) -> None:
@@ -432,7 +431,7 @@ def webhook_is_due(db: Database, gateway: FakeGateway, hand: HandClock) -> bool:
     event = gateway.event(order=paying.payment.order_id, status="completed", amount=1, wake_up=True)
     webhook.receive(db, gateway, GENUINE, event)
     set_all(db, PaymentWebhook, next_try_at=hand.moment + FAR, processed=False)
-    return reconcile.sweep_inbox(db, [gateway], hand.clock) == 1
+    return reconcile.sweep_inbox(db, gateway, hand.clock) == 1
 
 
 def event_is_due(db: Database, gateway: FakeGateway, hand: HandClock) -> bool:
@@ -462,8 +461,8 @@ def test_a_moment_further_off_than_any_wait_has_come(
     [
         lambda session, now: payments.claim_due(session, "fake", now, now, 5),
         lambda session, now: payments.claim_due_refunds(session, "fake", now, now, 5),
-        lambda session, now: inbox.claim_due(session, now, now, 5),
-        lambda session, now: outbox.due_destinations(session, now, ["merchant"]),
+        lambda session, now: inbox.claim_due(session, "fake", now, now, 5),
+        lambda session, now: outbox.claim(session, "merchant", now, now, 5),
     ],
 )
 def test_the_longest_wait_is_waited(
@@ -541,7 +540,7 @@ def test_commands_go_by_the_clock_that_witnesses_may_contradict(
     given: list[Clock] = []
 
     def keep_clock(*wired: Any) -> list[worker.Sweep]:
-        given.append(wired[-1])
+        given.extend(one for one in wired if isinstance(one, Clock))
         return []
 
     monkeypatch.setattr(worker, "sweeps", keep_clock)

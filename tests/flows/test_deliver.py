@@ -18,12 +18,12 @@ from standardwebhooks import Webhook
 from payments_service import notify
 from payments_service.domain.clock import Clock
 from payments_service.flows import deliver
-from payments_service.flows.deliver import JITTER, LEASE, TRIES, WAITS, deliver_due
+from payments_service.flows.deliver import JITTER, LEASE, TRIES, WAITS
 from payments_service.store import outbox
 from payments_service.store.db import Database
 from payments_service.store.sqlite import BUSY_SECONDS
 from payments_service.store.tables import Outbox, Payment
-from tests.flows.delivering import AFTER_THE_LEASE, SECRET, HandClock, Telling, channels
+from tests.flows.delivering import AFTER_THE_LEASE, SECRET, HandClock, Telling, channels, deliver_due
 from tests.gateways.wire import Reply, Request, Trouble, wire
 from tests.support.mailbox import mailbox
 
@@ -33,10 +33,9 @@ MANY = 100
 SENDER = """
 import sys
 from payments_service.domain.clock import Clock
-from payments_service.flows.deliver import deliver_due
 from payments_service.store.db import Database
 from payments_service.store.sqlite import BUSY_SECONDS
-from tests.flows.delivering import channels
+from tests.flows.delivering import channels, deliver_due
 db = Database(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -275,6 +274,15 @@ def test_a_destination_that_keeps_failing_is_left_alone_until_the_next_sweep(tel
         assert deliver_due(telling.db, channels(line.url), Clock(), MANY) == 3
         line.answer = OK
         assert deliver_due(telling.db, channels(line.url), Clock(), MANY) == 7
+
+
+def test_what_happens_now_is_told_before_all_that_an_outage_left(telling: Telling) -> None:
+    for days in (1, 0, 2):
+        telling.tell(now=datetime.now(UTC) - timedelta(days=days))
+    *_, newest = telling.rows()
+    with wire(OK) as line:
+        deliver_due(telling.db, channels(line.url), Clock(), 1)
+    assert ids(line.requests) == [newest.event_id]
 
 
 def test_a_row_that_cannot_be_sent_does_not_stop_those_behind_it(telling: Telling) -> None:

@@ -14,13 +14,12 @@ from payments_service.domain.money import Money
 from payments_service.domain.news import DisputeSnapshot, EventKind, OrderRef, WebhookEvent
 from payments_service.domain.payment import Actor
 from payments_service.flows import reconcile, reviews, webhook
-from payments_service.flows.deliver import deliver_due
 from payments_service.flows.payment_view import PaymentView
 from payments_service.store import outbox
 from payments_service.store.db import Database
 from payments_service.store.tables import Outbox
 from tests.flows.conftest import PRICE, Ledger, buy
-from tests.flows.delivering import HandClock, channels
+from tests.flows.delivering import HandClock, channels, deliver_due
 from tests.support.deciding import deciding
 from tests.support.fake_gateway import GENUINE, FakeGateway
 from tests.support.mailbox import mailbox
@@ -151,7 +150,7 @@ def test_a_payment_id_that_is_not_known_here_is_asked_for(
     gateway.owner_of_payment_id = OrderRef("", bought.order_id)
     hand = HandClock()
     hand.advance(timedelta(minutes=1))
-    reconcile.sweep_inbox(db, [gateway], hand.clock)
+    reconcile.sweep_inbox(db, gateway, hand.clock)
     assert told(db) == [("dispute.opened", "open", "chargeback")]
     assert ledger.inbox()[-1].outcome == "applied"
 

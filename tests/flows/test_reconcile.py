@@ -14,6 +14,8 @@ from payments_service.domain.payment import Actor
 from payments_service.domain.schedule import READ_AGAIN, next_check, next_follow_up, polling
 from payments_service.domain.states import AttemptStatus, PaymentStatus
 from payments_service.flows import intent, reconcile, reviews, webhook
+from payments_service.flows.create_order import Urls
+from payments_service.flows.lines import FAILURES_IN_A_ROW
 from payments_service.store import outbox, payments
 from payments_service.store.db import Database
 from payments_service.store.record import load_one
@@ -191,7 +193,7 @@ def test_two_workers_never_ask_about_the_same_payment_at_once(
 
     def sweep() -> int:
         start.wait()
-        return sum(reconcile.sweep_payments(db, gateway, hand.clock, limit=2) for _ in range(6))
+        return sum(reconcile.sweep_payments(db, gateway, hand.clock) for _ in range(6))
 
     with ThreadPoolExecutor(4) as pool:
         counts = [future.result() for future in [pool.submit(sweep) for _ in range(4)]]
@@ -248,11 +250,11 @@ def test_an_event_whose_effect_failed_is_applied_later(
         webhook.receive(db, gateway, GENUINE, event)
         assert [row.outcome for row in ledger.inbox()] == ["failed"]
     hand.advance(timedelta(minutes=1))
-    assert reconcile.sweep_inbox(db, [gateway], hand.clock) == 1
+    assert reconcile.sweep_inbox(db, gateway, hand.clock) == 1
     [row] = ledger.inbox()
     assert (row.outcome, row.processed, row.attempts) == ("applied", True, 2)
     assert ledger.payment(opened.id).status == "completed"
-    assert reconcile.sweep_inbox(db, [gateway], hand.clock) == 0
+    assert reconcile.sweep_inbox(db, gateway, hand.clock) == 0
 
 
 def test_a_wake_up_waits_until_the_gateway_says_the_same(
@@ -262,11 +264,11 @@ def test_a_wake_up_waits_until_the_gateway_says_the_same(
     event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor, wake_up=True)
     webhook.receive(db, gateway, GENUINE, event)
     hand.advance(timedelta(minutes=1))
-    reconcile.sweep_inbox(db, [gateway], hand.clock)
+    reconcile.sweep_inbox(db, gateway, hand.clock)
     assert [row.outcome for row in ledger.inbox()] == ["waiting"]
     gateway.paid("pay_1", PRICE)
     hand.advance(timedelta(minutes=2))
-    reconcile.sweep_inbox(db, [gateway], hand.clock)
+    reconcile.sweep_inbox(db, gateway, hand.clock)
     assert [row.outcome for row in ledger.inbox()] == ["applied"]
     assert ledger.payment(opened.id).status == "completed"
 
@@ -279,7 +281,7 @@ def test_a_wake_up_that_is_never_confirmed_ends_so_marked(
     webhook.receive(db, gateway, GENUINE, event)
     for _ in range(8):
         hand.advance(DAY)
-        reconcile.sweep_inbox(db, [gateway], hand.clock)
+        reconcile.sweep_inbox(db, gateway, hand.clock)
     assert [(row.outcome, row.processed) for row in ledger.inbox()] == [("unconfirmed", True)]
     assert ledger.payment(opened.id).status != "completed"
 
@@ -293,7 +295,7 @@ def test_a_wake_up_that_was_left_for_days_is_asked_about_before_it_is_given_up(
     webhook.receive(db, gateway, GENUINE, event)
     gateway.paid("pay_1", PRICE)
     hand.advance(6 * DAY)
-    reconcile.sweep_inbox(db, [gateway], hand.clock)
+    reconcile.sweep_inbox(db, gateway, hand.clock)
     assert [(row.outcome, row.next_try_at) for row in ledger.inbox()] == [("applied", None)]
     assert ledger.payment(opened.id).status == "completed"
 
@@ -315,6 +317,34 @@ def test_a_wake_up_about_the_end_of_a_lost_order_waits_for_nothing(
     webhook.receive(db, gateway, GENUINE, event)
     assert [row.outcome for row in ledger.inbox()] == [outcome]
     assert ledger.payment(opened.id).status == "pending"
+
+
+def test_what_waits_for_one_gateway_holds_up_no_other(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
+) -> None:
+    """Its gateway is down, or was switched off in the settings."""
+    other = FakeGateway()
+    other.name = other.provider = "other"  # type: ignore[misc]
+    for one in (gateway, other):
+        event = one.event(order=buy(db, one).order_id, status="completed", amount=PRICE.minor, wake_up=True)
+        webhook.receive(db, one, GENUINE, event)
+        one.paid("pay_1", PRICE)
+    hand.advance(timedelta(minutes=1))
+    assert reconcile.sweep_inbox(db, other, hand.clock) == 1
+    assert {row.provider: row.outcome for row in ledger.inbox()} == {"fake": "waiting", "other": "applied"}
+
+
+def test_while_a_gateway_is_down_what_is_due_there_is_left_as_it_is(
+    db: Database, gateway: FakeGateway, hand: HandClock
+) -> None:
+    opened = [buy(db, gateway) for _ in range(8)]
+    gateway.fetch_error = Unavailable("away")
+    hand.advance(timedelta(minutes=1))
+    asked, _, inbox_line = reconcile.lines(db, gateway, Urls("http://x"), hand.clock)
+    assert (asked.run_out(), asked.run_out(), inbox_line.run_out()) == (FAILURES_IN_A_ROW, 0, 0)
+    with db.read() as session:
+        due = [one for one in opened if payments.by_id(session, one.id).next_check_at <= hand.moment]
+    assert len(due) == 8 - FAILURES_IN_A_ROW, "asked at once when it is back, and not hours later"
 
 
 # ── what is told ────────────────────────────────────────────────────────────────────────────────────

@@ -9,10 +9,9 @@ from flask import Flask
 from sqlalchemy import update
 
 from payments_service.domain.clock import Clock
-from payments_service.flows.deliver import deliver_due
 from payments_service.store import outbox
 from payments_service.store.tables import Outbox
-from tests.flows.delivering import Telling, channels
+from tests.flows.delivering import Telling, channels, deliver_due
 from tests.gateways.wire import Reply, Wire, wire
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=9)
@@ -75,9 +74,10 @@ def test_the_dead_are_told_again_with_a_schedule_from_its_start(
 def test_everything_since_a_moment_is_told_again(app: Flask, telling: Telling, line: Wire) -> None:
     telling.tell(now=LONG_AGO)
     telling.tell(count=2)
-    old, *new = deliver(telling, line)
+    old, *new = (row.event_id for row in telling.rows())
+    deliver(telling, line)
     assert "2 to merchant" in resend(app, "--since", (LONG_AGO + timedelta(hours=1)).isoformat()).output
-    assert deliver(telling, line) == new
+    assert sorted(deliver(telling, line)) == sorted(new)
     assert "3 to merchant" in resend(app, "--since", LONG_AGO.date().isoformat()).output
     assert sorted(deliver(telling, line)) == sorted([old, *new])
     bury(telling, old)
@@ -100,7 +100,7 @@ def test_people_are_written_to_again_only_when_that_is_asked_for(app: Flask, tel
 def test_a_try_that_is_under_way_no_longer_counts(app: Flask, telling: Telling) -> None:
     telling.tell()
     with telling.db.begin() as session:
-        claimed = outbox.claim(session, outbox.MERCHANT, datetime.now(UTC), datetime.now(UTC))
+        [claimed] = outbox.claim(session, outbox.MERCHANT, datetime.now(UTC), datetime.now(UTC))
         assert claimed is not None
     resend(app, claimed.event_id)
     with telling.db.begin() as session:

@@ -54,6 +54,7 @@ class FakeGateway(Gateway):
     webhook_secret_names = ("FAKE_WEBHOOK_SECRET",)
     credential_names = ("FAKE_KEY", "FAKE_SECRET")
     polling = polling((60, 20))
+    reads_per_second = 20.0
 
     def __init__(self, config: Any = None) -> None:
         self.health = Health()

@@ -1,0 +1,179 @@
+"""Rows that are due at one gateway or receiver, worked off several beside each other.
+
+Each row is claimed when its work begins, under a lease of its own. A place whose calls fail one after the
+other is left alone for a while; then one row is the trial, until one goes well. Between two rows a line looks
+whether it is to stop. What a place is like is known to one process only, and forgotten with it.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Condition, Event, Lock, Thread
+from typing import Generic, TypeVar
+
+from payments_service import logs, metrics
+from payments_service.domain.errors import BudgetUsedUp, GatewayError, Unavailable
+
+log = logging.getLogger(__name__)
+
+FAILURES_IN_A_ROW = 3
+LEFT_ALONE_SECONDS = 10.0
+"""How long a place that keeps failing is not asked; also between two trials."""
+QUICK_SECONDS = 2.0
+"""A row that takes no longer lets one more begin beside it; a place that is slower gets no more at once."""
+TURN_SECONDS = 5.0
+"""After so long a run ends though more is due, so that its worker can say that it lives."""
+LOOK_SECONDS = 1.0
+"""While rows are under way, new ones are looked for this often."""
+GATHER_SECONDS = 0.25
+"""Rows that end within this time are followed by one claim."""
+
+Row = TypeVar("Row")
+
+
+class Place:
+    """A gateway or a receiver: how many rows it takes at once, and whether it answers."""
+
+    def __init__(self, most: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._monotonic = most, monotonic
+        self._lock = Lock()
+        self._at_once = 1
+        self._failures = 0
+        self._trial_at = -math.inf
+
+    def room(self, busy: int) -> int:
+        """How many rows may begin beside the `busy` ones: none while it is left alone, then a trial."""
+        with self._lock:
+            if self._failures < FAILURES_IN_A_ROW:
+                return max(0, self._at_once - busy)
+            now = self._monotonic()
+            if now < self._trial_at:
+                return 0
+            self._trial_at = now + LEFT_ALONE_SECONDS
+            return 1
+
+    def not_needed(self) -> None:
+        """Nothing was due: the trial is for another line."""
+        with self._lock:
+            self._trial_at = min(self._trial_at, self._monotonic())
+
+    def learn(self, is_well: bool | None, seconds: float) -> None:
+        """How a row went that took so long; None where it does not show how the place does."""
+        with self._lock:
+            if is_well is None:
+                return
+            if is_well:
+                if self._failures >= FAILURES_IN_A_ROW:
+                    log.warning("Answers again", extra={"data": logs.within()})
+                self._failures = 0
+                self._at_once = min(self._most, self._at_once + (seconds <= QUICK_SECONDS))
+                return
+            self._failures += 1
+            self._at_once = max(1, self._at_once // 2)
+            if self._failures >= FAILURES_IN_A_ROW:
+                self._trial_at = self._monotonic() + LEFT_ALONE_SECONDS
+            if self._failures == FAILURES_IN_A_ROW:
+                log.warning("Left alone for a while", extra={"data": logs.within()})
+
+
+def is_well(error: GatewayError) -> bool | None:
+    """Whether a gateway that ends a question like this does its work."""
+    if isinstance(error, BudgetUsedUp) or error.gateway_status == 429:
+        return None
+    return not isinstance(error, Unavailable)
+
+
+@dataclass
+class Line(Generic[Row]):
+    """One kind of rows at one place."""
+
+    name: str
+    place: Place
+    claim: Callable[[int], Sequence[Row]]
+    """At most so many rows that are due, leased from now on."""
+    work: Callable[[Row], bool | None]
+    """Do what is due for one; whether its place did its part, None where it was not asked."""
+    stop: Event = field(default_factory=Event)
+    _busy: int = field(default=0, init=False)
+    _error: Exception | None = field(default=None, init=False)
+    _changed: Condition = field(default_factory=Condition, init=False)
+
+    @property
+    def busy(self) -> int:
+        """Rows that are under way."""
+        return self._busy
+
+    def run(self, limit: float = math.inf) -> int:
+        """Begin what is due, as far as there is room for it; how many rows. Does not wait for their end.
+
+        Raises what a row has failed with since the last run.
+        """
+        begun, ends = 0, time.monotonic() + TURN_SECONDS
+        while begun < limit and time.monotonic() < ends and not self.stop.is_set() and not self._error:
+            room = int(min(self.place.room(self._busy), limit - begun))
+            rows = self.claim(room) if room else ()
+            if room and not rows:
+                self.place.not_needed()
+            if not rows and (room or not self._busy):
+                break  # nothing is due, or the place is left alone
+            for row in rows:
+                self._begin(row)
+            begun += len(rows)
+            self._gather()
+        self.raise_error()
+        return begun
+
+    def run_out(self, limit: float = math.inf) -> int:
+        """Do what is due, at most `limit` rows, to its end; how many rows."""
+        done = 0
+        while done < limit:
+            begun = self.run(limit - done)
+            done += begun
+            if not begun and not self._busy:
+                break
+            self._gather()
+        self.wait()
+        self.raise_error()
+        return done
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether all that is under way has ended, after so long at most."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._busy, seconds)
+
+    def raise_error(self) -> None:
+        """What a row has failed with since this was asked last."""
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _gather(self) -> None:
+        """Until half of what is under way has ended, or the first of it a moment ago."""
+        with self._changed:
+            before = self._busy
+            if before and self._changed.wait_for(lambda: self._busy < before, LOOK_SECONDS):
+                self._changed.wait_for(lambda: self._busy <= before // 2, GATHER_SECONDS)
+
+    def _begin(self, row: Row) -> None:
+        with self._changed:
+            self._busy += 1
+        # A daemon: when the process has to end, a row that hangs is left to its lease.
+        Thread(target=self._do, args=(row,), name=self.name, daemon=True).start()
+
+    def _do(self, row: Row) -> None:
+        began, well = time.monotonic(), None
+        try:
+            with logs.unit("Row", quiet=True, sweep=self.name) as unit:
+                try:
+                    well = self.work(row)
+                finally:
+                    metrics.unit_ended(unit.seconds, unit.counts["roundTrips"], unit.counts["commits"])
+                    self.place.learn(well, time.monotonic() - began)
+        except Exception as error:
+            self._error = error
+        finally:
+            with self._changed:
+                self._busy -= 1
+                self._changed.notify_all()

@@ -1,0 +1,204 @@
+"""A line of due rows: several beside each other, none twice, and a place that is down is left alone."""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from payments_service.domain.errors import BudgetUsedUp, CircuitOpen, Rejected, Unavailable
+from payments_service.flows import lines
+from payments_service.flows.lines import FAILURES_IN_A_ROW, LEFT_ALONE_SECONDS, Line, Place, is_well
+
+SECONDS = 20
+"""How long a test waits for another thread before it fails."""
+
+
+@dataclass
+class Rows:
+    """What is due, and what became of it."""
+
+    due: list[int]
+    claimed: list[int] = field(default_factory=list)
+    done: list[int] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def claim(self, limit: int) -> Sequence[int]:
+        taken, self.due = self.due[:limit], self.due[limit:]
+        self.claimed += taken
+        return taken
+
+    def well(self, row: int) -> bool:
+        with self.lock:
+            self.done.append(row)
+        return True
+
+
+def grown(most: int) -> Place:
+    """A place that has answered quickly for a while."""
+    place = Place(most)
+    for _ in range(most):
+        place.learn(True, 0.1)
+    return place
+
+
+def test_all_that_is_due_is_done_once() -> None:
+    rows = Rows(list(range(50)))
+    assert Line("x", Place(8), rows.claim, rows.well).run_out() == 50
+    assert sorted(rows.done) == list(range(50))
+
+
+def test_no_more_than_the_limit_is_begun() -> None:
+    rows = Rows(list(range(50)))
+    assert Line("x", grown(8), rows.claim, rows.well).run_out(5) == 5
+    assert rows.claimed == list(range(5))
+
+
+def test_a_quick_place_gets_several_rows_at_once_and_never_more_than_its_most() -> None:
+    rows, meeting = Rows(list(range(12))), threading.Barrier(4)
+    line = Line("x", grown(4), rows.claim, lambda _: meeting.wait(SECONDS) >= 0)
+    assert line.run_out() == 12, "four of them meet, three times"
+    assert grown(4).room(0) == 4
+
+
+def test_a_place_that_is_not_known_yet_or_slow_gets_one_row_at_a_time() -> None:
+    place = Place(8)
+    assert place.room(0) == 1
+    for _ in range(8):
+        place.learn(True, lines.QUICK_SECONDS + 1)
+    assert (place.room(0), place.room(1)) == (1, 0)
+
+
+def test_a_failure_halves_what_a_place_gets_at_once() -> None:
+    place = grown(8)
+    place.learn(False, 0.1)
+    assert place.room(0) == 4
+
+
+def test_a_row_that_hangs_does_not_hold_up_those_that_become_due() -> None:
+    rows, hung = Rows([0]), threading.Event()
+
+    def work(row: int) -> bool:
+        if row == 0:
+            assert hung.wait(SECONDS)
+        return rows.well(row)
+
+    line = Line("x", grown(4), rows.claim, work)
+    line.run()
+    rows.due = [1, 2]
+    while len(rows.done) < 2:
+        line.run()
+    assert sorted(rows.done) == [1, 2]
+    hung.set()
+    assert line.wait(SECONDS)
+    assert sorted(rows.done) == [0, 1, 2]
+
+
+def test_stop_is_looked_at_between_two_rows() -> None:
+    rows, stop = Rows(list(range(10))), threading.Event()
+
+    def work(row: int) -> bool:
+        stop.set()
+        return rows.well(row)
+
+    assert Line("x", Place(8), rows.claim, work, stop).run_out() == 1
+    assert (rows.claimed, rows.done) == ([0], [0]), "no row is claimed that is not worked on"
+
+
+def test_what_a_row_fails_with_is_raised_and_the_next_run_goes_on() -> None:
+    rows = Rows(list(range(3)))
+
+    def work(row: int) -> bool:
+        return rows.well(1 // row)
+
+    line = Line("x", Place(1), rows.claim, work)
+    with pytest.raises(ZeroDivisionError):
+        line.run_out()
+    assert line.run_out() == 2
+    assert len(rows.done) == 2
+
+
+# ── a place that is down ────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class Down:
+    """A place whose calls fail until it is back, and a clock that is set by hand."""
+
+    now: float = 0.0
+    is_back: bool = False
+    asked: int = 0
+
+    def __post_init__(self) -> None:
+        self.place = Place(8, lambda: self.now)
+
+    def line(self, rows: Rows) -> Line[int]:
+        return Line("x", self.place, rows.claim, self.work)
+
+    def work(self, _row: int) -> bool:
+        self.asked += 1
+        return self.is_back
+
+
+def test_a_place_that_keeps_failing_is_left_alone_but_for_one_trial_at_a_time() -> None:
+    down, rows = Down(), Rows(list(range(100)))
+    line = down.line(rows)
+    assert line.run_out() == FAILURES_IN_A_ROW
+    assert line.run_out() == 0
+    assert len(rows.claimed) == FAILURES_IN_A_ROW, "not even looked for"
+    for trial in range(1, 4):
+        down.now += LEFT_ALONE_SECONDS
+        assert [line.run_out(), line.run_out()] == [1, 0]
+        assert down.asked == FAILURES_IN_A_ROW + trial
+
+
+def test_a_place_that_is_back_gets_all_that_waited() -> None:
+    down, rows = Down(), Rows(list(range(100)))
+    line = down.line(rows)
+    line.run_out()
+    down.now += LEFT_ALONE_SECONDS
+    down.is_back = True
+    assert line.run_out() == 100 - FAILURES_IN_A_ROW
+
+
+def test_lines_of_one_place_know_together_that_it_is_down() -> None:
+    down, some, others = Down(), Rows([1, 2, 3]), Rows([4, 5, 6])
+    down.line(some).run_out()
+    assert down.line(others).run_out() == 0
+    down.now += LEFT_ALONE_SECONDS
+    assert down.line(Rows([])).run_out() == 0
+    assert down.line(others).run_out() == 1, "a line without work leaves the trial to the others"
+
+
+def test_a_trial_that_lasts_is_the_only_one() -> None:
+    place = Down().place
+    for _ in range(FAILURES_IN_A_ROW):
+        place.learn(False, 0.1)
+    place._trial_at = 0.0
+    assert [place.room(0), place.room(1)] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (Unavailable("no answer"), False),
+        (CircuitOpen("failed too often"), False),
+        (Unavailable("too much", gateway_status=429), None),
+        (BudgetUsedUp("our own limit"), None),
+        (Rejected("no"), True),
+    ],
+)
+def test_only_a_gateway_that_gives_no_answer_is_down(error: Unavailable, expected: bool | None) -> None:
+    assert is_well(error) is expected
+    place = Place(1)
+    for _ in range(FAILURES_IN_A_ROW):
+        place.learn(is_well(error), 0.1)
+    assert place.room(0) == (0 if expected is False else 1)
+
+
+def test_time_is_the_machines_own() -> None:
+    place = Place(1)
+    for _ in range(FAILURES_IN_A_ROW):
+        place.learn(False, 0.1)
+    assert place._trial_at - time.monotonic() <= LEFT_ALONE_SECONDS
