@@ -68,7 +68,7 @@ class ErrorSchema(Schema):
     paymentStatus = fields.String(**told("the payment's status", "pending", enum=STATUSES))
     status = fields.String(allow_none=True, **told("the gateway's own word"))
     refundablePaise = fields.Integer(**told("what can still be refunded, in paise", 10000))
-    refund = fields.Dict(**told("the refund that it is about, as it stands"))
+    refund = fields.Nested("RefundOut", **told("the refund that it is about, as it stands"))
 
 
 class WebhookReceivedSchema(Schema):
