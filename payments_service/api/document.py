@@ -20,6 +20,7 @@ from werkzeug.routing import Rule
 from payments_service.api import answers, schemas
 from payments_service.api.codes import CODES
 from payments_service.api.described import DESCRIBED, HTML, Declared, Described
+from payments_service.api.errors import PROBLEM
 from payments_service.api.guards import GUARD
 from payments_service.gateways import GATEWAYS
 
@@ -37,8 +38,9 @@ ABOUT = """Payments through several gateways behind one API.
 Amounts are **rupees** (numbers with at most two decimals), but for `order.amount` and members whose name
 ends in `Paise`, which are integers in paise. `id` is this service's id of a payment, `orderId` the order
 as browser and gateway know it, `paymentId` the gateway's payment. Every error has `error`, a sentence,
-and `code`, a word. What may be tried again carries `Retry-After`. Later versions may add members,
-codes and event types: ignore those that you do not know."""
+and `code`, a word; where `Accept` names `application/problem+json` it is one of RFC 9457 as well. What may
+be tried again carries `Retry-After`. Later versions may add members, codes and event types: ignore those
+that you do not know."""
 
 TAGS = {
     "Checkout": "Called by the buyer's browser, without a key.",
@@ -125,6 +127,7 @@ def build(app: Flask) -> dict[str, Any]:
     for name, header in ANSWER_HEADERS.items():
         spec.components.header(name, dict(header))
     spec.components.schema("Error", schema=answers.ErrorSchema)
+    spec.components.schema("Problem", schema=answers.ProblemSchema)
     for rule in sorted(app.url_map.iter_rules(), key=lambda one: one.rule):
         view = app.view_functions[rule.endpoint]
         entry = getattr(view, DESCRIBED, None)
@@ -280,7 +283,10 @@ def _refusal(entry: Described, status: int, names: list[str]) -> dict[str, Any]:
     return {
         "description": HTTPStatus(status).phrase + ": " + ", ".join(f"`{name}`" for name in names),
         "headers": _headers(entry, status, retries=any(CODES[name].retry_after for name in names)),
-        "content": {JSON: {"schema": schema, "examples": examples}},
+        "content": {
+            JSON: {"schema": schema, "examples": examples},
+            PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}},
+        },
     }
 
 
