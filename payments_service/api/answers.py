@@ -79,7 +79,7 @@ class ProblemSchema(ErrorSchema):
         **told("the page of the code", "https://pay.example.com/docs/errors#validation_error"),
     )
     title = text("the code, for people", "Validation error")
-    status = fields.Integer(required=True, **told("the HTTP status", 400))
+    status = fields.Integer(required=True, **told("the HTTP status", 400))  # type: ignore[assignment]
     detail = text("as `error`", "Minimum amount is ₹1")
     instance = text("the address that was asked, with X-Request-Id", "/api/quote#3f2a9c1e7b5d4f60")
     gatewayStatus = fields.String(allow_none=True, **told("the gateway's own word"))

@@ -22,6 +22,7 @@ from payments_service.api.codes import CODES
 from payments_service.api.described import DESCRIBED, HTML, Declared, Described
 from payments_service.api.errors import PROBLEM
 from payments_service.api.guards import GUARD
+from payments_service.api.links import LINKS, Link
 from payments_service.gateways import GATEWAYS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -163,13 +164,14 @@ def as_text(document: Mapping[str, Any]) -> str:
 
 
 def _operation(rule: Rule, method: str, entry: Described, guard: str) -> dict[str, Any]:
+    name = f"{rule.endpoint}_{method}".replace(".", "_").replace("__", "_")
     operation: dict[str, Any] = {
-        "operationId": f"{rule.endpoint}_{method}".replace(".", "_").replace("__", "_"),
+        "operationId": name,
         "summary": entry.summary,
         "tags": [entry.tag],
         "security": _security(guard),
         "parameters": [*_path_parameters(rule), *_header_parameters(entry), *_query(entry)],
-        "responses": {**_successes(entry), **_refusals(entry, guard, method)},
+        "responses": {**_successes(entry, name), **_refusals(entry, guard, method)},
     }
     if entry.about:
         operation["description"] = entry.about
@@ -215,7 +217,7 @@ def _query(entry: Described) -> Iterable[dict[str, Any]]:
     return ({"in": "query", "schema": _instance(entry.query)},)
 
 
-def _successes(entry: Described) -> dict[str, dict[str, Any]]:
+def _successes(entry: Described, operation: str) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for status, given in entry.gives.items():
         response: dict[str, Any] = {
@@ -230,8 +232,18 @@ def _successes(entry: Described) -> dict[str, dict[str, Any]]:
             response["content"] = {JSON: {"schema": _instance(cast(Declared, given))}}
         for media_type in entry.also.get(status, ()):
             response["content"][media_type] = {"schema": {"type": "string"}}
+        if links := LINKS.get((operation, status)):
+            response["links"] = {name: _link(link) for name, link in links.items()}
         found[str(status)] = response
     return found
+
+
+def _link(link: Link) -> dict[str, Any]:
+    return {
+        "operationId": link.operation,
+        "description": link.about,
+        "parameters": dict(link.takes),
+    }
 
 
 def _headers(entry: Described, status: int, *, retries: bool = False) -> dict[str, Any]:
