@@ -20,7 +20,8 @@ from payments_service.flows import capture, close, merchant, payment_list, refun
 from payments_service.flows.payment_details import details
 from payments_service.flows.payment_list import ListedPayment, Page
 from payments_service.flows.payment_view import PaymentView
-from payments_service.flows.refund import Key, RefundFailed, RefundView
+from payments_service.flows.refund import RefundFailed, RefundView
+from payments_service.flows.refund_intent import Key
 from payments_service.gateways.base import Gateway
 
 log = logging.getLogger(__name__)
@@ -167,6 +168,8 @@ def refund_(payment_id: UUID, refund_id: UUID) -> ResponseReturnValue:
             *("refund_failed", "request_in_progress", "gateway_off"),
         ),
         422: ("idempotency_key_reused",),
+        500: GATEWAY_CODES,
+        503: ("gateway_circuit_open",),
     },
     example={"amount": 100, "reason": "one of two came back"},
 )

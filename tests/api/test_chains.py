@@ -147,6 +147,7 @@ def given_back_too_often(app: Flask) -> list[UUID]:
 
 
 @pytest.mark.check
+@pytest.mark.timeout(1200)
 def test_whatever_follows_what_the_answer_is_a_documented_one(paying: Flask) -> None:
     walk = Walk(paying)
     walk.go(CHAINS)
