@@ -18,7 +18,8 @@ lint: $(VENV)/.tools ## Check style and types
 	$(BIN)/mypy
 
 check: $(VENV)/.tools ## Try what `make test` leaves: failover, PgBouncer, nginx, PHP, alarm rules, the other database (installs them)
-	@sh deploy/need-packages.sh pgbouncer nginx php=php-cli promtool=prometheus
+	@sh deploy/need-packages.sh pgbouncer nginx php=php-cli promtool=prometheus node=nodejs npm
+	@npm ci --silent --ignore-scripts --no-audit --no-fund --prefix tests/spectral
 	@php -m | grep -q pdo_sqlite || sh deploy/need-packages.sh pdo_sqlite=php-sqlite3
 	@sh deploy/need-chromium.sh $(VENV)
 	$(BIN)/pytest -m check --timeout 600 --numprocesses auto --dist loadfile --no-loadscope-reorder

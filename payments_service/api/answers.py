@@ -68,7 +68,21 @@ class ErrorSchema(Schema):
     paymentStatus = fields.String(**told("the payment's status", "pending", enum=STATUSES))
     status = fields.String(allow_none=True, **told("the gateway's own word"))
     refundablePaise = fields.Integer(**told("what can still be refunded, in paise", 10000))
-    refund = fields.Dict(**told("the refund that it is about, as it stands"))
+    refund = fields.Nested("RefundOut", **told("the refund that it is about, as it stands"))
+
+
+class ProblemSchema(ErrorSchema):
+    """The same error as RFC 9457 has it, for a caller whose Accept names `application/problem+json`."""
+
+    type = fields.Url(
+        required=True,
+        **told("the page of the code", "https://pay.example.com/docs/errors#validation_error"),
+    )
+    title = text("the code, for people", "Validation error")
+    status = fields.Integer(required=True, **told("the HTTP status", 400))  # type: ignore[assignment]
+    detail = text("as `error`", "Minimum amount is ₹1")
+    instance = text("the address that was asked, with X-Request-Id", "/api/quote#3f2a9c1e7b5d4f60")
+    gatewayStatus = fields.String(allow_none=True, **told("the gateway's own word"))
 
 
 class WebhookReceivedSchema(Schema):

@@ -152,7 +152,8 @@ CODES: Mapping[str, Code] = {
     ),
     "refund_in_progress": Code(
         "Another refund of this payment is under way",
-        "This gateway takes one refund of a payment at a time. Wait until it has ended.",
+        "This gateway takes one refund of a payment at a time, or one that was sent has no answer yet. Wait "
+        "until it has ended.",
         retry_after=True,
     ),
     "refund_exceeds_captured": Code(

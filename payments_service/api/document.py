@@ -20,7 +20,9 @@ from werkzeug.routing import Rule
 from payments_service.api import answers, schemas
 from payments_service.api.codes import CODES
 from payments_service.api.described import DESCRIBED, HTML, Declared, Described
+from payments_service.api.errors import PROBLEM
 from payments_service.api.guards import GUARD
+from payments_service.api.links import LINKS, Link
 from payments_service.gateways import GATEWAYS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -37,8 +39,9 @@ ABOUT = """Payments through several gateways behind one API.
 Amounts are **rupees** (numbers with at most two decimals), but for `order.amount` and members whose name
 ends in `Paise`, which are integers in paise. `id` is this service's id of a payment, `orderId` the order
 as browser and gateway know it, `paymentId` the gateway's payment. Every error has `error`, a sentence,
-and `code`, a word. What may be tried again carries `Retry-After`. Later versions may add members,
-codes and event types: ignore those that you do not know."""
+and `code`, a word; where `Accept` names `application/problem+json` it is one of RFC 9457 as well. What may
+be tried again carries `Retry-After`. Later versions may add members, codes and event types: ignore those
+that you do not know."""
 
 TAGS = {
     "Checkout": "Called by the buyer's browser, without a key.",
@@ -125,6 +128,7 @@ def build(app: Flask) -> dict[str, Any]:
     for name, header in ANSWER_HEADERS.items():
         spec.components.header(name, dict(header))
     spec.components.schema("Error", schema=answers.ErrorSchema)
+    spec.components.schema("Problem", schema=answers.ProblemSchema)
     for rule in sorted(app.url_map.iter_rules(), key=lambda one: one.rule):
         view = app.view_functions[rule.endpoint]
         entry = getattr(view, DESCRIBED, None)
@@ -160,13 +164,14 @@ def as_text(document: Mapping[str, Any]) -> str:
 
 
 def _operation(rule: Rule, method: str, entry: Described, guard: str) -> dict[str, Any]:
+    name = f"{rule.endpoint}_{method}".replace(".", "_").replace("__", "_")
     operation: dict[str, Any] = {
-        "operationId": f"{rule.endpoint}_{method}".replace(".", "_").replace("__", "_"),
+        "operationId": name,
         "summary": entry.summary,
         "tags": [entry.tag],
         "security": _security(guard),
         "parameters": [*_path_parameters(rule), *_header_parameters(entry), *_query(entry)],
-        "responses": {**_successes(entry), **_refusals(entry, guard, method)},
+        "responses": {**_successes(entry, name), **_refusals(entry, guard, method)},
     }
     if entry.about:
         operation["description"] = entry.about
@@ -212,7 +217,7 @@ def _query(entry: Described) -> Iterable[dict[str, Any]]:
     return ({"in": "query", "schema": _instance(entry.query)},)
 
 
-def _successes(entry: Described) -> dict[str, dict[str, Any]]:
+def _successes(entry: Described, operation: str) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for status, given in entry.gives.items():
         response: dict[str, Any] = {
@@ -227,8 +232,18 @@ def _successes(entry: Described) -> dict[str, dict[str, Any]]:
             response["content"] = {JSON: {"schema": _instance(cast(Declared, given))}}
         for media_type in entry.also.get(status, ()):
             response["content"][media_type] = {"schema": {"type": "string"}}
+        if links := LINKS.get((operation, status)):
+            response["links"] = {name: _link(link) for name, link in links.items()}
         found[str(status)] = response
     return found
+
+
+def _link(link: Link) -> dict[str, Any]:
+    return {
+        "operationId": link.operation,
+        "description": link.about,
+        "parameters": dict(link.takes),
+    }
 
 
 def _headers(entry: Described, status: int, *, retries: bool = False) -> dict[str, Any]:
@@ -280,7 +295,10 @@ def _refusal(entry: Described, status: int, names: list[str]) -> dict[str, Any]:
     return {
         "description": HTTPStatus(status).phrase + ": " + ", ".join(f"`{name}`" for name in names),
         "headers": _headers(entry, status, retries=any(CODES[name].retry_after for name in names)),
-        "content": {JSON: {"schema": schema, "examples": examples}},
+        "content": {
+            JSON: {"schema": schema, "examples": examples},
+            PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}},
+        },
     }
 
 

@@ -1,11 +1,15 @@
-"""One shape for every error: `error` for people, `code` for programs, `details` by field."""
+"""One shape for every error: `error` for people, `code` for programs, `details` by field.
+
+A caller that asks for `application/problem+json` gets the members of RFC 9457 beside them.
+"""
 
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from payments_service import logs
@@ -14,6 +18,7 @@ from payments_service.domain.errors import PaymentsError, Unauthorized
 
 log = logging.getLogger(__name__)
 
+PROBLEM = "application/problem+json"
 RETRY_SECONDS = 5
 """After which a request may be tried again where its error does not know better."""
 
@@ -74,6 +79,28 @@ def title_code(status: int) -> str:
 
 
 def _body(status: int, sentence: str, code: str, extra: Mapping[str, Any]) -> Response:
-    response = jsonify({"success": False, "error": sentence, "code": code, **extra})
+    told = {"success": False, "error": sentence, "code": code, **extra}
+    if _wants_problem():
+        response = jsonify(_problem(told) | {"status": status})
+        response.mimetype = PROBLEM
+    else:
+        response = jsonify(told)
     response.status_code = status
+    response.vary.add("Accept")
     return response
+
+
+def _wants_problem() -> bool:
+    """Only where it is named: a wildcard is no wish for it."""
+    return any(kind.lower() == PROBLEM and quality > 0 for kind, quality in request.accept_mimetypes)
+
+
+def _problem(told: Mapping[str, Any]) -> dict[str, Any]:
+    """With the members of RFC 9457, whose `status` is a number; `instance` has this request's id."""
+    members = {"gatewayStatus" if name == "status" else name: value for name, value in told.items()}
+    return members | {
+        "type": f"{services().settings.backend_url}/docs/errors#{told['code']}",
+        "title": str(told["code"]).replace("_", " ").capitalize(),
+        "detail": told["error"],
+        "instance": f"{quote(request.path)}#{g.get('request_id', '')}",
+    }

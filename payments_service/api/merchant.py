@@ -20,7 +20,8 @@ from payments_service.flows import capture, close, merchant, payment_list, refun
 from payments_service.flows.payment_details import details
 from payments_service.flows.payment_list import ListedPayment, Page
 from payments_service.flows.payment_view import PaymentView
-from payments_service.flows.refund import Key, RefundFailed, RefundView
+from payments_service.flows.refund import RefundFailed, RefundView
+from payments_service.flows.refund_intent import Key
 from payments_service.gateways.base import Gateway
 
 log = logging.getLogger(__name__)
@@ -167,6 +168,8 @@ def refund_(payment_id: UUID, refund_id: UUID) -> ResponseReturnValue:
             *("refund_failed", "request_in_progress", "gateway_off"),
         ),
         422: ("idempotency_key_reused",),
+        500: GATEWAY_CODES,
+        503: ("gateway_circuit_open",),
     },
     example={"amount": 100, "reason": "one of two came back"},
 )
@@ -226,9 +229,6 @@ def new_refund(payment_id: UUID) -> ResponseReturnValue:
             "request_in_progress",
             "outcome_unknown",
         ),
-        422: ("idempotency_key_reused",),
-        500: GATEWAY_CODES,
-        503: ("gateway_circuit_open",),
     },
 )
 def capture_(payment_id: UUID) -> ResponseReturnValue:
@@ -248,9 +248,6 @@ def capture_(payment_id: UUID) -> ResponseReturnValue:
         400: ("validation_error", "unknown_field"),
         404: ("not_found",),
         409: ("not_voidable", "gateway_off", "request_in_progress", "outcome_unknown"),
-        422: ("idempotency_key_reused",),
-        500: GATEWAY_CODES,
-        503: ("gateway_circuit_open",),
     },
 )
 def void(payment_id: UUID) -> ResponseReturnValue:
@@ -269,23 +266,23 @@ def void(payment_id: UUID) -> ResponseReturnValue:
     refuses={
         400: ("validation_error", "unknown_field"),
         404: ("not_found",),
-        409: ("being_paid", "order_paid", "gateway_off", "request_in_progress", "outcome_unknown"),
-        422: ("idempotency_key_reused",),
-        500: GATEWAY_CODES,
-        503: ("gateway_circuit_open",),
+        409: ("being_paid", "order_paid", "request_in_progress"),
     },
 )
 def close_(payment_id: UUID) -> ResponseReturnValue:
-    return _act("close", payment_id, close.close)
+    return _act("close", payment_id, close.close, needs_gateway=False)
 
 
-def _act(name: str, payment_id: UUID, do: Callable[..., PaymentView]) -> ResponseReturnValue:
-    """Do it to a payment whose gateway is on; the answer tells where the payment stands."""
+def _act(
+    name: str, payment_id: UUID, do: Callable[..., PaymentView], *, needs_gateway: bool = True
+) -> ResponseReturnValue:
+    """Do it to a payment; the answer tells where the payment stands."""
     house, actor = services(), merchant.actor(g.api_key.name)
     shapes.loaded(shapes.NothingSchema(), body())
 
     def act() -> bytes:
-        gateway = _gateway_of(merchant.payment(house.db, payment_id))
+        known = merchant.payment(house.db, payment_id)
+        gateway = _gateway_of(known) if needs_gateway else _gateway_that_is_on(known)
         standing = do(house.db, gateway, payment_id, actor)
         return json_bytes(shapes.dumped(shapes.StandingOut(), standing))
 
@@ -318,8 +315,12 @@ def body() -> dict[str, object]:
         raise InvalidInput("The body is not valid JSON", code="invalid_json") from error
 
 
+def _gateway_that_is_on(known: PaymentView) -> Gateway | None:
+    return next((one for one in services().gateways if one.provider == known.provider), None)
+
+
 def _gateway_of(known: PaymentView) -> Gateway:
-    gateway = next((one for one in services().gateways if one.provider == known.provider), None)
+    gateway = _gateway_that_is_on(known)
     if gateway is None:
         raise Conflict("The gateway of this payment is switched off", code="gateway_off")
     return gateway

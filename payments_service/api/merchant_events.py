@@ -54,7 +54,6 @@ def events_() -> ResponseReturnValue:
         400: ("validation_error", "unknown_field"),
         404: ("not_found",),
         409: ("no_destination", "request_in_progress"),
-        422: ("idempotency_key_reused",),
     },
 )
 def resend(event_id: str) -> ResponseReturnValue:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
@@ -176,7 +176,19 @@ def fingerprint(values: Mapping[str, Any]) -> str:
 
 # ── out ─────────────────────────────────────────────────────────────────────────────────────────────
 
+Told = TypeVar("Told", bound=type[Schema])
+SOMETIMES = ("customer",)
+"""Members that are left out for a key which may not see them."""
 
+
+def always(schema: Told) -> Told:
+    """The document promises every other member of this answer, if only as null."""
+    for name, field in schema._declared_fields.items():
+        field.required = name not in SOMETIMES
+    return schema
+
+
+@always
 class CustomerOut(Schema):
     """The payer, shown to keys with the scope `personal` alone."""
 
@@ -185,6 +197,7 @@ class CustomerOut(Schema):
     phone = fields.String(attribute="customer_phone")
 
 
+@always
 class PaymentOut(Schema):
     """A payment as it stands in a list."""
 
@@ -214,6 +227,7 @@ class PaymentOut(Schema):
     customer = fields.Nested(CustomerOut, attribute="row")
 
 
+@always
 class PaymentPageOut(Schema):
     """GET /api/payment, POST /api/payment/search."""
 
@@ -224,6 +238,7 @@ class PaymentPageOut(Schema):
     before = fields.String(allow_none=True)
 
 
+@always
 class SearchOut(Schema):
     success = fields.Constant(True)
     payments = fields.List(fields.Nested(PaymentOut))
@@ -231,6 +246,7 @@ class SearchOut(Schema):
     searchedPeople = fields.Boolean()
 
 
+@always
 class OrderOut(Schema):
     """One order at the gateway."""
 
@@ -241,6 +257,7 @@ class OrderOut(Schema):
     updatedAt = fields.AwareDateTime(attribute="updated_at")
 
 
+@always
 class AttemptOut(Schema):
     """One try of the payer."""
 
@@ -257,6 +274,7 @@ class AttemptOut(Schema):
     updatedAt = fields.AwareDateTime(attribute="updated_at")
 
 
+@always
 class RefundOut(Schema):
     """A refund as it stands now."""
 
@@ -275,16 +293,19 @@ class RefundOut(Schema):
     updatedAt = fields.AwareDateTime(attribute="updated_at")
 
 
+@always
 class RefundAnswerOut(Schema):
     success = fields.Constant(True)
     refund = fields.Nested(RefundOut)
 
 
+@always
 class RefundListOut(Schema):
     success = fields.Constant(True)
     refunds = fields.List(fields.Nested(RefundOut))
 
 
+@always
 class DisputeOut(Schema):
     """A dispute by its last word."""
 
@@ -297,6 +318,7 @@ class DisputeOut(Schema):
     respondBy = fields.String(allow_none=True)
 
 
+@always
 class StepOut(Schema):
     """A row of the history, or a webhook that came."""
 
@@ -310,6 +332,7 @@ class StepOut(Schema):
     evidence = fields.Dict()
 
 
+@always
 class DeliveryOut(Schema):
     destination = fields.String()
     state = fields.String()
@@ -319,6 +342,7 @@ class DeliveryOut(Schema):
     error = fields.String(allow_none=True)
 
 
+@always
 class EventOut(Schema):
     """An event: id, type, timestamp and data as the webhook has them, and what became of telling it."""
 
@@ -329,6 +353,7 @@ class EventOut(Schema):
     deliveries = fields.List(fields.Nested(DeliveryOut))
 
 
+@always
 class EventPageOut(Schema):
     success = fields.Constant(True)
     events = fields.List(fields.Nested(EventOut))
@@ -336,11 +361,13 @@ class EventPageOut(Schema):
     hasMore = fields.Boolean(attribute="has_more")
 
 
+@always
 class EventAnswerOut(Schema):
     success = fields.Constant(True)
     event = fields.Nested(EventOut)
 
 
+@always
 class PaymentDetailOut(PaymentOut):
     """One payment with all that is stored about it."""
 
@@ -352,11 +379,13 @@ class PaymentDetailOut(PaymentOut):
     events = fields.List(fields.Nested(EventOut))
 
 
+@always
 class PaymentAnswerOut(Schema):
     success = fields.Constant(True)
     payment = fields.Nested(PaymentDetailOut)
 
 
+@always
 class StandingOut(Schema):
     """Where a payment stands after capture, void or close."""
 

@@ -1,13 +1,8 @@
-"""Send money back: our row and our id first, then the gateway; unknown is resolved by asking for that id.
-
-A caller's key is kept for ever: with the payment it names one refund, and our id at the gateway is a function
-of both, so that a database restored from yesterday sends nothing twice.
-"""
+"""Send money back: our row and our id first, then the gateway; unknown is resolved by asking for that id."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -19,7 +14,6 @@ from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import (
     Conflict,
     GatewayError,
-    InvalidInput,
     NotFound,
     OutcomeUnknown,
     PaymentsError,
@@ -28,34 +22,31 @@ from payments_service.domain.errors import (
     UnknownAtGateway,
 )
 from payments_service.domain.money import Money
-from payments_service.domain.news import REFUND_PREFIX, NewRefund, OrderRef, RefundRef, RefundSnapshot, new_id
+from payments_service.domain.news import NewRefund, OrderRef, RefundRef, RefundSnapshot
 from payments_service.domain.payment import Actor
 from payments_service.domain.schedule import Polling, next_reference_check, next_refund_check
-from payments_service.domain.states import CAPTURED, REFUND_OPEN, PaymentStatus, RefundStatus
-from payments_service.flows import witnesses
-from payments_service.flows.idempotency import KeyReused, StillRunning
+from payments_service.domain.states import REFUND_OPEN, RefundStatus
+from payments_service.flows import refund_intent, witnesses
+from payments_service.flows.idempotency import StillRunning
+from payments_service.flows.refund_intent import Key, Wish
 from payments_service.gateways.base import Gateway
-from payments_service.store import disputes, history, payments, refunds
+from payments_service.store import payments, refunds
 from payments_service.store.db import Database
 from payments_service.store.record import Names, load_one, retried
-from payments_service.store.tables import Payment, PaymentAttempt, PaymentOrder, Refund
+from payments_service.store.tables import PaymentAttempt, PaymentOrder, Refund
 
 log = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 15.0
 LEASE = timedelta(seconds=BUDGET_SECONDS + 60)
 """A refund is neither asked for nor sent again while the call that sends it may be alive."""
-BEGIN_LEASE = timedelta(seconds=20)
-"""Between the commit of its intent and its call: longer than the database may take for both."""
 EXPECTED_WORKING_DAYS = 7
 """Banks credit a refund in five to seven of them, as the documents of the gateways say."""
 SATURDAY = 5
 NEVER_SENT_AFTER = timedelta(days=1)
 """A refund whose request never reached its call, and was not repeated in this time, is given up."""
-RETRY_AFTER_SECONDS = int(BEGIN_LEASE.total_seconds())
+RETRY_AFTER_SECONDS = int(refund_intent.LEASE.total_seconds())
 NORMAL, OPTIMUM = "normal", "optimum"
-ID_CHARACTERS = 24
-DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True)
@@ -101,14 +92,6 @@ class OutcomeStillUnknown(Conflict):
         )
 
 
-@dataclass(frozen=True)
-class Key:
-    """What a caller names its refund by, and a digest of what it asks for under that name."""
-
-    text: str
-    fingerprint: str = field(repr=False)
-
-
 class RefundFailed(PaymentsError):
     """The gateway did not take the refund. No money moved; `retryable` says whether a new one may succeed."""
 
@@ -139,22 +122,17 @@ def refund(
     Raises InvalidInput, NotFound, KeyReused, Conflict (`not_refundable`, `refund_in_progress`,
     `refund_exceeds_captured`, `disputed`) and RefundFailed.
     """
+    wish = Wish(payment_id, amount, reason, transaction_id, key, speed, force)
+    told = refund_intent.given_back(db, gateway, wish, actor)
     with db.begin() as session:
         payment = payments.lock(session, payment_id)
-        row = _begun_before(session, payment_id, key)
+        row = refund_intent.begun_before(session, payment, wish, told, actor)
         if row is not None and not _may_take_over(session, row, actor):
             if row.awaits_first_send and row.status == RefundStatus.INITIATED:
                 raise StillRunning("The first request with this Idempotency-Key is still running")
             return _view(row)
         is_begun = row is not None
-        if row is None:
-            if not force and disputes.has_open(session, payment_id):
-                raise Conflict(
-                    "A dispute of this payment is open: refunding it as well would pay twice. force takes it",
-                    code="disputed",
-                )
-            attempt = _refundable(session, gateway, payment, transaction_id)
-            row = _write_intent(session, gateway, payment, attempt, amount, reason, actor, key, speed)
+        row = row or refund_intent.write(session, gateway, payment, wish, told, actor)
         new = _for_the_wire(session, row, webhook_url)
     if is_begun and not row.awaits_first_send:
         return _find_out(db, gateway, row, actor, webhook_url)
@@ -171,13 +149,6 @@ def refund(
     return _view(row)
 
 
-def _begun_before(session: Session, payment_id: UUID, key: Key | None) -> Refund | None:
-    row = refunds.of_key(session, payment_id, key.text) if key else None
-    if row is not None and key is not None and row.fingerprint != key.fingerprint:
-        raise KeyReused("This Idempotency-Key was used for another refund of this payment")
-    return row
-
-
 def _may_take_over(session: Session, row: Refund, actor: Actor) -> bool:
     """Whether the request that asked for it has ended without an answer; then it is ours to answer for."""
     now = actor.clock.now()
@@ -186,7 +157,7 @@ def _may_take_over(session: Session, row: Refund, actor: Actor) -> bool:
     if not is_open or (is_leased and not _is_at_rest(row, now)) or not witnesses.agree(session, actor.clock):
         return False
     row.generation += 1
-    row.next_check_at = now + (BEGIN_LEASE if row.awaits_first_send else LEASE)
+    row.next_check_at = now + (refund_intent.LEASE if row.awaits_first_send else LEASE)
     session.flush()
     return True
 
@@ -348,94 +319,6 @@ def _send_again(
         except UnknownAtGateway:
             return _write_refusal(db, row, actor)
     return apply_answer(db, row.payment_id, row.id, snapshot, actor, row.generation)
-
-
-def _refundable(
-    session: Session, gateway: Gateway, payment: Payment, transaction_id: str | None
-) -> PaymentAttempt:
-    """The attempt to give back of, captured for sure."""
-    if transaction_id is None and payment.status != PaymentStatus.COMPLETED:
-        raise Conflict("Only a completed payment can be refunded", code="not_refundable")
-    tries = payments.attempts(session, payment.id)
-    wanted = transaction_id or payment.transaction_id
-    attempt = next((one for one in tries if one.transaction_id == wanted), None)
-    if attempt is None:
-        raise NotFound("This payment has no such attempt")
-    if attempt.status not in CAPTURED:
-        raise Conflict("Only what was captured can be refunded", code="not_refundable")
-    rivals = [one for one in tries if one.order_id == attempt.order_id and one.status in CAPTURED]
-    if wanted != payment.transaction_id and len(rivals) > 1 and not gateway.refunds_name_the_attempt:
-        raise Conflict(
-            "This gateway cannot be told which payment of an order to refund", code="not_refundable"
-        )
-    return attempt
-
-
-def _write_intent(
-    session: Session,
-    gateway: Gateway,
-    payment: Payment,
-    attempt: PaymentAttempt,
-    amount: Money | None,
-    reason: str,
-    actor: Actor,
-    key: Key | None,
-    speed: str,
-) -> Refund:
-    """The row of a refund that does not exceed what was captured: all that did not fail counts."""
-    earlier = payments.refunds(session, attempt.id)
-    if gateway.one_refund_at_a_time and any(row.status in REFUND_OPEN for row in earlier):
-        raise Conflict("Another refund of this payment is under way", code="refund_in_progress")
-    taken = sum(row.amount for row in earlier if row.status != RefundStatus.FAILED)
-    most = min(attempt.amount, payment.amount) if gateway.refunds_up_to_the_order else attempt.amount
-    wanted = _wanted(amount, Money(max(0, most - taken), attempt.currency))
-    row = Refund(
-        payment_id=payment.id,
-        attempt_id=attempt.id,
-        provider=payment.provider,
-        refund_id=_wire_id(payment.id, key),
-        reason=reason,
-        idempotency_key=key.text if key else None,
-        fingerprint=key.fingerprint if key else None,
-        speed=speed,
-        awaits_first_send=True,
-        amount=wanted.minor,
-        currency=wanted.currency,
-        status=RefundStatus.INITIATED,
-        generation=1,
-        next_check_at=actor.clock.now() + BEGIN_LEASE,
-    )
-    session.add(row)
-    session.flush()
-    evidence = {"id": str(row.id), "amountPaise": wanted.minor}
-    history.append(session, payment, "refund", actor, "a refund is wanted", evidence, after=row.status)
-    return row
-
-
-def _wire_id(payment_id: UUID, key: Key | None) -> str:
-    """Ours at the gateway: of payment and key where there is one, so that it is the same after a restore."""
-    if key is None:
-        return new_id(REFUND_PREFIX)
-    number = int.from_bytes(sha256(f"{payment_id}:{key.text}".encode()).digest())
-    characters = []
-    for _ in range(ID_CHARACTERS):
-        number, digit = divmod(number, len(DIGITS))
-        characters.append(DIGITS[digit])
-    return REFUND_PREFIX + "".join(characters)
-
-
-def _wanted(amount: Money | None, left: Money) -> Money:
-    """What is asked for, else all that is left; never more than that."""
-    wanted = left if amount is None else amount
-    if wanted.currency != left.currency:
-        raise InvalidInput("Invalid amount", details={"amount": [f"must be in {left.currency}"]})
-    if amount is not None and amount.minor <= 0:
-        raise InvalidInput("Invalid amount", details={"amount": ["must be more than nothing"]})
-    if not 0 < wanted.minor <= left.minor:
-        raise Conflict(
-            f"Only {left} can still be refunded", code="refund_exceeds_captured", refundablePaise=left.minor
-        )
-    return wanted
 
 
 def _for_the_wire(session: Session, row: Refund, webhook_url: str) -> NewRefund:

@@ -69,6 +69,8 @@ class Gateway(ABC):
     """The names under which they read the address of our hosted page: paymentUrl, and for some another."""
     polling: ClassVar[Polling]
     """How often an open order may be asked for in its first twenty minutes, by age."""
+    lists_refunds: ClassVar[bool]
+    """Whether `fetch_payment` tells the refunds of money that came in, also those that began elsewhere."""
     one_refund_at_a_time: ClassVar[bool]
     refunds_name_the_attempt: ClassVar[bool]
     """False where a refund only names the order, so that of two payments of one order the gateway chooses."""

@@ -155,6 +155,7 @@ class PhonePeV1Gateway(Gateway):
     order_id_names: ClassVar[tuple[str, ...]] = ("orderId", "transactionId")
     payment_url_names: ClassVar[tuple[str, ...]] = ("paymentUrl",)
     polling: ClassVar[Polling] = POLLING
+    lists_refunds: ClassVar[bool] = False
     one_refund_at_a_time: ClassVar[bool] = True
     refunds_name_the_attempt: ClassVar[bool] = False
     refunds_up_to_the_order: ClassVar[bool] = True

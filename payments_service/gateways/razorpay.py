@@ -99,6 +99,7 @@ class RazorpayGateway(Gateway):
     order_id_names: ClassVar[tuple[str, ...]] = ("orderId",)
     payment_url_names: ClassVar[tuple[str, ...]] = ("paymentUrl",)
     polling: ClassVar[Polling] = POLLING
+    lists_refunds: ClassVar[bool] = True
     one_refund_at_a_time: ClassVar[bool] = False
     refunds_name_the_attempt: ClassVar[bool] = True
     refunds_up_to_the_order: ClassVar[bool] = False

@@ -16,6 +16,14 @@ def of_key(session: Session, payment_id: UUID, key: str) -> Refund | None:
     return session.scalars(mine.execution_options(populate_existing=True)).one_or_none()
 
 
+def of_gateway(session: Session, payment_id: UUID, gateway_refund_id: str) -> Refund | None:
+    """The refund of a payment by the gateway's id of it."""
+    mine = select(Refund).where(
+        Refund.payment_id == payment_id, Refund.gateway_refund_id == gateway_refund_id
+    )
+    return session.scalars(mine).one_or_none()
+
+
 def with_payment_ids(session: Session, payment_id: UUID) -> list[tuple[Refund, str]]:
     """Each refund of a payment, oldest first, with the gateway's id of the attempt that it gives back."""
     query = (

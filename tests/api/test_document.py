@@ -89,6 +89,30 @@ def examples() -> Iterator[tuple[str, Any]]:
                     yield f"{method} {path}", content
 
 
+def test_the_merchants_server_is_promised_every_member_of_an_answer() -> None:
+    """A client that is generated from the document need not ask of each member whether it is there."""
+    promised = [
+        response["content"]["application/json"]["schema"]
+        for operations in DOCUMENT["paths"].values()
+        for operation in operations.values()
+        if operation["tags"] == ["Merchant"]
+        for status, response in operation["responses"].items()
+        if status < "300"
+    ]
+    assert optional_members(promised) == {"Payment customer", "PaymentDetail customer"}
+
+
+def optional_members(part: Any) -> set[str]:
+    """Of all schemas that are named within, by the schema's name."""
+    found, names = set(), re.findall(r'"#/components/schemas/(\w+)"', json.dumps(part))
+    for name in names:
+        schema = DOCUMENT["components"]["schemas"][name]
+        optional = schema["properties"].keys() - set(schema["required"])
+        found |= {f"{name.removesuffix('Out')} {member}" for member in optional}
+        found |= optional_members(schema["properties"])
+    return found
+
+
 # ── never narrower ──────────────────────────────────────────────────────────────────────────────────
 
 

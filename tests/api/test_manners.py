@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 
 from payments_service import cors, create_app
 from payments_service.api import guards
+from payments_service.flows.verify import VerificationFailed
 from payments_service.logs import JsonFormatter, TextFormatter
 from payments_service.settings import Settings
 from tests.support.environment import environment, only
@@ -46,6 +47,59 @@ def test_an_unknown_path_is_named_in_json(client: FlaskClient) -> None:
         "code": "not_found",
         "message": "Endpoint GET /nothing does not exist",
     }
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_problem"),
+    [
+        ("application/problem+json", True),
+        ("application/json, application/problem+json;q=0.5", True),
+        ("Application/Problem+JSON", True),
+        ("application/problem+json;q=0, */*", False),
+        ("application/*", False),
+        ("*/*", False),
+        (None, False),
+    ],
+)
+def test_an_error_is_a_problem_where_it_is_asked_for_by_name(
+    client: FlaskClient, accept: str | None, is_problem: bool
+) -> None:
+    headers = {"X-Request-Id": "request-of-this-test"} | ({"Accept": accept} if accept else {})
+    answer = client.post(CREATE, json={}, headers=headers)
+    told = answer.json or {}
+    assert (answer.status_code, told["code"], told["success"]) == (400, "validation_error", False)
+    assert set(told["details"]) == {"amount", "customer", "gateway"}
+    assert "Accept" in answer.vary
+    assert answer.mimetype == ("application/problem+json" if is_problem else "application/json")
+    members = {name: told.get(name) for name in ("type", "title", "status", "detail", "instance")}
+    if is_problem:
+        assert members == {
+            "type": "http://127.0.0.1:5000/docs/errors#validation_error",
+            "title": "Validation error",
+            "status": 400,
+            "detail": told["error"],
+            "instance": f"{CREATE}#request-of-this-test",
+        }
+    else:
+        assert set(members.values()) == {None}
+
+
+def test_a_problem_tells_the_gateways_word_beside_the_http_status(app: Flask, client: FlaskClient) -> None:
+    def refuse() -> None:
+        raise VerificationFailed("Payment verification failed", status="EXPIRED", paymentStatus="expired")
+
+    app.view_functions["payments.verify_payment"] = refuse  # type: ignore[assignment]
+    for accept in ("application/json", "application/problem+json"):
+        told = client.post("/api/payment/verify-payment", json={}, headers={"Accept": accept}).json or {}
+        is_problem = "problem" in accept
+        assert told["status"] == (400 if is_problem else "EXPIRED")
+        assert told.get("gatewayStatus") == ("EXPIRED" if is_problem else None)
+
+
+def test_a_problem_names_an_address_of_any_script(client: FlaskClient) -> None:
+    answer = client.get("/नहीं", headers={"Accept": "application/problem+json"})
+    assert answer.status_code == 404
+    assert (answer.json or {})["instance"].isascii()
 
 
 def test_a_wrong_method_says_which_are_right(client: FlaskClient) -> None:

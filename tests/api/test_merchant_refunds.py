@@ -13,12 +13,20 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from payments_service.domain import decide
-from payments_service.domain.errors import OutcomeUnknown, Rejected, StoreUnavailable, Unavailable
+from payments_service.domain.errors import (
+    CircuitOpen,
+    GatewayError,
+    OutcomeUnknown,
+    Rejected,
+    StoreUnavailable,
+    Unavailable,
+    UnknownAtGateway,
+)
 from payments_service.domain.money import Money
 from payments_service.domain.news import DisputeSnapshot
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import RefundStatus
-from payments_service.flows import refund
+from payments_service.flows import refund, refund_intent
 from payments_service.store.tables import Refund
 from tests.api.merchant_shop import MerchantShop, told
 from tests.api.merchant_shop import shop as shop
@@ -111,13 +119,13 @@ def test_another_body_under_a_key_is_refused_and_another_payment_is_not(shop: Me
 
 def test_the_id_at_the_gateway_is_a_function_of_payment_and_key() -> None:
     """A database that is restored from yesterday asks for yesterday's refund again under the same id."""
-    key = refund.Key(KEY, "")
+    key = refund_intent.Key(KEY, "")
     payment_id = UUID("01900000-0000-7000-8000-000000000001")
-    wire_id = refund._wire_id(payment_id, key)
-    assert wire_id == refund._wire_id(payment_id, key) == "psr_" + wire_id[4:]
+    wire_id = refund_intent._wire_id(payment_id, key)
+    assert wire_id == refund_intent._wire_id(payment_id, key) == "psr_" + wire_id[4:]
     assert len(wire_id) == 28
     assert wire_id.isascii()
-    assert wire_id != refund._wire_id(payment_id, refund.Key(f"{KEY}x", ""))
+    assert wire_id != refund_intent._wire_id(payment_id, refund_intent.Key(f"{KEY}x", ""))
 
 
 @pytest.mark.parametrize("one_at_a_time", [False, True])
@@ -178,14 +186,14 @@ def test_a_lost_commit_of_the_intent_sends_nothing_until_the_same_key_comes_agai
 ) -> None:
     """The caller heard that nothing is known, so only the caller may have it sent: no worker does."""
     payment_id = shop.paid()
-    write = refund._write_intent
+    write = refund_intent.write
 
     def lose(*arguments: object) -> Refund:
         if moment.startswith("before"):
             raise StoreUnavailable("the commit was given up")
         return write(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(refund, "_write_intent", lose)
+    monkeypatch.setattr(refund_intent, "write", lose)
     monkeypatch.setattr(refund, "_begin_call", gone)
     assert ask(shop, payment_id, amount=100).status_code == 503
     monkeypatch.undo()
@@ -264,6 +272,30 @@ def test_a_refund_that_failed_is_final_under_its_key(shop: MerchantShop) -> None
     assert told(again) == (409, "refund_failed")
     assert again.json["refund"]["id"] == first.json["refund"]["id"]
     assert ask(shop, payment_id, "another-key-for-it", amount=100).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status", "code"),
+    [
+        (Unavailable("away"), 500, "gateway_unavailable"),
+        (CircuitOpen("left alone", retry_after_seconds=7), 503, "gateway_circuit_open"),
+        (UnknownAtGateway("no such order"), 500, "unknown_at_gateway"),
+        (Rejected("not with these credentials"), 500, "gateway_rejected"),
+        (GatewayError("not readable"), 500, "gateway_error"),
+    ],
+    ids=lambda one: getattr(one, "code", one),
+)
+def test_while_the_gateways_refunds_cannot_be_read_nothing_is_sent(
+    shop: MerchantShop, trouble: GatewayError, status: int, code: str
+) -> None:
+    payment_id = shop.paid()
+    shop.gateway.fetch_error = trouble
+    answer = ask(shop, payment_id, amount=100)
+    assert (*told(answer), answer.json["retryable"]) == (status, code, trouble.retryable)
+    assert answer.headers.get("Retry-After") == ({500: "5", 503: "7"}[status] if trouble.retryable else None)
+    assert rows(shop) == shop.gateway.sent == []
+    shop.gateway.fetch_error = None
+    assert ask(shop, payment_id, amount=100).status_code == 201
 
 
 # ── refused ─────────────────────────────────────────────────────────────────────────────────────────

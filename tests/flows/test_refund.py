@@ -129,10 +129,12 @@ def test_processes_at_once_never_refund_more_than_was_captured(refunding: Refund
 
 def _refund_all_there_is(url: str, payment_id: UUID) -> None:
     """In a process of its own: go on until nothing is left, or far too much was given back."""
-    database = Database(url)
+    database, gateway = Database(url), FakeGateway()
+    gateway.amount = PRICE
+    gateway.paid("pay_1", PRICE)
     with suppress(Conflict):
         for _ in range(10):
-            refund.refund(database, FakeGateway(), payment_id, Money(12000), "", MERCHANT)
+            refund.refund(database, gateway, payment_id, Money(12000), "", MERCHANT)
     database.engine.dispose()
 
 
@@ -373,15 +375,16 @@ def test_an_answer_that_could_not_be_written_down_does_not_invite_to_send_it_aga
     assert len(refunding.gateway.made) == 1
 
 
-def test_an_answer_that_comes_after_a_takeover_is_not_written(refunding: Refunding) -> None:
+@pytest.mark.parametrize("refusal", [None, Rejected("no")])
+def test_an_answer_that_comes_after_a_takeover_is_not_written(
+    refunding: Refunding, refusal: Rejected | None
+) -> None:
     refunding.gateway.during_refund = lambda _: take_over(refunding)
-    assert refunding.send(100).status is INITIATED
-    refunding.gateway.refund_error = Rejected("no")
+    refunding.gateway.refund_error = refusal
     assert refunding.send(100).status is INITIATED
     assert refunding.told() == []
-    for row in refunding.rows():
-        refunding.gateway.refund_error = refunding.gateway.during_refund = None
-        assert refunding.ask(row.id).status is COMPLETED
+    refunding.gateway.refund_error = refunding.gateway.during_refund = None
+    assert refunding.ask(refunding.row().id).status is COMPLETED
 
 
 def test_a_refund_that_the_gateway_forgot_is_loud_and_neither_sent_again_nor_failed(

@@ -329,6 +329,7 @@ def test_no_refund_is_booked_under_what_was_not_paid_for_its_order(
         other = Refunding(by_order.db, gateway, buy(by_order.db, gateway))
         gateway.paid("pay_2", PRICE)
         other.read_again()
+        gateway.paid("pay_1", PRICE)
     assert by_order.send(100).status is PENDING
     assert by_order.reviews() == ["refund_mismatch"]
 

@@ -47,6 +47,7 @@ class FakeGateway(Gateway):
     payment_url_names = ("paymentUrl",)
     our_clock_expires = True
     returns_are_signed = False
+    lists_refunds = True
     one_refund_at_a_time = False
     refunds_name_the_attempt = True
     refunds_up_to_the_order = False

@@ -14,6 +14,7 @@ from payments_service.gateways import GATEWAYS
 DOCUMENT: dict[str, Any] = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
 UNSEEN = Path(__file__).parents[1] / "fixtures" / "openapi" / "unseen.txt"
 NAMES = [gateway.name for gateway in GATEWAYS]
+JSON, PROBLEM = "application/json", "application/problem+json"
 METHODS = ("get", "post", "put", "patch", "delete")
 STRICT = {
     name: {**schema, "additionalProperties": False} if "properties" in schema else schema
@@ -34,7 +35,7 @@ def _documented() -> Iterator[Answer]:
 
 
 def _codes(response: dict[str, Any]) -> list[str]:
-    schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+    schema = response.get("content", {}).get(JSON, {}).get("schema", {})
     return [
         code
         for part in schema.get("allOf", ())
@@ -67,7 +68,7 @@ class Recorder:
         operation = operation_of(method, path)
         if operation is None or status in (308, 405, 501):
             return
-        told = _json(body) if media_type == "application/json" else None
+        told = _json(body) if media_type in (JSON, PROBLEM) else None
         code = told.get("code", "") if isinstance(told, dict) and status >= 400 else ""
         self.seen.add((operation, status, code))
         if (operation, status, code) not in documented():
@@ -108,8 +109,8 @@ def _judge(operation: str, status: int, media_type: str, told: Any) -> Iterator[
         return
     if media_type not in content:
         yield f"is {media_type}, not {', '.join(content)}"
-    elif media_type == "application/json" and not _is_of_a_fake(told):
-        for wrong in _validator(operation, status).iter_errors(told):
+    elif media_type in (JSON, PROBLEM) and not _is_of_a_fake(told):
+        for wrong in _validator(operation, status, media_type).iter_errors(told):
             yield f"{wrong.json_path}: {wrong.message}"
 
 
@@ -119,10 +120,10 @@ def _is_of_a_fake(told: Any) -> bool:
 
 
 @cache
-def _validator(operation: str, status: int) -> Draft202012Validator:
+def _validator(operation: str, status: int, media_type: str) -> Draft202012Validator:
     method, _, path = operation.partition(" ")
     content = DOCUMENT["paths"][path][method.lower()]["responses"][str(status)]["content"]
-    return Draft202012Validator({**content["application/json"]["schema"], "components": {"schemas": STRICT}})
+    return Draft202012Validator({**content[media_type]["schema"], "components": {"schemas": STRICT}})
 
 
 RECORDER = Recorder()
