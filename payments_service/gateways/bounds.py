@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 
 from pybreaker import STATE_CLOSED, STATE_OPEN, CircuitBreaker
 
@@ -20,6 +20,8 @@ from payments_service.domain.errors import BudgetUsedUp, CircuitOpen, GatewayErr
 
 log = logging.getLogger(__name__)
 
+CALLS_AT_ONCE = 500
+"""Half of the requests that gunicorn lets a process have (`worker_connections`)."""
 FAILURES_IN_A_ROW = 5
 RESET_SECONDS = 30.0
 READ_RESET_SECONDS = 10.0
@@ -129,6 +131,23 @@ class Circuit:
         metrics.CIRCUITS.labels(self._gateway, self._calls).set(is_open)
         level = logging.ERROR if self._breaker.current_state == STATE_OPEN else logging.WARNING
         log.log(level, "Gateway circuit", extra={"data": about})
+
+
+class Places:
+    """Calls of one process that wait for one gateway: one that hangs leaves the others room."""
+
+    def __init__(self, gateway: str, most: int = CALLS_AT_ONCE) -> None:
+        self._gateway, self._free = gateway, BoundedSemaphore(most)
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Around one call. Raises BudgetUsedUp where all are taken, and then nothing may be sent."""
+        if not self._free.acquire(blocking=False):
+            raise BudgetUsedUp(f"Too many calls wait for {self._gateway}")
+        try:
+            yield
+        finally:
+            self._free.release()
 
 
 class ReadBudget:

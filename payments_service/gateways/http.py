@@ -37,6 +37,7 @@ from payments_service import logs
 from payments_service.domain import clock
 from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import (
+    BudgetUsedUp,
     CircuitOpen,
     GatewayError,
     OutcomeUnknown,
@@ -44,7 +45,7 @@ from payments_service.domain.errors import (
     Unavailable,
     UnknownAtGateway,
 )
-from payments_service.gateways.bounds import READ_RESET_SECONDS, RESET_SECONDS, Circuit, ReadBudget
+from payments_service.gateways.bounds import READ_RESET_SECONDS, RESET_SECONDS, Circuit, Places, ReadBudget
 from payments_service.gateways.health import READS, WRITES, Health
 from payments_service.gateways.measured import current_verb
 from payments_service.gateways.transport import Adapter, timeout_within
@@ -98,6 +99,7 @@ class GatewaySession(requests.Session):
         self.gateway = gateway
         self.read_error = read_error
         self.reads = ReadBudget(gateway, reads_per_second)
+        self.places = Places(gateway)
         self.writes = Circuit(gateway, reset_seconds)
         self.readings = Circuit(gateway, READ_RESET_SECONDS, calls="reads")
         self.health = Health()
@@ -121,7 +123,7 @@ class GatewaySession(requests.Session):
             urgency = Urgency.VERIFY if harmless else timeout.urgency
             return self._read(method, url, timeout, urgency, **options)
         self._need_time(timeout)
-        with self.writes.passing():
+        with self.places.taken(), self.writes.passing():
             return self._send_once(method, url, timeout, 1, False, **options)
 
     def _read(
@@ -131,9 +133,9 @@ class GatewaySession(requests.Session):
             self.reads.take(urgency, deadline)
             self._need_time(deadline)
             try:
-                with self.readings.passing():
+                with self.places.taken(), self.readings.passing():
                     return self._send_once(method, url, deadline, number, True, **options)
-            except CircuitOpen:
+            except (CircuitOpen, BudgetUsedUp):
                 raise
             except Unavailable as error:
                 pause = random.uniform(0.1, 0.3) * 2**number  # noqa: S311 (jitter, not a secret)

@@ -25,6 +25,7 @@ from payments_service.gateways.bounds import (
     READ_RESET_SECONDS,
     RESET_SECONDS,
     Circuit,
+    Places,
     ReadBudget,
 )
 from payments_service.gateways.http import ErrorFacts, GatewaySession
@@ -194,6 +195,30 @@ def test_a_gateway_whose_reads_hang_is_left_alone_for_a_while_and_tried_again(
         clock.sleep(READ_RESET_SECONDS)
         assert session.get(line.url, timeout=Deadline(5)).ok
         assert session.get(line.url, timeout=Deadline(5)).ok
+
+
+def test_a_gateway_that_hangs_takes_its_own_places_only(session: GatewaySession) -> None:
+    session.places = Places(session.gateway, 2)
+    goes_on = threading.Event()
+
+    def hang(_request: Request) -> Reply:
+        goes_on.wait(10)
+        return OK
+
+    with wire(hang) as line, session_for() as another, ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(write, session, line) for _ in range(2)]
+        while len(line.requests) < 2:
+            time.sleep(0.01)
+        for ask in (session.post, session.get):
+            with pytest.raises(BudgetUsedUp):
+                ask(line.url, timeout=Deadline(5))
+        with wire(OK) as other:
+            write(another, other)
+        goes_on.set()
+        for one in waiting:
+            one.result()
+        assert session.post(line.url, timeout=Deadline(5)).ok
+    assert not is_open(session)
 
 
 @pytest.mark.usefixtures("no_pauses")
