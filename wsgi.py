@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from dotenv import find_dotenv, load_dotenv
 
-from payments_service import cli, create_app
+from payments_service import create_app
 from payments_service.settings import SettingsError
 
 LEFT_BY_MAKE_RUN = Path(__file__).parent / ".development" / "settings.env"
@@ -22,4 +22,6 @@ except SettingsError as error:
     if not is_command:
         print(error, file=sys.stderr)
         sys.exit(3)  # by which gunicorn knows that another try would end the same way
+    from payments_service import cli
+
     app = cli.app_without_settings(error)

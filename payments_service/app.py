@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 import click
@@ -11,7 +12,7 @@ from flask.sessions import SessionInterface
 from flask_compress import Compress
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from payments_service import cli, cors, https, logs, pages, sentry
+from payments_service import commands, cors, https, logs, pages, sentry
 from payments_service.api import (
     Services,
     errors,
@@ -48,6 +49,12 @@ class NoSessions(SessionInterface):
         return None
 
 
+class App(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """No view or hook is a coroutine, so no request asks each of them whether it is one."""
+        return func
+
+
 RETRY_SECONDS = 5
 """When something that is away is worth another try, unless the answer itself knows better."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -58,7 +65,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.from_environment()
     logs.configure(settings.log_level, settings.log_format)
     sentry.start(settings.sentry_dsn, settings.env)
-    app = Flask("payments_service", static_folder=None)
+    app = App("payments_service", static_folder=None)
     app.json = DecimalJSONProvider(app)
     app.session_interface = NoSessions()
     app.config.update(MAX_CONTENT_LENGTH=CHECKOUT_BYTES, SECRET_KEY=settings.secret_key)
@@ -101,7 +108,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(quotes.blueprint)
     watching.register(app)
     pages.register(app)
-    cli.register(app)
+    commands.register(app)
     if click.get_current_context(silent=True) is None:  # a command's own lines are its answer
         tell(settings, app.extensions["payments_service"].gateways)
     return app

@@ -31,6 +31,7 @@ REPLACEMENT = "\ufffd"
 """What decoding puts in the place of bytes that are no UTF-8."""
 MEMBER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
+VERIFIED, STATUS = answers.VerifiedSchema(), answers.StatusSchema()
 blueprint = Blueprint("payments", __name__, url_prefix="/api/payment")
 
 
@@ -148,7 +149,7 @@ def verify_payment() -> ResponseReturnValue:
     logs.note(**_ids(payment))
     held = {"captureBy": payment.capture_by} if payment.capture_by else {}
     shown = {**_summary(payment), "timestamp": payment.updated_at, **held}
-    return dumped(answers.VerifiedSchema(), shown)
+    return dumped(VERIFIED, shown)
 
 
 @blueprint.get("/status/<gateway>/<path:reference>")
@@ -171,7 +172,7 @@ def payment_status(gateway: str, reference: str) -> ResponseReturnValue:
         "createdAt": payment.created_at,
         "updatedAt": payment.updated_at,
     }
-    return dumped(answers.StatusSchema(), {**_summary(payment), **more})
+    return dumped(STATUS, {**_summary(payment), **more})
 
 
 def _quote_of(body: object) -> Quote | None:

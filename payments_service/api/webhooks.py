@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 PATHS = "/api/webhook/"
 ADDRESS = re.compile(r"/+api/+webhook/+([^/]+)/*")
 
+RECEIVED = WebhookReceivedSchema()
 blueprint = Blueprint("webhooks", __name__, url_prefix="/api/webhook")
 
 
@@ -90,4 +91,4 @@ def receive(gateway: str) -> ResponseReturnValue:
     except (MissingCredentials, SignatureInvalid):
         services().watch.webhook_refused(provider)
         raise
-    return dumped(WebhookReceivedSchema(), {"success": True, "message": "Webhook received"})
+    return dumped(RECEIVED, {"success": True, "message": "Webhook received"})

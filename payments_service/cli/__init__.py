@@ -42,19 +42,19 @@ Given = ParamSpec("Given")
 Done = TypeVar("Done")
 
 
-def register(app: Flask) -> None:
-    app.cli.add_command(db)
+def add_to(group: click.Group) -> None:
+    group.add_command(db)
     for command in (show, outbox, resend, reconcile, replay_webhooks, reviews_, clear_review):
-        app.cli.add_command(_told_in_a_sentence(command))
+        group.add_command(_told_in_a_sentence(command))
     for command in (api_key, api_keys, worker_, doctor, lost, openapi, trigger, verify_ledger):
-        app.cli.add_command(_told_in_a_sentence(command))
+        group.add_command(_told_in_a_sentence(command))
 
 
 def app_without_settings(error: SettingsError) -> Flask:
     """So that --help and api-key work anywhere; every other command says what is wrong and ends with 3."""
     app = Flask("payments_service", static_folder=None)
     app.extensions[SETTINGS_ERROR] = error
-    register(app)
+    add_to(app.cli)
     return app
 
 

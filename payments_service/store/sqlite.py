@@ -4,9 +4,11 @@ A writer that read first would find the place taken when it wants to write.
 """
 
 import sqlite3
+import sys
 import time
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import Connection as Begun
 from sqlalchemy.exc import OperationalError
 
 BUSY_SECONDS = 10
@@ -24,11 +26,32 @@ PRAGMAS = (
 )
 
 
+class Connection(sqlite3.Connection):
+    """Waits for the disk beside other greenlets: SQLite does so in C, which would stop all of them."""
+
+    is_writing = False
+    """Whether it has the writer's place: only its COMMIT waits for the disk."""
+
+    def commit(self) -> None:
+        is_writing, self.is_writing = self.is_writing, False
+        if is_writing and self.in_transaction and _runs_greenlets():
+            from gevent import get_hub  # type: ignore[import-untyped]
+
+            get_hub().threadpool.apply(super().commit)
+        else:
+            super().commit()
+
+
+def _runs_greenlets() -> bool:
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and monkey.is_module_patched("threading")
+
+
 def sqlite_engine(url: URL) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,
-        connect_args={"timeout": 0, "check_same_thread": False},
+        connect_args={"timeout": 0, "check_same_thread": False, "factory": Connection},
         pool_timeout=POOL_WAIT_SECONDS,
     )
     event.listen(engine, "connect", _prepare)
@@ -56,19 +79,19 @@ def _execute_when_free(connection: sqlite3.Connection, statement: str) -> None:
             return
 
 
-def _begin(connection: Connection) -> None:
+def _begin(connection: Begun) -> None:
     if connection.get_execution_options().get("payments_read_only"):
         connection.exec_driver_sql("BEGIN")
         return
     driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 (the engine is SQLite's)
+    assert isinstance(driver, Connection)  # noqa: S101 (the engine is SQLite's)
     try:
         begin_immediate(driver)
     except sqlite3.OperationalError as error:
         raise OperationalError("BEGIN IMMEDIATE", None, error) from error
 
 
-def begin_immediate(connection: sqlite3.Connection) -> None:
+def begin_immediate(connection: Connection) -> None:
     """Take the writer's place. SQLite's own wait for it would stop every greenlet of the process."""
     ends, pause = time.monotonic() + BUSY_SECONDS, SHORTEST_PAUSE_SECONDS
     while True:
@@ -80,4 +103,5 @@ def begin_immediate(connection: sqlite3.Connection) -> None:
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         else:
+            connection.is_writing = True
             return

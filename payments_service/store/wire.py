@@ -18,9 +18,9 @@ from uuid import UUID
 import psycopg
 from sqlalchemy.orm import Session
 
+from payments_service.store import sqlite
 from payments_service.store.measure import turn
 from payments_service.store.postgres import BoundedConnection
-from payments_service.store.sqlite import begin_immediate
 
 Row = tuple[Any, ...]
 BEGIN_IMMEDIATE = "BEGIN IMMEDIATE"
@@ -159,7 +159,7 @@ class Sqlite:
     lock = skip_locked = ""
     conflicts: tuple[type[Exception], ...] = (sqlite3.IntegrityError,)
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite.Connection) -> None:
         self._connection = connection
 
     @staticmethod
@@ -193,7 +193,10 @@ class Sqlite:
         found: list[list[Row]] = []
         for one in statements:
             if one.sql == BEGIN_IMMEDIATE:
-                begin_immediate(self._connection)
+                sqlite.begin_immediate(self._connection)
+                found.append([])
+            elif one is COMMIT:
+                self._connection.commit()
                 found.append([])
             elif one.many:
                 self._connection.executemany(one.sql, one.values)
@@ -207,7 +210,7 @@ Wire = Postgres | Sqlite
 
 
 def wire_of(driver: Any) -> Wire:
-    return Sqlite(driver) if isinstance(driver, sqlite3.Connection) else Postgres(driver)
+    return Sqlite(driver) if isinstance(driver, sqlite.Connection) else Postgres(driver)
 
 
 def wire_in(session: Session) -> Wire:
