@@ -497,3 +497,17 @@ def test_a_refund_that_names_its_payment_only_is_booked_at_once(db: Database, le
     assert (row.status, row.amount, row.gateway_refund_id) == (COMPLETED, 100, "rf_1")
     assert refunding.told() == ["refund.completed"]
     assert (ledger.inbox()[-1].outcome, len(gateway.calls)) == ("applied", calls)
+
+
+def test_the_banks_reference_is_asked_for_at_four_ages_of_the_end_and_then_no_more(
+    refunding: Refunding,
+) -> None:
+    """Asking is no change of the refund: were it one, its end would be as young as the last question."""
+    refunding.send(100)
+    ended_at, hand, ages = refunding.row().updated_at, HandClock(), []
+    while (due := refunding.row().next_check_at) is not None and len(ages) < 9:
+        ages.append(round((due - ended_at) / timedelta(hours=1)))
+        hand.moment = due
+        reconcile.sweep_refunds(refunding.db, refunding.gateway, Urls("http://127.0.0.1:5000"), hand.clock)
+    assert ages == [1, 24, 72, 168]
+    assert refunding.row().updated_at == ended_at
