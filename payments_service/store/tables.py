@@ -326,7 +326,8 @@ class Refund(Base):
     status: Mapped[str] = mapped_column(index=True)
     gateway_status: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
-    updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now)
+    """When its status changed last: a question or a lease is no change."""
 
 
 class Event(Base):

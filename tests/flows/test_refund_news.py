@@ -1,5 +1,6 @@
 """News of refunds, by webhook or by asking: booked once, only forwards, and what contradicts us is loud."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from payments_service.domain.news import EventKind, NewRefund, RefundSnapshot, W
 from payments_service.domain.states import AttemptStatus, RefundStatus
 from payments_service.flows import reconcile, status
 from payments_service.flows.create_order import Urls
+from payments_service.flows.payment_details import details
 from payments_service.flows.refund import RefundFailed
 from payments_service.store.db import Database
 from payments_service.store.tables import Payment, Refund
@@ -223,12 +225,28 @@ def test_one_reading_that_tells_of_ours_and_of_a_stranger_books_both(refunding: 
     assert {row.gateway_refund_id for row in refunding.rows()} == {"rf_dashboard", f"rf_{refund_id}"}
 
 
-def test_a_stranger_of_a_duplicate_takes_nothing_off_what_was_paid(refunding: Refunding) -> None:
+def on_its_page(refunding: Refunding) -> int:
+    return status.by_id(refunding.db, refunding.payment.id).amount_refunded.minor
+
+
+def for_its_merchant(refunding: Refunding) -> int:
+    return details(refunding.db, refunding.payment.id).amount_refunded.minor
+
+
+def in_the_last_event(refunding: Refunding) -> int:
+    return int(details(refunding.db, refunding.payment.id).events[-1].data["amountRefundedPaise"])
+
+
+@pytest.mark.parametrize("told", [on_its_page, for_its_merchant, in_the_last_event])
+def test_a_stranger_of_a_duplicate_takes_nothing_off_what_was_paid(
+    refunding: Refunding, told: Callable[[Refunding], int]
+) -> None:
     refunding.second_success()
     refunding.hear(refunding.gateway.refund("rf_2", "pay_2", PRICE), payment="pay_2")
     assert refunding.row().status == COMPLETED
-    assert status.by_id(refunding.db, refunding.payment.id).amount_refunded == Money(0)
+    assert told(refunding) == 0
     assert refunding.send().amount == PRICE
+    assert told(refunding) == PRICE.minor
 
 
 # ── contradictions ──────────────────────────────────────────────────────────────────────────────────
@@ -498,3 +516,17 @@ def test_a_refund_that_names_its_payment_only_is_booked_at_once(db: Database, le
     assert (row.status, row.amount, row.gateway_refund_id) == (COMPLETED, 100, "rf_1")
     assert refunding.told() == ["refund.completed"]
     assert (ledger.inbox()[-1].outcome, len(gateway.calls)) == ("applied", calls)
+
+
+def test_the_banks_reference_is_asked_for_at_four_ages_of_the_end_and_then_no_more(
+    refunding: Refunding,
+) -> None:
+    """Asking is no change of the refund: were it one, its end would be as young as the last question."""
+    refunding.send(100)
+    ended_at, hand, ages = refunding.row().updated_at, HandClock(), []
+    while (due := refunding.row().next_check_at) is not None and len(ages) < 9:
+        ages.append(round((due - ended_at) / timedelta(hours=1)))
+        hand.moment = due
+        reconcile.sweep_refunds(refunding.db, refunding.gateway, Urls("http://127.0.0.1:5000"), hand.clock)
+    assert ages == [1, 24, 72, 168]
+    assert refunding.row().updated_at == ended_at

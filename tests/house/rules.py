@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +65,8 @@ def run_without(rule: Rule) -> tuple[int, list[str]]:
         wide = {**os.environ, "COLUMNS": "300"}
         ended = subprocess.run(command, cwd=copy, env=wide, capture_output=True, text=True, check=False)
         lines = (line for line in ended.stdout.splitlines() if line.startswith(("FAILED", "ERROR")))
-        return ended.returncode, list({why: None for line in lines if (why := line.partition(" - ")[2])})
+        whys = Counter(why for line in lines if (why := line.partition(" - ")[2]))
+        return ended.returncode, [f"{count} × {why}" for why, count in whys.items()]
 
 
 if __name__ == "__main__":
