@@ -150,11 +150,11 @@ class Line(Generic[Row]):
             raise error
 
     def _gather(self) -> None:
-        """Until half of what is under way has ended, or the first of it a moment ago."""
+        """Until a quarter of what is under way has ended, or the first of it a moment ago."""
         with self._changed:
             before = self._busy
             if before and self._changed.wait_for(lambda: self._busy < before, LOOK_SECONDS):
-                self._changed.wait_for(lambda: self._busy <= before // 2, GATHER_SECONDS)
+                self._changed.wait_for(lambda: self._busy <= before * 3 // 4, GATHER_SECONDS)
 
     def _begin(self, row: Row) -> None:
         with self._changed:
