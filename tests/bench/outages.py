@@ -17,7 +17,7 @@ from uuid6 import uuid7
 
 from payments_service.gateways.razorpay import RazorpayGateway
 from payments_service.store.address import normalized_url
-from payments_service.store.tables import Outbox, Payment, PaymentOrder
+from payments_service.store.tables import Event, Outbox, Payment, PaymentOrder
 from tests.bench import servers, work
 from tests.bench.scenarios import HUNG_MS, Findings, Size, make_payment
 from tests.bench.servers import Server
@@ -183,31 +183,30 @@ def _told_to(url: str) -> dict[str, str]:
 
 
 def _events(here: Town, count: int) -> list[str]:
-    """Events that wait to be told; their ids."""
+    """Events that wait to be told, of the last hours; one alone is of now. Their ids."""
     now = datetime.now(UTC)
     body = json.dumps({"type": "payment.completed", "data": {"padding": "x" * 1000}}).encode()
-    rows = [
+    told = [
         {
-            "id": uuid7(),
             "event_id": f"evt_{uuid7().hex}",
             "fact": f"payment.completed:{uuid7()}",
             "type": "payment.completed",
             "payment_id": here.made,
-            "destination": "merchant",
             "body": body,
-            "state": "pending",
-            "attempts": 0,
-            "generation": 1,
-            "next_try_at": now - (timedelta(seconds=number) if count > 1 else timedelta(0)),
-            "created_at": now - (timedelta(seconds=number) if count > 1 else timedelta(0)),
+            "created_at": now - timedelta(seconds=number),
         }
         for number in range(count)
     ]
+    waiting = {"destination": "merchant", "state": "pending", "attempts": 0, "generation": 1}
     with here.engine.begin() as connection:
-        connection.execute(insert(Outbox), rows)
+        connection.execute(insert(Event), [{"id": uuid7(), **one} for one in told])
+        connection.execute(
+            insert(Outbox),
+            [{"id": uuid7(), **one, **waiting, "next_try_at": one["created_at"]} for one in told],
+        )
         if count > 1:
             connection.execute(text("ANALYZE"))
-    return [str(row["event_id"]) for row in rows]
+    return [str(one["event_id"]) for one in told]
 
 
 # ── measuring ───────────────────────────────────────────────────────────────────────────────────────
