@@ -71,9 +71,10 @@ def a_gateway_is_down(_size: Size, folder: Path, findings: Findings) -> None:
         servers.set_delay(other, HUNG_MS)
         _open_payments(here, "duecf", OPEN_PAYMENTS, "cashfree")
         more = {**CASHFREE, "CASHFREE_API_URL": f"{other.url}/pg"}
-        with servers.worker(folder, here.url, here.gateway.port, **more):
+        with servers.worker(folder, here.url, here.gateway.port, **more) as worker:
             time.sleep(SETTLE_SECONDS)
             within.ours = [max(_seconds_until_asked(here, f"duefresh{number}x") for number in range(FRESH))]
+            _end(worker, findings, "a gateway that hangs")
 
 
 def _seconds_until_asked(here: Town, run: str) -> float:
@@ -158,6 +159,10 @@ def a_receiver_is_slow(_size: Size, folder: Path, findings: Findings) -> None:
                 time.sleep(SECONDS)
                 rate.ours.append((servers.events_taken(shop) - before) / SECONDS)
             within.ours = [max(_seconds_until_told(here, shop) for _ in range(FRESH))]
+            _end(worker, findings, f"a receiver of {SLOW_MS} ms")
+        findings.checked += servers.events_taken(shop)
+        if again := servers.events_taken_again(shop):
+            findings.wrong.append(f"{again} events were told more than once")
 
 
 def _seconds_until_told(here: Town, shop: Server) -> float:
@@ -218,6 +223,15 @@ def _seconds_until(has_come: Callable[[], int]) -> float:
     while not has_come() and time.monotonic() - began < PATIENCE_SECONDS:
         time.sleep(0.05)
     return time.monotonic() - began
+
+
+def _end(worker: Server, findings: Findings, waits_for: str) -> None:
+    """How long a worker takes to end that works at this place."""
+    figure = findings.figure(f"a worker at {waits_for} ends after SIGTERM within", "s", must="at most 10 s")
+    began = time.monotonic()
+    worker.process.terminate()
+    worker.process.wait(PATIENCE_SECONDS)
+    figure.ours = [time.monotonic() - began]
 
 
 @contextmanager
