@@ -37,10 +37,10 @@ chaos: $(VENV)/.tools ## Storms with faults and kill -9, judged (SEEDS, DATABASE
 	$(BIN)/python -m tests.chaos $(SEEDS:%=--seed %) $(DATABASES:%=--database %) --payments $(PAYMENTS) $(STORM)
 	CHAOS_ROUNDS=$(ROUNDS) $(BIN)/pytest tests/chaos/test_races.py
 
-bench: $(VENV)/.tools ## Measure beside a peer in Express, 15 minutes (QUICK=1: two or three; installs wrk and Node)
+bench: $(VENV)/.tools ## Measure beside a peer in Express, 15 minutes (QUICK=1: two or three; OUTAGES=1: the worker in outages)
 	@sh deploy/need-packages.sh wrk node=nodejs npm
 	@npm ci --silent --no-audit --no-fund --prefix tests/bench/express
-	$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
+	$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(if $(OUTAGES),--outages)
 
 ALARMS ?=
 

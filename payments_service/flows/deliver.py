@@ -20,7 +20,7 @@ from payments_service.domain.clock import Clock
 from payments_service.domain.errors import StoreUnavailable
 from payments_service.domain.states import AlertCode
 from payments_service.flows.alerts import raise_alert
-from payments_service.flows.lines import Line, Place
+from payments_service.flows.lines import Line, place
 from payments_service.notify import Answer, Letter, Verdict
 from payments_service.store import outbox, payments
 from payments_service.store.db import Database
@@ -109,8 +109,8 @@ def _line(db: Database, channels: Channels, clock: Clock, destination: str, stop
         with db.begin() as session:
             return outbox.claim(session, destination, clock.now(), clock.now() + LEASE, limit)
 
-    place = Place(POSTS_AT_ONCE if destination == outbox.MERCHANT else LETTERS_AT_ONCE)
-    return Line(f"outbox {destination}", place, claim, lambda row: _tell(db, channels, clock, row), stop)
+    receiver = place(db, POSTS_AT_ONCE if destination == outbox.MERCHANT else LETTERS_AT_ONCE)
+    return Line(f"outbox {destination}", receiver, claim, lambda row: _tell(db, channels, clock, row), stop)
 
 
 def deliver_fact(db: Database, channels: Channels, clock: Clock, fact: str) -> None:

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from payments_service import logs, metrics
 from payments_service.domain.errors import BudgetUsedUp, GatewayError, Unavailable
+from payments_service.store.db import Database
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ LEFT_ALONE_SECONDS = 10.0
 """How long a place that keeps failing is not asked; also between two trials."""
 QUICK_SECONDS = 2.0
 """A row that takes no longer lets one more begin beside it; a place that is slower gets no more at once."""
+AT_ONCE_ON_SQLITE = 4
 TURN_SECONDS = 5.0
 """After so long a run ends though more is due, so that its worker can say that it lives."""
 LOOK_SECONDS = 1.0
@@ -76,6 +78,11 @@ class Place:
                 self._trial_at = self._monotonic() + LEFT_ALONE_SECONDS
             if self._failures == FAILURES_IN_A_ROW:
                 log.warning("Left alone for a while", extra={"data": logs.within()})
+
+
+def place(db: Database, most: int) -> Place:
+    """SQLite has one writer: more rows at once would only wait for each other, and let web processes wait."""
+    return Place(min(most, AT_ONCE_ON_SQLITE) if db.is_sqlite else most)
 
 
 def is_well(error: GatewayError) -> bool | None:
@@ -150,11 +157,11 @@ class Line(Generic[Row]):
             raise error
 
     def _gather(self) -> None:
-        """Until half of what is under way has ended, or the first of it a moment ago."""
+        """Until a quarter of what is under way has ended, or the first of it a moment ago."""
         with self._changed:
             before = self._busy
             if before and self._changed.wait_for(lambda: self._busy < before, LOOK_SECONDS):
-                self._changed.wait_for(lambda: self._busy <= before // 2, GATHER_SECONDS)
+                self._changed.wait_for(lambda: self._busy <= before * 3 // 4, GATHER_SECONDS)
 
     def _begin(self, row: Row) -> None:
         with self._changed:

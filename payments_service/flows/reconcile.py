@@ -24,7 +24,7 @@ from payments_service.domain.states import OPEN, REFUND_OPEN, AlertCode, Payment
 from payments_service.flows import refund, sync, webhook, witnesses
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.create_order import Urls
-from payments_service.flows.lines import Line, Place, Row, is_well
+from payments_service.flows.lines import Line, Place, Row, is_well, place
 from payments_service.gateways.base import Gateway
 from payments_service.store import inbox, payments
 from payments_service.store.db import Database
@@ -44,33 +44,33 @@ def lines(
     db: Database, gateway: Gateway, urls: Urls, clock: Clock, stop: Event | None = None
 ) -> Iterator[Line[Any]]:
     """All that is asked of one gateway; its lines know together whether it answers."""
-    place, stop = place_of(gateway), stop or Event()
-    yield _payments(db, gateway, clock, place, stop)
-    yield _refunds(db, gateway, urls, clock, place, stop)
-    yield _inbox(db, gateway, clock, place, stop)
+    at, stop = place_of(db, gateway), stop or Event()
+    yield _payments(db, gateway, clock, at, stop)
+    yield _refunds(db, gateway, urls, clock, at, stop)
+    yield _inbox(db, gateway, clock, at, stop)
 
 
-def place_of(gateway: Gateway) -> Place:
+def place_of(db: Database, gateway: Gateway) -> Place:
     """No more questions beside each other than the read budget lets begin in a second."""
-    return Place(min(MOST_AT_ONCE, math.ceil(gateway.reads_per_second)))
+    return place(db, min(MOST_AT_ONCE, math.ceil(gateway.reads_per_second)))
 
 
 def sweep_payments(db: Database, gateway: Gateway, clock: Clock) -> int:
     """Ask about the payments that are due at one gateway; how many there were."""
-    return _payments(db, gateway, clock, place_of(gateway), Event()).run_out(BATCH)
+    return _payments(db, gateway, clock, place_of(db, gateway), Event()).run_out(BATCH)
 
 
 def sweep_refunds(db: Database, gateway: Gateway, urls: Urls, clock: Clock) -> int:
     """Ask what became of refunds; those that never reached the gateway are sent again under their id."""
-    return _refunds(db, gateway, urls, clock, place_of(gateway), Event()).run_out(BATCH)
+    return _refunds(db, gateway, urls, clock, place_of(db, gateway), Event()).run_out(BATCH)
 
 
 def sweep_inbox(db: Database, gateway: Gateway, clock: Clock) -> int:
     """Try again what could not be applied, or waits for the gateway's own word."""
-    return _inbox(db, gateway, clock, place_of(gateway), Event()).run_out(BATCH)
+    return _inbox(db, gateway, clock, place_of(db, gateway), Event()).run_out(BATCH)
 
 
-def _payments(db: Database, gateway: Gateway, clock: Clock, place: Place, stop: Event) -> Line[Payment]:
+def _payments(db: Database, gateway: Gateway, clock: Clock, at: Place, stop: Event) -> Line[Payment]:
     def ask(payment: Payment) -> bool | None:
         actor = Actor("worker", "reconcile", clock)
         well: bool | None = True
@@ -83,11 +83,11 @@ def _payments(db: Database, gateway: Gateway, clock: Clock, place: Place, stop: 
         return well
 
     claim = _claiming(db, gateway, clock, payments.claim_due)
-    return Line(f"payments {gateway.provider}", place, claim, ask, stop)
+    return Line(f"payments {gateway.provider}", at, claim, ask, stop)
 
 
 def _refunds(
-    db: Database, gateway: Gateway, urls: Urls, clock: Clock, place: Place, stop: Event
+    db: Database, gateway: Gateway, urls: Urls, clock: Clock, at: Place, stop: Event
 ) -> Line[Refund]:
     def ask(row: Refund) -> bool | None:
         actor = Actor("worker", "reconcile", clock)
@@ -101,10 +101,10 @@ def _refunds(
         return well
 
     claim = _claiming(db, gateway, clock, payments.claim_due_refunds)
-    return Line(f"refunds {gateway.provider}", place, claim, ask, stop)
+    return Line(f"refunds {gateway.provider}", at, claim, ask, stop)
 
 
-def _inbox(db: Database, gateway: Gateway, clock: Clock, place: Place, stop: Event) -> Line[PaymentWebhook]:
+def _inbox(db: Database, gateway: Gateway, clock: Clock, at: Place, stop: Event) -> Line[PaymentWebhook]:
     def apply(row: PaymentWebhook) -> bool | None:
         try:
             return webhook.try_again(db, gateway, row.id, clock) or None
@@ -112,9 +112,7 @@ def _inbox(db: Database, gateway: Gateway, clock: Clock, place: Place, stop: Eve
             log.info("Event still waits", extra={"data": {"eventId": row.event_id, "error": error.code}})
             return is_well(error)
 
-    return Line(
-        f"inbox {gateway.provider}", place, _claiming(db, gateway, clock, inbox.claim_due), apply, stop
-    )
+    return Line(f"inbox {gateway.provider}", at, _claiming(db, gateway, clock, inbox.claim_due), apply, stop)
 
 
 def _claiming(

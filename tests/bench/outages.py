@@ -17,7 +17,7 @@ from uuid6 import uuid7
 
 from payments_service.gateways.razorpay import RazorpayGateway
 from payments_service.store.address import normalized_url
-from payments_service.store.tables import Outbox, Payment, PaymentOrder
+from payments_service.store.tables import Event, Outbox, Payment, PaymentOrder
 from tests.bench import servers, work
 from tests.bench.scenarios import HUNG_MS, Findings, Size, make_payment
 from tests.bench.servers import Server
@@ -71,9 +71,10 @@ def a_gateway_is_down(_size: Size, folder: Path, findings: Findings) -> None:
         servers.set_delay(other, HUNG_MS)
         _open_payments(here, "duecf", OPEN_PAYMENTS, "cashfree")
         more = {**CASHFREE, "CASHFREE_API_URL": f"{other.url}/pg"}
-        with servers.worker(folder, here.url, here.gateway.port, **more):
+        with servers.worker(folder, here.url, here.gateway.port, **more) as worker:
             time.sleep(SETTLE_SECONDS)
             within.ours = [max(_seconds_until_asked(here, f"duefresh{number}x") for number in range(FRESH))]
+            _end(worker, findings, "a gateway that hangs")
 
 
 def _seconds_until_asked(here: Town, run: str) -> float:
@@ -158,6 +159,10 @@ def a_receiver_is_slow(_size: Size, folder: Path, findings: Findings) -> None:
                 time.sleep(SECONDS)
                 rate.ours.append((servers.events_taken(shop) - before) / SECONDS)
             within.ours = [max(_seconds_until_told(here, shop) for _ in range(FRESH))]
+            _end(worker, findings, f"a receiver of {SLOW_MS} ms")
+        findings.checked += servers.events_taken(shop)
+        if again := servers.events_taken_again(shop):
+            findings.wrong.append(f"{again} events were told more than once")
 
 
 def _seconds_until_told(here: Town, shop: Server) -> float:
@@ -183,31 +188,30 @@ def _told_to(url: str) -> dict[str, str]:
 
 
 def _events(here: Town, count: int) -> list[str]:
-    """Events that wait to be told; their ids."""
+    """Events that wait to be told, of the last hours; one alone is of now. Their ids."""
     now = datetime.now(UTC)
     body = json.dumps({"type": "payment.completed", "data": {"padding": "x" * 1000}}).encode()
-    rows = [
+    told = [
         {
-            "id": uuid7(),
             "event_id": f"evt_{uuid7().hex}",
             "fact": f"payment.completed:{uuid7()}",
             "type": "payment.completed",
             "payment_id": here.made,
-            "destination": "merchant",
             "body": body,
-            "state": "pending",
-            "attempts": 0,
-            "generation": 1,
-            "next_try_at": now - (timedelta(seconds=number) if count > 1 else timedelta(0)),
-            "created_at": now - (timedelta(seconds=number) if count > 1 else timedelta(0)),
+            "created_at": now - timedelta(seconds=number),
         }
         for number in range(count)
     ]
+    waiting = {"destination": "merchant", "state": "pending", "attempts": 0, "generation": 1}
     with here.engine.begin() as connection:
-        connection.execute(insert(Outbox), rows)
+        connection.execute(insert(Event), [{"id": uuid7(), **one} for one in told])
+        connection.execute(
+            insert(Outbox),
+            [{"id": uuid7(), **one, **waiting, "next_try_at": one["created_at"]} for one in told],
+        )
         if count > 1:
             connection.execute(text("ANALYZE"))
-    return [str(row["event_id"]) for row in rows]
+    return [str(one["event_id"]) for one in told]
 
 
 # ── measuring ───────────────────────────────────────────────────────────────────────────────────────
@@ -219,6 +223,15 @@ def _seconds_until(has_come: Callable[[], int]) -> float:
     while not has_come() and time.monotonic() - began < PATIENCE_SECONDS:
         time.sleep(0.05)
     return time.monotonic() - began
+
+
+def _end(worker: Server, findings: Findings, waits_for: str) -> None:
+    """How long a worker takes to end that works at this place."""
+    figure = findings.figure(f"a worker at {waits_for} ends after SIGTERM within", "s", must="at most 10 s")
+    began = time.monotonic()
+    worker.process.terminate()
+    worker.process.wait(PATIENCE_SECONDS)
+    figure.ours = [time.monotonic() - began]
 
 
 @contextmanager

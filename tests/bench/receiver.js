@@ -1,5 +1,5 @@
 // A merchant's application that takes every event, after a delay: PUT /_bench {"delayMs": 200}. GET /_bench tells how
-// many it took, GET /_bench/ID how often the one of that id. Settings: PORT.
+// many it took, and how many came again; GET /_bench/ID how often the one of that id came. Settings: PORT.
 'use strict'
 
 const http = require('node:http')
@@ -28,7 +28,7 @@ const server = http.createServer((request, response) => {
       return setTimeout(() => take(request.headers['webhook-id'], response), delayMs)
     }
     if (request.method === 'PUT') delayMs = JSON.parse(Buffer.concat(parts).toString()).delayMs
-    send(response, { taken: count, times: taken.get(request.url.split('/')[2]) || 0 })
+    send(response, { taken: count, again: count - taken.size, times: taken.get(request.url.split('/')[2]) || 0 })
   })
 })
 server.listen(Number(process.env.PORT), '127.0.0.1')

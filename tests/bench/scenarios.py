@@ -370,5 +370,4 @@ SCENARIOS: dict[str, Callable[[Size, Path, Findings], None]] = {
     "hung": others_while_a_gateway_hangs,
     "start": start_and_rest,
 }
-"""Not measured yet: 20,000 open payments while one gateway is down; 50,000 events to a slow and to a dead
-receiver; the share of PostgreSQL's in-place updates after 100,000 payments."""
+"""Outages: outages.py. Not measured yet: PostgreSQL's in-place updates after 100,000 payments."""

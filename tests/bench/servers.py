@@ -126,9 +126,18 @@ def receiver(folder: Path, delay_ms: int) -> Iterator[Server]:
 
 def events_taken(by: Server, event_id: str = "") -> int:
     """How many events it has taken, or how often one."""
-    answer = requests.get(f"{by.url}/_bench/{event_id}", timeout=10)
+    return _events_at(by, event_id)["times" if event_id else "taken"]
+
+
+def events_taken_again(by: Server) -> int:
+    return _events_at(by, "")["again"]
+
+
+def _events_at(receiver: Server, event_id: str) -> dict[str, int]:
+    answer = requests.get(f"{receiver.url}/_bench/{event_id}", timeout=10)
     answer.raise_for_status()
-    return int(answer.json()["times" if event_id else "taken"])
+    found: dict[str, int] = answer.json()
+    return found
 
 
 def orders_at(of_gateway: Server) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import pytest
 from payments_service.domain.errors import BudgetUsedUp, CircuitOpen, Rejected, Unavailable
 from payments_service.flows import lines
 from payments_service.flows.lines import FAILURES_IN_A_ROW, LEFT_ALONE_SECONDS, Line, Place, is_well
+from payments_service.store.db import Database
 
 SECONDS = 20
 """How long a test waits for another thread before it fails."""
@@ -202,3 +203,10 @@ def test_time_is_the_machines_own() -> None:
     for _ in range(FAILURES_IN_A_ROW):
         place.learn(False, 0.1)
     assert place._trial_at - time.monotonic() <= LEFT_ALONE_SECONDS
+
+
+def test_sqlite_which_has_one_writer_is_not_crowded(db: Database) -> None:
+    one = lines.place(db, 32)
+    for _ in range(40):
+        one.learn(True, 0.1)
+    assert one.room(0) == (lines.AT_ONCE_ON_SQLITE if db.is_sqlite else 32)
