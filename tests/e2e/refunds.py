@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import select
 
 from payments_service.domain.deadline import Deadline
-from payments_service.domain.errors import Conflict
+from payments_service.domain.errors import Conflict, Unavailable
 from payments_service.domain.money import Money
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import RefundStatus
@@ -39,6 +39,10 @@ COMPLETED, FAILED, INITIATED, PENDING = (
     RefundStatus.INITIATED,
     RefundStatus.PENDING,
 )
+
+
+def away(*_: object) -> None:
+    raise Unavailable("away")
 
 
 @dataclass
@@ -144,7 +148,7 @@ class RefundJourneys(Journeys):
         self.drop_webhooks(house)
         with self.counter(house) as counter:
             self.fault(house, "refund", "timeout_after", seconds=1)
-            self.fault(house, "fetch", "500", count=3)
+            monkeypatch.setattr(counter.gateway, "fetch_refund", away)
             sent = counter.refund(10015)
             assert (sent.status, len(counter.at_the_gateway())) == (INITIATED, 1)
             monkeypatch.undo()
