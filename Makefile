@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: run test check lint format conformance chaos bench drill help
+.PHONY: run test check lint format conformance chaos bench bench-large drill help
 
 run: $(VENV)/.runtime ## Run everything on this machine: service on PORT (5000), simulator on SIMULATOR_PORT (8090)
 	@$(BIN)/python deploy/development.py
@@ -41,6 +41,12 @@ bench: $(VENV)/.tools ## Measure beside a peer in Express, 15 minutes (QUICK=1: 
 	@sh deploy/need-packages.sh wrk node=nodejs npm
 	@npm ci --silent --no-audit --no-fund --prefix tests/bench/express
 	$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(if $(OUTAGES),--outages)
+
+LARGE ?= 1000000
+
+bench-large: $(VENV)/.tools ## Measure on a database of a million payments beside a small one, half an hour (LARGE: how many)
+	@sh deploy/need-packages.sh wrk node=nodejs
+	$(BIN)/python -m tests.bench.large --payments $(LARGE)
 
 ALARMS ?=
 

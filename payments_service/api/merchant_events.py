@@ -23,7 +23,7 @@ blueprint = Blueprint("events", __name__, url_prefix="/api/events")
     "What was told or will be told, in order",
     about=(
         "Kept for 30 days or longer. Read on from `after` of the last answer: no event is missed, even one "
-        "that commits late."
+        "that commits late. With `delivered` a page may be short, or empty, while `hasMore` is true."
     ),
     query=shapes.EventListSchema,
     gives={200: shapes.EventPageOut},

@@ -63,14 +63,19 @@ def page(
     payment_id: UUID | None = None,
     is_delivered: bool | None = None,
 ) -> EventPage:
-    """The next events in order. Raises InvalidInput for a cursor that is none of this database's."""
+    """The next events in order. Raises InvalidInput for a cursor that is none of this database's.
+
+    With `is_delivered` a page may be short, or empty, while there is more: it looks at so many events only.
+    """
     number(db)
     with db.read() as session:
         position = _position(session, after)
+        end = None if is_delivered is None else events.end_of_look(session, position)
         found = events.page(
             session,
             position,
             limit + 1,
+            up_to=end.position if end else None,
             event_type=event_type,
             payment_id=payment_id,
             is_delivered=is_delivered,
@@ -78,8 +83,9 @@ def page(
             delivered=outbox.DELIVERED,
         )
         kept = found[:limit]
-        has_more = len(found) > limit or events.has_unnumbered(session)
-        cursor = _cursor(kept[-1]) if kept else after or ""
+        has_more = len(found) > limit or end is not None or events.has_unnumbered(session)
+        last = end if end is not None and len(found) <= limit else kept[-1] if kept else None
+        cursor = _cursor(last) if last else after or ""
         return EventPage(_told(session, kept), cursor, has_more)
 
 

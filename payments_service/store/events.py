@@ -20,6 +20,8 @@ from payments_service.store.tables import Event, Outbox
 
 LOCK = 20_260_101_000_002
 """Of PostgreSQL's advisory locks: who numbers, alone. SQLite has one writer anyway."""
+LOOK = 500
+"""Events that one page looks at for those that were delivered, or were not."""
 BATCH = 5_000
 """Numbered in one statement at most; who finds more to number comes again."""
 
@@ -113,11 +115,22 @@ def number(session: Session, limit: int = BATCH) -> int:
     return len(session.execute(given).all())
 
 
+def end_of_look(session: Session, after: int) -> Event | None:
+    """The last event that a page looks at which chooses by delivery; None where the stream ends before.
+
+    No index tells what was not delivered, so without an end such a page might look through all there is.
+    """
+    places = select(Event.position).where(Event.position > after).order_by(Event.position)
+    last_and_next = session.scalars(places.offset(LOOK - 1).limit(2)).all()
+    return at(session, last_and_next[0] or 0) if len(last_and_next) > 1 else None
+
+
 def page(
     session: Session,
     after: int,
     limit: int,
     *,
+    up_to: int | None = None,
     event_type: str | None = None,
     payment_id: UUID | None = None,
     is_delivered: bool | None = None,
@@ -126,6 +139,8 @@ def page(
 ) -> list[Event]:
     """Numbered events behind a position, in order."""
     chosen = select(Event).where(Event.position > after).order_by(Event.position).limit(limit)
+    if up_to is not None:
+        chosen = chosen.where(Event.position <= up_to)
     if event_type is not None:
         chosen = chosen.where(Event.type == event_type)
     if payment_id is not None:

@@ -58,6 +58,8 @@ class Payment(Base):
         Index(None, "created_at", "id"),
         Index(None, "status", "created_at", "id"),
         Index(None, "user_id", "created_at", "id"),
+        Index(None, "gateway", "created_at", "id"),
+        Index(None, "mode", "created_at", "id"),
         Index(
             "ix_payments_flagged",
             "created_at",

@@ -13,6 +13,7 @@ from sqlalchemy import delete, select, update
 from uuid6 import uuid7
 
 from payments_service.domain.clock import REAL_TIME
+from payments_service.domain.money import Money
 from payments_service.flows import monitors
 from payments_service.store import events, outbox
 from payments_service.store.db import Database
@@ -175,6 +176,7 @@ def test_a_fact_is_an_event_once_and_its_id_is_a_function_of_it(shop: MerchantSh
 def test_filters_choose_and_the_cursor_goes_on_behind_them(shop: MerchantShop) -> None:
     shop.db.destinations = (outbox.MERCHANT,)
     first, second = shop.paid(), shop.paid(transaction_id="pay_2")
+    shop.gateway.paid("pay_1", Money(49900))
     shop.post(f"/api/payment/{first}/refunds", {"amount": 1}, Idempotency_Key="refund-of-order-1001")
     with shop.db.begin() as session:
         delivered = {"state": outbox.DELIVERED, "delivered_at": datetime.now(UTC)}
@@ -192,6 +194,26 @@ def test_filters_choose_and_the_cursor_goes_on_behind_them(shop: MerchantShop) -
     page = pull(shop, f"?type={completed}&limit=1")
     assert page["hasMore"] is True
     assert types(f"?type={completed}&after={page['after']}") == [(completed, second)]
+
+
+def test_a_page_by_delivery_looks_at_so_many_events_and_the_loop_still_finds_them_all(
+    shop: MerchantShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "LOOK", 3)
+    shop.db.destinations = (outbox.MERCHANT,)
+    all_of_them = [shop.paid(transaction_id=f"pay_{number}") for number in range(11)]
+    missing = [all_of_them[number] for number in (0, 1, 2, 9)]
+    with shop.db.begin() as session:
+        told = Outbox.payment_id.not_in([UUID(one) for one in missing])
+        session.execute(update(Outbox).where(told).values(state=outbox.DELIVERED))
+    found, pages, cursor = [], [], ""
+    while not pages or pages[-1]["hasMore"]:
+        pages.append(pull(shop, f"?delivered=false&limit=2&after={cursor}"))
+        found += [one["data"]["id"] for one in pages[-1]["events"]]
+        cursor = pages[-1]["after"]
+    assert found == missing
+    assert [len(page["events"]) for page in pages] == [2, 1, 0, 1]
+    assert pull(shop, f"?delivered=false&after={cursor}")["events"] == []
 
 
 @pytest.mark.parametrize("query", ["limit=0", "payment=1", "delivered=perhaps", "typ=a"])

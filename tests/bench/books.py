@@ -20,6 +20,7 @@ def judge_webhooks(engine: Engine, run: str, load: Load) -> list[str]:
     One that was under way when the run ended may be stored without being acknowledged.
     """
     mine = PaymentWebhook.event_id.startswith(f"evt_{run}_", autoescape=True)
+    of_run = select(Payment.id).where(Payment.order_id.startswith(f"order_{run}", autoescape=True))
     rows = select(PaymentWebhook.payment_id, PaymentWebhook.outcome).where(mine)
     with engine.connect() as connection:
         stored = connection.execute(rows).all()
@@ -36,6 +37,7 @@ def judge_webhooks(engine: Engine, run: str, load: Load) -> list[str]:
             connection.execute(
                 select(PaymentEvent.payment_id, func.count())
                 .where(PaymentEvent.kind == "status", PaymentEvent.to_status == "completed")
+                .where(PaymentEvent.payment_id.in_(of_run))
                 .group_by(PaymentEvent.payment_id)
             ).all()
         )
@@ -43,6 +45,7 @@ def judge_webhooks(engine: Engine, run: str, load: Load) -> list[str]:
             connection.execute(
                 select(PaymentOrder.payment_id, func.count())
                 .join(PaymentAttempt, PaymentAttempt.order_id == PaymentOrder.id)
+                .where(PaymentOrder.payment_id.in_(of_run))
                 .group_by(PaymentOrder.payment_id)
             ).all()
         )

@@ -185,10 +185,10 @@ def service_settings(database_url: str, port: int, gateway_port: int) -> dict[st
 
 
 @contextmanager
-def service(folder: Path, database_url: str, gateway_port: int) -> Iterator[Server]:
+def service(folder: Path, database_url: str, gateway_port: int, **more: str) -> Iterator[Server]:
     """The Procfile's own web command, kept to loopback; a SQLite file has one web process."""
     port = free_port()
-    settings = service_settings(database_url, port, gateway_port)
+    settings = {**service_settings(database_url, port, gateway_port), **more}
     if database_url.startswith("sqlite"):
         settings["WEB_CONCURRENCY"] = "1"
     with _running("service", procfile("web"), folder, port, **settings) as server:

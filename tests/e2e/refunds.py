@@ -15,15 +15,16 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from payments_service.domain.deadline import Deadline
-from payments_service.domain.errors import Conflict
+from payments_service.domain.errors import Conflict, Unavailable
 from payments_service.domain.money import Money
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import RefundStatus
 from payments_service.flows import refund, sync
 from payments_service.flows.refund import RefundView
+from payments_service.flows.refund_intent import Key
 from payments_service.gateways.base import Gateway
 from payments_service.settings import Settings
 from payments_service.store import payments
@@ -41,6 +42,10 @@ COMPLETED, FAILED, INITIATED, PENDING = (
 )
 
 
+def away(*_: object) -> None:
+    raise Unavailable("away")
+
+
 @dataclass
 class Counter:
     """Where refunds of one payment are asked for."""
@@ -51,9 +56,14 @@ class Counter:
     id: UUID
     order: Json
 
-    def refund(self, paise: int | None = None, **options: str) -> RefundView:
+    def refund(self, paise: int | None = None, **options: Any) -> RefundView:
         amount = None if paise is None else Money(paise)
         return refund.refund(self.db, self.gateway, self.id, amount, "returned goods", BELL, **options)
+
+    def forget(self) -> None:
+        """As a database does that is put back as it was before the refunds."""
+        with self.db.begin() as session:
+            session.execute(delete(Refund).where(Refund.payment_id == self.id))
 
     def ask(self, row_id: UUID) -> RefundView:
         return refund.ask(self.db, self.gateway, row_id, BELL)
@@ -144,7 +154,7 @@ class RefundJourneys(Journeys):
         self.drop_webhooks(house)
         with self.counter(house) as counter:
             self.fault(house, "refund", "timeout_after", seconds=1)
-            self.fault(house, "fetch", "500", count=3)
+            monkeypatch.setattr(counter.gateway, "fetch_refund", away)
             sent = counter.refund(10015)
             assert (sent.status, len(counter.at_the_gateway())) == (INITIATED, 1)
             monkeypatch.undo()
@@ -152,6 +162,21 @@ class RefundJourneys(Journeys):
             assert counter.completes(sent.id)
             assert [one["amountPaise"] for one in counter.at_the_gateway()] == [10015]
             assert counter.ended() == [f"completed {sent.id}"]
+
+    def test_a_refund_that_the_database_lost_is_not_made_again(self, house: House) -> None:
+        """The gateway keeps our id; where it lists refunds, what is left is known to another key, too."""
+        self.drop_webhooks(house)
+        yesterdays, todays = Key("key-of-yesterday", "so"), Key("key-of-today-1", "and so")
+        with self.counter(house) as counter:
+            counter.refund(10015, key=yesterdays)
+            counter.forget()
+            if counter.gateway.lists_refunds:
+                with pytest.raises(Conflict) as refused:
+                    counter.refund(49900, key=todays)
+                assert refused.value.extra == {"refundablePaise": 39885}
+            again = counter.refund(10015, key=yesterdays)
+            assert counter.completes(again.id)
+            assert [one["amountPaise"] for one in counter.at_the_gateway()] == [10015]
 
     def test_a_refund_that_never_arrived_is_sent_again_and_made_once(self, house: House) -> None:
         with self.counter(house) as counter:

@@ -22,6 +22,8 @@ ASKED: dict[str, Callable[[Session], object]] = {
     "page before a cursor": lambda s: payment_pages.page(s, Filters(), 20, before=PLACE),
     "by status": lambda s: payment_pages.page(s, Filters(status="completed"), 20, after=PLACE),
     "by user": lambda s: payment_pages.page(s, Filters(user_id="u-7"), 20),
+    "by gateway": lambda s: payment_pages.page(s, Filters(gateway="phonepe"), 20, after=PLACE),
+    "by mode": lambda s: payment_pages.page(s, Filters(mode="live"), 20),
     "by reference": lambda s: payment_pages.page(s, Filters(reference="ORDER-1"), 20),
     "by review": lambda s: payment_pages.page(s, Filters(review=True), 20),
     "by time": lambda s: payment_pages.page(s, Filters(since=PLACE[0]), 20),
