@@ -1,13 +1,14 @@
 """Doors: HTTP in, JSON out, no decisions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
 from flask import current_app, g
 
 from payments_service import logs
+from payments_service.admission import Admission
 from payments_service.api import schemas
 from payments_service.api.limits import Budgets
 from payments_service.domain.errors import InvalidInput
@@ -43,6 +44,8 @@ class Services:
     """What this process keeps an eye on beside requests."""
     budgets: Budgets
     """How often one caller may ask."""
+
+    admission: Admission = field(default_factory=Admission)
 
     @property
     def urls(self) -> Urls:

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from payments_service import logs
-from payments_service.api import answers, guards, request_id, schemas, services
+from payments_service.api import Services, answers, guards, request_id, schemas, services
 from payments_service.api.answers import dumped
 from payments_service.api.bodies import json_body
 from payments_service.api.described import described
@@ -77,6 +77,11 @@ def refuse_an_address_that_is_no_text() -> None:
 )
 def create_order_() -> ResponseReturnValue:
     house = services()
+    with house.admission.one():
+        return _create_order(house)
+
+
+def _create_order(house: Services) -> ResponseReturnValue:
     if g.api_key is None:
         house.budgets.order_from_here()
     given = json_body()

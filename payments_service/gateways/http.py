@@ -33,6 +33,7 @@ from urllib3.exceptions import (
 from urllib3.exceptions import TimeoutError as TookTooLong
 
 from payments_service import logs
+from payments_service.admission import waiting_outside
 from payments_service.domain import clock
 from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import (
@@ -128,7 +129,8 @@ class GatewaySession(requests.Session):
         self, method: str, url: str, deadline: Deadline, urgency: Urgency, **options: Any
     ) -> requests.Response:
         for number in range(1, READ_TRIES + 1):
-            self.reads.take(urgency, deadline)
+            with waiting_outside():
+                self.reads.take(urgency, deadline)
             self._need_time(deadline)
             try:
                 with self.places.taken(), self.readings.passing():
@@ -140,7 +142,8 @@ class GatewaySession(requests.Session):
                 if number == READ_TRIES or error.gateway_status == 429 or pause >= deadline.remaining():
                     raise
                 logs.spent("gateway", 0.0, retries=1)
-                time.sleep(pause)
+                with waiting_outside():
+                    time.sleep(pause)
         raise AssertionError("unreachable")
 
     def _need_time(self, deadline: Deadline) -> None:
@@ -157,7 +160,8 @@ class GatewaySession(requests.Session):
             method, url, headers={**self.headers, **(headers or {})}, **given
         ).prepare()
         limits: Any = timeout_within(deadline)  # what requests hands on to urllib3 as it is
-        return self.get_adapter(url).send(request, timeout=limits)
+        with waiting_outside():
+            return self.get_adapter(url).send(request, timeout=limits)
 
     def _send_once(
         self, method: str, url: str, deadline: Deadline, number: int, is_read: bool, **options: Any

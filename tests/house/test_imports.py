@@ -13,8 +13,10 @@ STANDARD = frozenset(sys.stdlib_module_names)
 
 ALLOWED: dict[str, set[str]] = {
     # room: what of our own house, and which libraries
-    "app": {"api", "pages", "cli", "broker", "cors", "domain", "https", "flows", "store", "settings", "logs"}
-    | {"gateways.measured", "sentry", "flask", "flask_compress", "click", "werkzeug"},
+    "app": {"api", "pages", "broker", "cors", "domain", "https", "flows", "store", "settings", "logs"}
+    | {"gateways.measured", "sentry", "commands", "flask", "flask_compress", "click", "werkzeug"},
+    "commands": {"cli", "flask", "click"},
+    "admission": {"domain"},
     "cors": {"settings", "flask", "flask_cors", "cachetools"},
     "https": {"api", "settings", "flask"},
     "domain": {"domain", "uuid6"},
@@ -25,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "gateways": {"domain"}
     | {
         "gateways",
+        "admission",
         "logs",
         "metrics",
         "requests",
@@ -33,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
         "cachetools",
         "razorpay",
     },
-    "store": {"domain"} | {"store", "logs", "sqlalchemy", "alembic", "psycopg", "uuid6"},
+    "store": {"domain"} | {"store", "logs", "sqlalchemy", "alembic", "psycopg", "gevent", "uuid6"},
     "flows": {"domain"}
     | {
         "flows",
@@ -49,7 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "notify": {"domain"} | {"standardwebhooks", "certifi"},
     "api": {"domain"}
-    | {"api", "flows", "gateways", "gateways.base", "store.db", "logs", "metrics"}
+    | {"api", "flows", "gateways", "gateways.base", "store.db", "admission", "logs", "metrics"}
     | {"settings", "flask", "werkzeug"}
     | {"marshmallow", "apispec", "limits", "redis", "_typeshed"},
     "pages": {"domain"}

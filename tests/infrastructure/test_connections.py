@@ -124,7 +124,7 @@ def test_a_connection_that_died_in_the_pool_costs_no_request(db: Database) -> No
     with other.begin() as session:
         session.execute(
             text(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
         )

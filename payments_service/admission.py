@@ -1,0 +1,49 @@
+"""How many create-orders of one process work at the same time; one that waits for a gateway does not count.
+
+Without it a crowd of them takes every turn of the process, and what comes beside it, a webhook or /health,
+waits until the last of the crowd has been sent to the gateway.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import BoundedSemaphore
+
+from payments_service.domain.errors import StoreUnavailable
+
+AT_ONCE = 8
+"""Most of their time goes to the processor, of which a process has one; the rest goes to the database."""
+WAIT_SECONDS = 4.0
+
+_place: ContextVar[BoundedSemaphore | None] = ContextVar("place", default=None)
+
+
+class Admission:
+    def __init__(self, at_once: int = AT_ONCE) -> None:
+        self._places = BoundedSemaphore(at_once)
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Work, as soon as there is room. Raises StoreUnavailable when there is none in time."""
+        if not self._places.acquire(timeout=WAIT_SECONDS):
+            raise StoreUnavailable("Too many orders at once, please try again")
+        before = _place.set(self._places)
+        try:
+            yield
+        finally:
+            _place.reset(before)
+            self._places.release()
+
+
+@contextmanager
+def waiting_outside() -> Iterator[None]:
+    """Around a call whose answer takes long: another may work meanwhile."""
+    places = _place.get()
+    if places is None:
+        yield
+        return
+    places.release()
+    try:
+        yield
+    finally:
+        places.acquire()

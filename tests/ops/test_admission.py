@@ -1,0 +1,45 @@
+"""A crowd of create-orders works a few at a time; who waits for a gateway leaves the place to another."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from payments_service import admission
+from payments_service.admission import Admission, waiting_outside
+from payments_service.domain.errors import StoreUnavailable
+
+
+def test_there_is_no_third_place_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "WAIT_SECONDS", 0.05)
+    two = Admission(2)
+    with two.one(), two.one(), pytest.raises(StoreUnavailable), two.one():
+        pass
+    with two.one():
+        pass
+
+
+def test_who_waits_for_a_gateway_leaves_the_place_and_takes_it_again() -> None:
+    single = Admission(1)
+    at_the_gateway, answered, is_back = threading.Event(), threading.Event(), threading.Event()
+
+    def buy() -> None:
+        with single.one():
+            with waiting_outside():
+                at_the_gateway.set()
+                answered.wait(5)
+            is_back.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        buying = pool.submit(buy)
+        assert at_the_gateway.wait(5)
+        with single.one():
+            answered.set()
+            assert not is_back.wait(0.1)
+        buying.result(5)
+    assert is_back.is_set()
+
+
+def test_outside_of_all_requests_nothing_is_left() -> None:
+    with waiting_outside(), Admission(1).one():
+        pass
