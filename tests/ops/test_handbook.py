@@ -53,5 +53,5 @@ def test_every_command_that_it_names_is_there() -> None:
     from flask import Flask
 
     app = Flask("commands")
-    cli.register(app)
+    cli.add_to(app.cli)
     assert named <= set(app.cli.commands)
