@@ -7,6 +7,7 @@ waits until the last of the crowd has been sent to the gateway.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from threading import BoundedSemaphore
 
 from payments_service.domain.errors import StoreUnavailable
@@ -15,7 +16,14 @@ AT_ONCE = 8
 """Most of their time goes to the processor, of which a process has one; the rest goes to the database."""
 WAIT_SECONDS = 4.0
 
-_place: ContextVar[BoundedSemaphore | None] = ContextVar("place", default=None)
+
+@dataclass
+class _Stay:
+    places: BoundedSemaphore
+    has_place: bool
+
+
+_stay: ContextVar[_Stay | None] = ContextVar("stay", default=None)
 
 
 class Admission:
@@ -27,23 +35,29 @@ class Admission:
         """Work, as soon as there is room. Raises StoreUnavailable when there is none in time."""
         if not self._places.acquire(timeout=WAIT_SECONDS):
             raise StoreUnavailable("Too many orders at once, please try again")
-        before = _place.set(self._places)
+        mine = _Stay(self._places, has_place=True)
+        before = _stay.set(mine)
         try:
             yield
         finally:
-            _place.reset(before)
-            self._places.release()
+            _stay.reset(before)
+            if mine.has_place:
+                self._places.release()
 
 
 @contextmanager
 def waiting_outside() -> Iterator[None]:
-    """Around a call whose answer takes long: another may work meanwhile."""
-    places = _place.get()
-    if places is None:
+    """Around a call whose answer takes long: another may work meanwhile.
+
+    Who comes back to a full house waits as long as a new one, and then works all the same: the order is made.
+    """
+    mine = _stay.get()
+    if mine is None or not mine.has_place:
         yield
         return
-    places.release()
+    mine.has_place = False
+    mine.places.release()
     try:
         yield
     finally:
-        places.acquire()
+        mine.has_place = mine.places.acquire(timeout=WAIT_SECONDS)

@@ -40,6 +40,19 @@ def test_who_waits_for_a_gateway_leaves_the_place_and_takes_it_again() -> None:
     assert is_back.is_set()
 
 
+def test_who_comes_back_to_a_full_house_works_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "WAIT_SECONDS", 0.05)
+    single = Admission(1)
+    with single.one():
+        with waiting_outside():
+            assert single._places.acquire(blocking=False)  # another has come, and stays
+        with waiting_outside():
+            pass
+    single._places.release()
+    with single.one():
+        pass
+
+
 def test_outside_of_all_requests_nothing_is_left() -> None:
     with waiting_outside(), Admission(1).one():
         pass
