@@ -83,11 +83,7 @@ def _verify_history(db: Database, clock: Clock) -> tuple[list[UUID], set[UUID]]:
         known = [UUID(name) for name in _known_as_broken(session)]
         looked_at = gauges.to_verify(session, clock.now(), VERIFIED_AT_A_LOOK)
         keys = session.info["chain_keys"]
-        found = {one.payment_id for one in chain.verify(session, keys, {*known, *looked_at})}
-    if not found:
-        return looked_at, found
-    with db.read() as session:  # a payment that moved between its row and its history is found well now
-        return looked_at, {one.payment_id for one in chain.verify(session, keys, found)}
+        return looked_at, {one.payment_id for one in chain.verify(session, keys, {*known, *looked_at})}
 
 
 def _note_history(session: Session, verified: list[UUID], broken: set[UUID], clock: Clock) -> None:

@@ -644,11 +644,24 @@ def nobody_believed_a_browser(facts: Facts) -> Found:
         yield entry["order"], f"{entry['path']} answered {entry['status']}: {entry['answer']}"
 
 
+SAID_WHERE_IT_BROKE = (
+    "Unhandled",
+    "Sweep failed",
+    "Webhook could not be applied",
+    "Webhook follow-up failed",
+    "[ERROR] Webhooks are taken in one by one",
+    "Event could not be sent",
+    "Look around failed",
+    "History could not be verified",
+    "History is not as it was written",
+)
+
+
 def nothing_broke_inside(facts: Facts) -> Found:
     for entry in facts.diary.of("internal error", "harness failed"):
         yield entry.get("path", "harness"), str(entry.get("answer", entry.get("error")))
     for line in facts.outcome.log.splitlines():
-        if "Sweep failed" in line or "Webhook could not be applied" in line or "Unhandled" in line:
+        if any(word in line for word in SAID_WHERE_IT_BROKE):
             yield "log", line[:300]
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from payments_service.domain.payment import Actor
-from payments_service.store import chain, history, seal
+from payments_service.store import chain, history, payments, seal
 from payments_service.store.db import Database
 from payments_service.store.tables import Payment, PaymentEvent
 
@@ -45,6 +46,22 @@ def findings(db: Database, keys: seal.ChainKeys = KEYS) -> list[tuple[int | None
 def test_a_history_as_it_was_written_is_whole(db: Database, sealed: Payment) -> None:
     assert findings(db) == []
     assert (sealed.history_count, sealed.history_unchained) == (4, 0)
+
+
+def test_a_payment_that_moves_while_it_is_looked_at_is_whole(db: Database, sealed: Payment) -> None:
+    moved: list[str] = []
+
+    def move(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("SELECT payments.") and not moved:
+            moved.append(statement)
+            with db.begin() as session:
+                payment = payments.lock(session, sealed.id)
+                history.append(session, payment, "note", Actor("test", "5"), "why", {})
+
+    event.listen(db.engine, "after_cursor_execute", move)
+    assert findings(db) == []
+    assert moved
+    assert findings(db) == []
 
 
 def change(db: Database, *statements: str) -> None:
