@@ -8,11 +8,9 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
-
-from pybreaker import STATE_CLOSED, STATE_OPEN, CircuitBreaker
 
 from payments_service import metrics
 from payments_service.domain.deadline import Deadline, Urgency
@@ -20,6 +18,7 @@ from payments_service.domain.errors import BudgetUsedUp, CircuitOpen, GatewayErr
 
 log = logging.getLogger(__name__)
 
+CLOSED, OPEN, HALF_OPEN = "closed", "open", "half-open"
 FAILURES_IN_A_ROW = 5
 RESET_SECONDS = 30.0
 READ_RESET_SECONDS = 10.0
@@ -55,8 +54,7 @@ class Circuit:
     """Open after too many failures in a row: then nothing is sent, until one trial has shown better.
 
     Writes and reads have one each: a gateway that hangs on reading costs its own payers' threads only.
-    pybreaker holds its lock for as long as a call lasts, which would send calls one after the other, and in
-    its half-open state it lets every call through. So calls are made outside, and it is told their end.
+    No lock is held while a call lasts, which would send calls one after the other: it is told their end.
     """
 
     def __init__(
@@ -72,12 +70,13 @@ class Circuit:
         self._clock = clock
         self._lock = Lock()
         self._trial_at = 0.0
-        self._breaker = CircuitBreaker(FAILURES_IN_A_ROW, reset_seconds, throw_new_error_on_trip=False)
+        self._failures = 0
+        self._state = CLOSED
 
     @property
     def state(self) -> str:
         """closed, open or half-open."""
-        return str(self._breaker.current_state)
+        return self._state
 
     @contextmanager
     def passing(self) -> Iterator[None]:
@@ -96,38 +95,40 @@ class Circuit:
     def _enter(self) -> bool:
         """Whether this one is the trial."""
         with self._lock:
-            if self._breaker.current_state == STATE_CLOSED:
+            if self._state == CLOSED:
                 return False
             left = self._trial_at - self._clock()
-            if self._breaker.current_state != STATE_OPEN or left > 0:
+            if self._state != OPEN or left > 0:
                 raise CircuitOpen(
                     f"{self._gateway} failed too often, so nothing is sent to it for now",
                     retry_after_seconds=max(1, math.ceil(left)),
                 )
-            self._breaker.half_open()
+            self._state = HALF_OPEN
             return True
 
     def _learn(self, is_well: bool | None, *, is_trial: bool) -> None:
         with self._lock:
-            before = self._breaker.current_state
-            if before != STATE_CLOSED and not is_trial:
+            before = self._state
+            if before != CLOSED and not is_trial:
                 return  # it began before the trouble; the trial decides
             if is_well is None:
                 if is_trial:
-                    self._breaker.open()  # `_trial_at` has passed: the next one is a trial again
+                    self._state = OPEN  # `_trial_at` has passed: the next one is a trial again
                 return
-            with suppress(_FailedError):
-                self._breaker.call(_report, is_well)
-            if self._breaker.current_state == STATE_OPEN:
+            self._failures = 0 if is_well else self._failures + 1
+            if is_well:
+                self._state = CLOSED
+            elif is_trial or self._failures >= FAILURES_IN_A_ROW:
+                self._state = OPEN
                 self._trial_at = self._clock() + self._reset_seconds
-            if self._breaker.current_state != before:
+            if self._state != before:
                 self._say_so()
 
     def _say_so(self) -> None:
-        about = {"gateway": self._gateway, "calls": self._calls, "circuit": self._breaker.current_state}
-        is_open = self._breaker.current_state != STATE_CLOSED
+        about = {"gateway": self._gateway, "calls": self._calls, "circuit": self._state}
+        is_open = self._state != CLOSED
         metrics.CIRCUITS.labels(self._gateway, self._calls).set(is_open)
-        level = logging.ERROR if self._breaker.current_state == STATE_OPEN else logging.WARNING
+        level = logging.ERROR if self._state == OPEN else logging.WARNING
         log.log(level, "Gateway circuit", extra={"data": about})
 
 
@@ -194,15 +195,6 @@ class ReadBudget:
         self._saved = min(self._most, self._saved + (whole + lowered * LOWERED) * self._per_second)
         self._counted_at = now
         return self._per_second * (LOWERED if now < self._lowered_until else 1.0)
-
-
-class _FailedError(Exception):
-    """What pybreaker counts."""
-
-
-def _report(is_well: bool) -> None:
-    if not is_well:
-        raise _FailedError
 
 
 def _is_well(error: GatewayError) -> bool | None:

@@ -31,7 +31,6 @@ ALLOWED: dict[str, set[str]] = {
         "urllib3",
         "certifi",
         "cachetools",
-        "pybreaker",
         "razorpay",
     },
     "store": {"domain"} | {"store", "logs", "sqlalchemy", "alembic", "psycopg", "uuid6"},
