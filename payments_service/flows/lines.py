@@ -136,9 +136,10 @@ class Line(Generic[Row]):
         """Do what is due, at most `limit` rows, to its end; how many rows."""
         done = 0
         while done < limit:
+            was_busy = self._busy
             begun = self.run(limit - done)
             done += begun
-            if not begun and not self._busy:
+            if not begun and not was_busy:
                 break
             self._gather()
         self.wait()

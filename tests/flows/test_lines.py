@@ -11,6 +11,7 @@ from payments_service.domain.errors import BudgetUsedUp, CircuitOpen, Rejected, 
 from payments_service.flows import lines
 from payments_service.flows.lines import FAILURES_IN_A_ROW, LEFT_ALONE_SECONDS, Line, Place, is_well
 from payments_service.store.db import Database
+from payments_service.worker import Sweep
 
 SECONDS = 20
 """How long a test waits for another thread before it fails."""
@@ -210,3 +211,20 @@ def test_sqlite_which_has_one_writer_is_not_crowded(db: Database) -> None:
     for _ in range(40):
         one.learn(True, 0.1)
     assert one.room(0) == (lines.AT_ONCE_ON_SQLITE if db.is_sqlite else 32)
+
+
+def test_a_sweep_that_does_what_is_due_waits_for_what_is_under_way_without_looking_all_the_time() -> None:
+    rows, looks = Rows(list(range(3))), []
+
+    def claim(limit: int) -> Sequence[int]:
+        looks.append(limit)
+        return rows.claim(limit)
+
+    def work(row: int) -> bool:
+        time.sleep(0.3)
+        return rows.well(row)
+
+    line = Line("x", grown(4), claim, work)
+    assert Sweep("x", line.run, 1.0, line).run_out() == 3
+    assert len(rows.done) == 3
+    assert len(looks) < 10
