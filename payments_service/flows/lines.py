@@ -103,6 +103,8 @@ class Line(Generic[Row]):
     work: Callable[[Row], bool | None]
     """Do what is due for one; whether its place did its part, None where it was not asked."""
     stop: Event = field(default_factory=Event)
+    most: float = math.inf
+    """Rows of this line that may be under way at once, where its place takes more."""
     _busy: int = field(default=0, init=False)
     _error: Exception | None = field(default=None, init=False)
     _changed: Condition = field(default_factory=Condition, init=False)
@@ -119,7 +121,8 @@ class Line(Generic[Row]):
         """
         begun, ends = 0, time.monotonic() + TURN_SECONDS
         while begun < limit and time.monotonic() < ends and not self.stop.is_set() and not self._error:
-            room = int(min(self.place.room(self._busy), limit - begun))
+            free = min(self.most - self._busy, limit - begun)
+            room = int(min(self.place.room(self._busy), free)) if free > 0 else 0
             rows = self.claim(room) if room else ()
             if room and not rows:
                 self.place.not_needed()

@@ -38,6 +38,10 @@ LEASE = timedelta(minutes=2)
 """Longer than any question takes with what is written before and after it."""
 BATCH = 100
 MOST_AT_ONCE = 20
+REFUNDS_AT_ONCE = 4
+WAKE_UP_SECONDS = 0.4
+"""The read budget lets what a webhook made necessary wait half a second; so many reads as it grants in that
+time begin at once, and none of them is refused."""
 
 
 def lines(
@@ -101,7 +105,7 @@ def _refunds(
         return well
 
     claim = _claiming(db, gateway, clock, payments.claim_due_refunds)
-    return Line(f"refunds {gateway.provider}", at, claim, ask, stop)
+    return Line(f"refunds {gateway.provider}", at, claim, ask, stop, REFUNDS_AT_ONCE)
 
 
 def _inbox(db: Database, gateway: Gateway, clock: Clock, at: Place, stop: Event) -> Line[PaymentWebhook]:
@@ -112,7 +116,9 @@ def _inbox(db: Database, gateway: Gateway, clock: Clock, at: Place, stop: Event)
             log.info("Event still waits", extra={"data": {"eventId": row.event_id, "error": error.code}})
             return is_well(error)
 
-    return Line(f"inbox {gateway.provider}", at, _claiming(db, gateway, clock, inbox.claim_due), apply, stop)
+    claim = _claiming(db, gateway, clock, inbox.claim_due)
+    most = max(1, int(gateway.reads_per_second * WAKE_UP_SECONDS))
+    return Line(f"inbox {gateway.provider}", at, claim, apply, stop, most)
 
 
 def _claiming(

@@ -228,3 +228,17 @@ def test_a_sweep_that_does_what_is_due_waits_for_what_is_under_way_without_looki
     assert Sweep("x", line.run, 1.0, line).run_out() == 3
     assert len(rows.done) == 3
     assert len(looks) < 10
+
+
+def test_a_line_may_be_narrower_than_its_place() -> None:
+    rows, release = Rows(list(range(8))), threading.Event()
+    line = Line("x", grown(8), rows.claim, lambda _: release.wait(SECONDS), most=2)
+    running = threading.Thread(target=line.run_out)
+    running.start()
+    while line.busy < 2:
+        time.sleep(0.01)
+    time.sleep(0.5)  # a third would come at once
+    assert (line.busy, len(rows.claimed)) == (2, 2)
+    release.set()
+    running.join(SECONDS)
+    assert len(rows.claimed) == 8
