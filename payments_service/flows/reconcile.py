@@ -55,8 +55,12 @@ def lines(
 
 
 def place_of(db: Database, gateway: Gateway) -> Place:
-    """No more questions beside each other than the read budget lets begin in a second."""
-    return place(db, min(MOST_AT_ONCE, math.ceil(gateway.reads_per_second)))
+    """No more questions beside each other than the read budget lets begin in a second.
+
+    It bounds what a slow gateway is asked, too, which says by 429 what is too much.
+    """
+    most = min(MOST_AT_ONCE, math.ceil(gateway.reads_per_second))
+    return place(db, most, quick_seconds=BUDGET_SECONDS)
 
 
 def sweep_payments(db: Database, gateway: Gateway, clock: Clock) -> int:

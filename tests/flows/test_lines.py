@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from payments_service.domain.errors import BudgetUsedUp, CircuitOpen, Rejected, Unavailable
-from payments_service.flows import lines
+from payments_service.flows import lines, reconcile
 from payments_service.flows.lines import FAILURES_IN_A_ROW, LEFT_ALONE_SECONDS, Line, Place, is_well
 from payments_service.store.db import Database
 from payments_service.worker import Sweep
+from tests.support.fake_gateway import FakeGateway
 
 SECONDS = 20
 """How long a test waits for another thread before it fails."""
@@ -70,6 +71,13 @@ def test_a_place_that_is_not_known_yet_or_slow_gets_one_row_at_a_time() -> None:
     for _ in range(8):
         place.learn(True, lines.QUICK_SECONDS + 1)
     assert (place.room(0), place.room(1)) == (1, 0)
+
+
+def test_a_slow_gateway_is_asked_several_things_at_once_all_the_same(db: Database) -> None:
+    at = reconcile.place_of(db, FakeGateway())
+    for _ in range(3):
+        at.learn(True, lines.QUICK_SECONDS + 1)
+    assert at.room(0) == 4
 
 
 def test_a_failure_halves_what_a_place_gets_at_once() -> None:
