@@ -43,8 +43,14 @@ class Sweep:
     def run_out(self, most: float = math.inf) -> int:
         """Do what is due to its end, or for so many runs; how much it was."""
         done, runs = 0, 0
-        while runs < most and ((count := self.run()) or (self.line and self.line.busy)):
+        while runs < most:
+            was_busy = self.line is not None and self.line.busy
+            count = self.run()
             done, runs = done + count, runs + 1
+            if not count and not was_busy:
+                break  # nothing was under way either, which might have left more to do
+            if not count and self.line:
+                self.line.wait(EVERY_SECONDS)
         if self.line:
             self.line.wait()
             self.line.raise_error()

@@ -39,7 +39,7 @@ TRIES = len(WAITS) + 1
 JITTER = 0.1
 LEASE = timedelta(seconds=90)
 """Longer than any try takes, so that no other sender takes over one that is still running."""
-POSTS_AT_ONCE, LETTERS_AT_ONCE = 32, 4
+POSTS_AT_ONCE, LETTERS_AT_ONCE = 40, 4
 """The most that a quick receiver gets beside each other. Mail servers refuse a crowd."""
 CONFIRMED = "payment.completed"
 GONE = 410

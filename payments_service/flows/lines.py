@@ -23,7 +23,7 @@ FAILURES_IN_A_ROW = 3
 LEFT_ALONE_SECONDS = 10.0
 """How long a place that keeps failing is not asked; also between two trials."""
 QUICK_SECONDS = 2.0
-"""A row that takes no longer lets one more begin beside it; a place that is slower gets no more at once."""
+"""A row that takes no longer lets one more begin beside it; a slower receiver gets no more at once."""
 AT_ONCE_ON_SQLITE = 4
 TURN_SECONDS = 5.0
 """After so long a run ends though more is due, so that its worker can say that it lives."""
@@ -38,8 +38,13 @@ Row = TypeVar("Row")
 class Place:
     """A gateway or a receiver: how many rows it takes at once, and whether it answers."""
 
-    def __init__(self, most: int, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._most, self._monotonic = most, monotonic
+    def __init__(
+        self,
+        most: int,
+        monotonic: Callable[[], float] = time.monotonic,
+        quick_seconds: float = QUICK_SECONDS,
+    ) -> None:
+        self._most, self._monotonic, self._quick_seconds = most, monotonic, quick_seconds
         self._lock = Lock()
         self._at_once = 1
         self._failures = 0
@@ -70,7 +75,7 @@ class Place:
                 if self._failures >= FAILURES_IN_A_ROW:
                     log.warning("Answers again", extra={"data": logs.within()})
                 self._failures = 0
-                self._at_once = min(self._most, self._at_once + (seconds <= QUICK_SECONDS))
+                self._at_once = min(self._most, self._at_once + (seconds <= self._quick_seconds))
                 return
             self._failures += 1
             self._at_once = max(1, self._at_once // 2)
@@ -80,9 +85,9 @@ class Place:
                 log.warning("Left alone for a while", extra={"data": logs.within()})
 
 
-def place(db: Database, most: int) -> Place:
+def place(db: Database, most: int, quick_seconds: float = QUICK_SECONDS) -> Place:
     """SQLite has one writer: more rows at once would only wait for each other, and let web processes wait."""
-    return Place(min(most, AT_ONCE_ON_SQLITE) if db.is_sqlite else most)
+    return Place(min(most, AT_ONCE_ON_SQLITE) if db.is_sqlite else most, quick_seconds=quick_seconds)
 
 
 def is_well(error: GatewayError) -> bool | None:
@@ -103,6 +108,8 @@ class Line(Generic[Row]):
     work: Callable[[Row], bool | None]
     """Do what is due for one; whether its place did its part, None where it was not asked."""
     stop: Event = field(default_factory=Event)
+    most: float = math.inf
+    """Rows of this line that may be under way at once, where its place takes more."""
     _busy: int = field(default=0, init=False)
     _error: Exception | None = field(default=None, init=False)
     _changed: Condition = field(default_factory=Condition, init=False)
@@ -119,7 +126,8 @@ class Line(Generic[Row]):
         """
         begun, ends = 0, time.monotonic() + TURN_SECONDS
         while begun < limit and time.monotonic() < ends and not self.stop.is_set() and not self._error:
-            room = int(min(self.place.room(self._busy), limit - begun))
+            free = min(self.most - self._busy, limit - begun)
+            room = int(min(self.place.room(self._busy), free)) if free > 0 else 0
             rows = self.claim(room) if room else ()
             if room and not rows:
                 self.place.not_needed()
@@ -136,9 +144,10 @@ class Line(Generic[Row]):
         """Do what is due, at most `limit` rows, to its end; how many rows."""
         done = 0
         while done < limit:
+            was_busy = self._busy
             begun = self.run(limit - done)
             done += begun
-            if not begun and not self._busy:
+            if not begun and not was_busy:
                 break
             self._gather()
         self.wait()

@@ -38,6 +38,10 @@ LEASE = timedelta(minutes=2)
 """Longer than any question takes with what is written before and after it."""
 BATCH = 100
 MOST_AT_ONCE = 20
+REFUNDS_AT_ONCE = 4
+WAKE_UP_SECONDS = 0.4
+"""The read budget lets what a webhook made necessary wait half a second; so many reads as it grants in that
+time begin at once, and none of them is refused."""
 
 
 def lines(
@@ -51,8 +55,12 @@ def lines(
 
 
 def place_of(db: Database, gateway: Gateway) -> Place:
-    """No more questions beside each other than the read budget lets begin in a second."""
-    return place(db, min(MOST_AT_ONCE, math.ceil(gateway.reads_per_second)))
+    """No more questions beside each other than the read budget lets begin in a second.
+
+    It bounds what a slow gateway is asked, too, which says by 429 what is too much.
+    """
+    most = min(MOST_AT_ONCE, math.ceil(gateway.reads_per_second))
+    return place(db, most, quick_seconds=BUDGET_SECONDS)
 
 
 def sweep_payments(db: Database, gateway: Gateway, clock: Clock) -> int:
@@ -101,7 +109,7 @@ def _refunds(
         return well
 
     claim = _claiming(db, gateway, clock, payments.claim_due_refunds)
-    return Line(f"refunds {gateway.provider}", at, claim, ask, stop)
+    return Line(f"refunds {gateway.provider}", at, claim, ask, stop, REFUNDS_AT_ONCE)
 
 
 def _inbox(db: Database, gateway: Gateway, clock: Clock, at: Place, stop: Event) -> Line[PaymentWebhook]:
@@ -112,7 +120,9 @@ def _inbox(db: Database, gateway: Gateway, clock: Clock, at: Place, stop: Event)
             log.info("Event still waits", extra={"data": {"eventId": row.event_id, "error": error.code}})
             return is_well(error)
 
-    return Line(f"inbox {gateway.provider}", at, _claiming(db, gateway, clock, inbox.claim_due), apply, stop)
+    claim = _claiming(db, gateway, clock, inbox.claim_due)
+    most = max(1, int(gateway.reads_per_second * WAKE_UP_SECONDS))
+    return Line(f"inbox {gateway.provider}", at, claim, apply, stop, most)
 
 
 def _claiming(

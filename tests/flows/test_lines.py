@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from payments_service.domain.errors import BudgetUsedUp, CircuitOpen, Rejected, Unavailable
-from payments_service.flows import lines
+from payments_service.flows import lines, reconcile
 from payments_service.flows.lines import FAILURES_IN_A_ROW, LEFT_ALONE_SECONDS, Line, Place, is_well
 from payments_service.store.db import Database
+from payments_service.worker import Sweep
+from tests.support.fake_gateway import FakeGateway
 
 SECONDS = 20
 """How long a test waits for another thread before it fails."""
@@ -69,6 +71,13 @@ def test_a_place_that_is_not_known_yet_or_slow_gets_one_row_at_a_time() -> None:
     for _ in range(8):
         place.learn(True, lines.QUICK_SECONDS + 1)
     assert (place.room(0), place.room(1)) == (1, 0)
+
+
+def test_a_slow_gateway_is_asked_several_things_at_once_all_the_same(db: Database) -> None:
+    at = reconcile.place_of(db, FakeGateway())
+    for _ in range(3):
+        at.learn(True, lines.QUICK_SECONDS + 1)
+    assert at.room(0) == 4
 
 
 def test_a_failure_halves_what_a_place_gets_at_once() -> None:
@@ -210,3 +219,34 @@ def test_sqlite_which_has_one_writer_is_not_crowded(db: Database) -> None:
     for _ in range(40):
         one.learn(True, 0.1)
     assert one.room(0) == (lines.AT_ONCE_ON_SQLITE if db.is_sqlite else 32)
+
+
+def test_a_sweep_that_does_what_is_due_waits_for_what_is_under_way_without_looking_all_the_time() -> None:
+    rows, looks = Rows(list(range(3))), []
+
+    def claim(limit: int) -> Sequence[int]:
+        looks.append(limit)
+        return rows.claim(limit)
+
+    def work(row: int) -> bool:
+        time.sleep(0.3)
+        return rows.well(row)
+
+    line = Line("x", grown(4), claim, work)
+    assert Sweep("x", line.run, 1.0, line).run_out() == 3
+    assert len(rows.done) == 3
+    assert len(looks) < 10
+
+
+def test_a_line_may_be_narrower_than_its_place() -> None:
+    rows, release = Rows(list(range(8))), threading.Event()
+    line = Line("x", grown(8), rows.claim, lambda _: release.wait(SECONDS), most=2)
+    running = threading.Thread(target=line.run_out)
+    running.start()
+    while line.busy < 2:
+        time.sleep(0.01)
+    time.sleep(0.5)  # a third would come at once
+    assert (line.busy, len(rows.claimed)) == (2, 2)
+    release.set()
+    running.join(SECONDS)
+    assert len(rows.claimed) == 8
