@@ -158,7 +158,8 @@ def test_what_cannot_be_applied_disturbs_no_other(
 
     monkeypatch.setattr(decide, "apply_event", explode)
     gateway.fetch_error = None
-    arrivals = [paid(gateway, bad, "pay_1"), paid(gateway, good, "pay_2")]
+    # One payment id in both: what was undone does not own it.
+    arrivals = [paid(gateway, bad, "pay_1"), paid(gateway, good, "pay_1")]
     take_together(db, arrivals)
     assert ledger.moves(bad.id) == ["initiated", "pending"]
     assert ledger.trail(bad.id, "attempt") == []
