@@ -22,11 +22,11 @@ from payments_service.domain.errors import (
     StoreUnavailable,
     UnknownAtGateway,
 )
-from payments_service.domain.news import WIRE_PREFIX, EventKind, WebhookEvent
+from payments_service.domain.news import EventKind, OrderRef, WebhookEvent
 from payments_service.domain.payment import LOST, Actor
 from payments_service.domain.schedule import next_follow_up
 from payments_service.domain.states import AlertCode
-from payments_service.flows import sync, witnesses
+from payments_service.flows import sync, unknown_orders, witnesses
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.arrivals import LEFT_TO_THE_WORKER, is_for_a_payment, order_name, why_left
 from payments_service.flows.intake import Arrival, Intake, Outcome
@@ -190,14 +190,12 @@ def _order_of(session: Session, gateway: Gateway, event: WebhookEvent) -> Paymen
 
 
 def _of_no_order(session: Session, gateway: Gateway, event: WebhookEvent, row: PaymentWebhook) -> FollowUp:
-    """An order that is not ours, or not yet; a payment id that is not known here is asked for."""
+    """An order that is not ours, or not yet, or was lost; the gateway is asked for what may be ours."""
     row.outcome = "unmatched"
-    if event.order is None:
-        row.next_try_at = REAL_TIME.after(LEFT_TO_THE_WORKER)
-        return FollowUp.FETCH
-    if event.order.wire_id.startswith(WIRE_PREFIX):
-        raise_alert(session, AlertCode.UNKNOWN_ORDER, event.order.wire_id, _about(gateway, event), REAL_TIME)
-    return FollowUp.NOTHING
+    if event.order and not unknown_orders.is_worth_a_question(session, gateway, event.order, row):
+        return FollowUp.NOTHING
+    row.next_try_at = REAL_TIME.after(LEFT_TO_THE_WORKER)
+    return FollowUp.FETCH
 
 
 def _follow_up_at_once(db: Database, wanted: Wanted) -> None:
@@ -243,7 +241,7 @@ def try_again(db: Database, gateway: Gateway, row_id: UUID, clock: Clock) -> boo
             _ask(db, gateway, payment_id, row_id, event, Actor("worker", event.event_id, clock), deadline)
     finally:
         if next_try_at is None:  # this was the last time to ask
-            _give_up(db, row_id, _about(gateway, event))
+            _give_up(db, gateway, row_id, event, clock)
     return follow_up is not FollowUp.NOTHING
 
 
@@ -260,9 +258,13 @@ def _ask(
 
     Whether it told the same; True as well where there is nothing to wait for.
     """
+    order = event.order
+    if payment_id is None and order is None:
+        payment_id, order = _find_payment(db, gateway, row_id, event, deadline)
     if payment_id is None:
-        payment_id = _find_payment(db, gateway, row_id, event, deadline)
-    if payment_id is None:
+        if order is not None:
+            about = _about(gateway, replace(event, order=order))
+            unknown_orders.ask(db, gateway, order, row_id, about, deadline, actor.clock)
         return True
     if event.asks_for_dispute:
         _ask_for_dispute(db, gateway, payment_id, event, actor, deadline)
@@ -273,20 +275,24 @@ def _ask(
 
 def _find_payment(
     db: Database, gateway: Gateway, row_id: UUID, event: WebhookEvent, deadline: Deadline
-) -> UUID | None:
-    """The payment behind a payment id that is not known here: the gateway knows its order. Asked once."""
+) -> tuple[UUID | None, OrderRef | None]:
+    """The payment behind a payment id that is not known here: the gateway knows its order. Without a payment
+    the order is one that remains to be asked for."""
     try:
         order = gateway.find_by_payment_id(event.transaction_id or "", deadline)
     except UnknownAtGateway:
         order = None
     with db.begin() as session:
         row = session.get_one(PaymentWebhook, row_id)
-        row.next_try_at = None
+        again_at, row.next_try_at = row.next_try_at, None
         if order is None:
-            return None
+            return None, None
         row.order_id = order.gateway_order_id or order.wire_id
-        payment_id, _ = _take_effect(session, gateway, replace(event, order=order), row)
-        return payment_id
+        payment_id, follow_up = _take_effect(session, gateway, replace(event, order=order), row)
+        if payment_id is None and follow_up is FollowUp.FETCH:
+            row.next_try_at = again_at
+            return None, order
+        return payment_id, None
 
 
 def _ask_for_dispute(
@@ -338,11 +344,14 @@ def _is_end_of_a_lost_order(session: Session, row: PaymentWebhook, event: Webhoo
     return order is not None and order.status == LOST
 
 
-def _give_up(db: Database, row_id: UUID, about: dict[str, str | None]) -> None:
+def _give_up(db: Database, gateway: Gateway, row_id: UUID, event: WebhookEvent, clock: Clock) -> None:
     with db.begin() as session:
         row = session.get_one(PaymentWebhook, row_id)
-        row.next_try_at = None
+        was_to_be_asked, row.next_try_at = row.next_try_at is not None, None
         if not row.processed:
+            about = _about(gateway, event)
+            if event.order and row.outcome == "unmatched" and was_to_be_asked:
+                unknown_orders.alert(session, event.order.wire_id, about, None, clock)
             row.processed, row.outcome = True, "unconfirmed"
             log.error("Webhook never confirmed", extra={"data": about})
 

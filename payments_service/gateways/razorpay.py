@@ -43,7 +43,7 @@ from payments_service.gateways import razorpay_reading as reading
 from payments_service.gateways.base import AnswerField, Gateway, VerifyField
 from payments_service.gateways.http import ErrorFacts, GatewaySession, reading_answer
 from payments_service.gateways.razorpay_reading import Entity
-from payments_service.gateways.reading import UNREADABLE, each
+from payments_service.gateways.reading import UNREADABLE, each, text_or_none
 from payments_service.gateways.signatures import any_same, hmac_sha256_hex, same, sha256_hex
 
 OFFICIAL_API = "https://api.razorpay.com"
@@ -164,7 +164,7 @@ class RazorpayGateway(Gateway):
             attempts = self._attempts(entity, listed)
             status = reading.order_status(entity, attempts)
             return PaymentSnapshot(
-                order=OrderRef(order.wire_id, order_id),
+                order=OrderRef(order.wire_id or text_or_none(entity.get("receipt")) or "", order_id),
                 status=status,
                 gateway_status=reading.order_word(entity, status, attempts),
                 amount=reading.order_amount(entity),

@@ -2,7 +2,7 @@
 
 They are the same for every process on every machine. `/metrics` shows them, and alarms compare them with
 their limits (domain/alarms.py). The rows counted here are few, or found by an index: payments that are
-open, rows that wait, the last hour by the time that is in the ids.
+open, rows that wait, the last hour.
 """
 
 from collections import defaultdict
@@ -137,7 +137,11 @@ def read(session: Session, now: datetime, destinations: Sequence[str], *, scale:
 
 
 def to_verify(session: Session, now: datetime, limit: int) -> list[UUID]:
-    """Payments whose history is looked at now: those with the newest rows, and the next stretch of all."""
+    """Payments whose history is looked at now: those with the newest rows, and the next stretch of all.
+
+    Ids that a leapt clock made are the newest until their time comes (`id_at`): meanwhile the histories of
+    that hour may be looked at only when the stretch comes to them, and it leaves none out.
+    """
     newest = (
         select(PaymentEvent.payment_id)
         .where(PaymentEvent.id >= id_at(now - HOUR))
@@ -152,7 +156,11 @@ def to_verify(session: Session, now: datetime, limit: int) -> list[UUID]:
 
 
 def id_at(moment: datetime) -> UUID:
-    """The least id that a row of this moment can have: ids are UUIDs of version 7."""
+    """The least id that a row of this moment can have: ids are UUIDs of version 7.
+
+    A process whose wall clock leapt ahead makes ids of the leapt time for as long as it lives, also after the
+    clock was set right. What counts rows of a time goes by their created_at, which clock.py corrects.
+    """
     milliseconds = max(0, int(moment.timestamp() * 1000))
     return UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62)
 
@@ -173,11 +181,9 @@ def _open_payments(session: Session, at: Moment) -> Iterator[Sample]:
 def _orders(session: Session, at: Moment) -> Iterator[Sample]:
     begun = select(func.count()).select_from(Payment)
     week_ago = at.before(WEEK)
-    last = session.scalar(begun.where(Payment.id >= id_at(at.before(HOUR)))) or 0
-    then = (
-        session.scalar(begun.where(Payment.id >= id_at(at.before(WEEK + HOUR)), Payment.id < id_at(week_ago)))
-        or 0
-    )
+    last = session.scalar(begun.where(Payment.created_at >= at.before(HOUR))) or 0
+    an_hour = Payment.created_at >= at.before(WEEK + HOUR), Payment.created_at < week_ago
+    then = session.scalar(begun.where(*an_hour)) or 0
     yield Sample("orders_last_hour", last)
     yield Sample("orders_hour_last_week", then)
     yield Sample("orders_missing", 0 if last else then)
@@ -185,7 +191,7 @@ def _orders(session: Session, at: Moment) -> Iterator[Sample]:
     query = (
         select(Payment.gateway, func.count(distinct(Payment.id)), func.count(distinct(made_nothing)))
         .join(PaymentOrder, PaymentOrder.payment_id == Payment.id)
-        .where(Payment.id >= id_at(at.before(FAILING_WINDOW)))
+        .where(Payment.created_at >= at.before(FAILING_WINDOW))
         .group_by(Payment.gateway)
     )
     for gateway, count, failed in session.execute(query):
@@ -240,7 +246,7 @@ def paid_without_webhook(session: Session, gateway: str, at: Moment) -> int:
         .where(
             Payment.provider == gateway,
             Payment.completed_at.between(at.before(A_DAY), at.before(GRACE)),
-            Payment.id >= id_at(at.before(7 * A_DAY)),
+            Payment.created_at >= at.before(7 * A_DAY),
         )
         .order_by(Payment.completed_at.desc())
         .limit(SILENT_PAYMENTS)
@@ -250,7 +256,7 @@ def paid_without_webhook(session: Session, gateway: str, at: Moment) -> int:
 
 
 def _webhooks(session: Session, at: Moment) -> Iterator[Sample]:
-    recent = select(Payment.provider).where(Payment.id >= id_at(at.before(7 * A_DAY))).distinct()
+    recent = select(Payment.provider).where(Payment.created_at >= at.before(7 * A_DAY)).distinct()
     for provider in sorted(session.scalars(recent)):
         yield Sample(
             "paid_without_webhook", paid_without_webhook(session, provider, at), _of("gateway", provider)

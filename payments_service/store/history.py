@@ -47,7 +47,11 @@ def append(
 
 
 def newest(session: Session, before: datetime | None = None) -> datetime | None:
-    """When the last row was written, of all payments; or the last one whose id was made before a moment."""
+    """When the last row was written, of all payments; or the last one whose id was made before a moment.
+
+    After a clock leap ids may be ahead of their time, and an older row is told: its readers (`witnesses.py`)
+    then doubt their clock, and end nothing until the gateways have told the time.
+    """
     query = select(PaymentEvent.created_at).order_by(PaymentEvent.id.desc()).limit(1)
     if before is not None:
         first_id = UUID(int=int(before.timestamp() * 1000) << 80)  # ids begin with their time

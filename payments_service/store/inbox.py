@@ -129,6 +129,12 @@ def unmatched(session: Session, provider: str, order_ids: list[str]) -> list[Pay
     return list(session.scalars(query.order_by(PaymentWebhook.created_at, PaymentWebhook.id)))
 
 
+def stop_asking(session: Session, row_id: UUID) -> bool:
+    """The order of this event has been asked for; False when the event has found its payment meanwhile."""
+    mine = update(PaymentWebhook).where(PaymentWebhook.id == row_id, PaymentWebhook.outcome.in_(UNMATCHED))
+    return changed_rows(session, mine.values(next_try_at=None)) == 1
+
+
 def looking_for_unmatched(wire: Wire, provider: str, order_ids: Collection[str]) -> Statement:
     """Whether `unmatched` would find any, for a turn that is needed anyway."""
     sql = (

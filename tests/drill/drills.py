@@ -81,6 +81,8 @@ def no_orders(town: Town) -> None:
     for number in range(6):
         made = gauges.id_at(then + timedelta(milliseconds=number)).hex
         town.sql(f"INSERT INTO payments VALUES ({','.join('?' * len(payment))})", made, *payment[1:])
+        moment = then.replace(tzinfo=None).isoformat(" ", "microseconds")
+        town.sql("UPDATE payments SET created_at = ? WHERE id = ?", moment, made)
     town.sql("UPDATE payments SET status = 'completed', next_check_at = NULL")
 
 

@@ -27,7 +27,6 @@ from payments_service.domain.news import NewOrder, OrderRef
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import AttemptStatus, PaymentStatus
 from payments_service.flows import status, sync, webhook
-from payments_service.flows.reviews import open_reviews
 from payments_service.store import burst, payments
 from payments_service.store.db import Database
 from tests.flows.conftest import PRICE, Ledger, buy
@@ -175,12 +174,6 @@ def test_an_event_of_a_strange_order_is_kept_as_foreign(
     event = gateway.event(order="somebody_elses", status="completed", amount=100)
     webhook.receive(db, gateway, GENUINE, event)
     assert [(row.outcome, row.order_id) for row in ledger.inbox()] == [("unmatched", "somebody_elses")]
-
-
-def test_an_unknown_order_with_our_prefix_is_an_alarm(db: Database, gateway: FakeGateway) -> None:
-    event = gateway.event(wire="psv_lost", status="completed", amount=100)
-    webhook.receive(db, gateway, GENUINE, event)
-    assert [(alert.why, alert.subject) for alert in open_reviews(db)] == [("unknown_order", "psv_lost")]
 
 
 def test_genuine_news_of_another_order_does_not_touch_this_one(

@@ -249,6 +249,11 @@ def test_an_order_is_searched_by_its_receipt_only_until_its_id_is_known(talk: Ta
     assert "/v1/orders" not in [request.path for request in line.requests]
 
 
+def test_an_order_that_is_asked_for_by_its_own_id_says_our_receipt(talk: Talk) -> None:
+    gateway, _ = talk()
+    assert gateway.fetch_payment(OrderRef("", ORDER), Deadline(5)).order == OrderRef(WIRE_ID, ORDER)
+
+
 def test_only_the_very_receipt_is_our_order(talk: Talk) -> None:
     others = [razorpay_wire.order(PAID.but(wire_id=wrong)) for wrong in (WIRE_ID + "0", WIRE_ID.upper(), "")]
     gateway, line = talk(orders=Reply.of(listed(*others)))

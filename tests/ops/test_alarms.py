@@ -314,6 +314,15 @@ def test_the_worker_looks_once_for_all_its_gateways(ops: Ops) -> None:
         assert heartbeats.last(session, heartbeats.LOOKED) == looked
 
 
+def test_ids_that_a_leapt_clock_made_hide_no_alarm(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A payment of last week whose id is of next month is no order of this hour."""
+    next_month = int((datetime.now(UTC) + 40 * DAY).timestamp() * 1000)
+    monkeypatch.setattr("uuid6._last_v7_timestamp", next_month)
+    no_orders(ops)
+    ops.look()
+    assert [code for code, _ in ops.open()] == ["no_orders"]
+
+
 def test_the_id_of_a_moment_lies_before_every_id_of_that_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("uuid6._last_v7_timestamp", None)  # tests before this one may have moved the clock
     before, made, after = datetime.now(UTC) - MINUTE, uuid7(), datetime.now(UTC) + MINUTE

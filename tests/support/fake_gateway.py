@@ -111,9 +111,12 @@ class FakeGateway(Gateway):
         if self.fetch_error:
             raise self.fetch_error
         gateway_order_id = order.gateway_order_id or f"G{order.wire_id}"
-        amount = self.amount or self.orders[gateway_order_id].amount
+        made = self.orders.get(gateway_order_id)
+        amount = self.amount or (made and made.amount)
+        if amount is None:
+            raise UnknownAtGateway("no such order")
         return PaymentSnapshot(
-            order=OrderRef(order.wire_id, gateway_order_id),
+            order=OrderRef(order.wire_id or (made.wire_id if made else ""), gateway_order_id),
             status=self.status,
             gateway_status=str(self.status),
             amount=amount,

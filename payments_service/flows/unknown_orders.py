@@ -1,0 +1,62 @@
+"""Events of orders that no row knows: an older backup may be restored, and the order may be ours.
+
+A gateway account may serve other shops, too. An order is ours when it has our id, which is the gateway's to
+say where the event names only an id of the gateway's own.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from payments_service.domain.clock import Clock
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import UnknownAtGateway
+from payments_service.domain.news import WIRE_PREFIX, OrderRef
+from payments_service.domain.states import AlertCode
+from payments_service.flows.alerts import raise_alert
+from payments_service.gateways.base import Gateway
+from payments_service.store import inbox, payments
+from payments_service.store.db import Database
+from payments_service.store.tables import PaymentWebhook
+
+
+def is_worth_a_question(session: Session, gateway: Gateway, order: OrderRef, row: PaymentWebhook) -> bool:
+    """Whether the order may be ours; one without our id is asked for at its first event."""
+    if order.wire_id or gateway.browser_knows_wire_id:
+        return order.wire_id.startswith(WIRE_PREFIX)
+    first, *_ = inbox.unmatched(session, gateway.provider, [order.gateway_order_id or ""])
+    return first.id == row.id
+
+
+def ask(
+    db: Database,
+    gateway: Gateway,
+    order: OrderRef,
+    row_id: UUID,
+    about: dict[str, Any],
+    deadline: Deadline,
+    clock: Clock,
+) -> None:
+    """Ask for the order of an event, and alert a person with its amount when it is ours.
+
+    Raises GatewayError when the gateway could not be asked.
+    """
+    try:
+        told = gateway.fetch_payment(order, deadline)
+    except UnknownAtGateway:
+        told = None
+    wire_id = order.wire_id or (told.order.wire_id if told else "")
+    with db.begin() as session:
+        is_unknown = inbox.stop_asking(session, row_id) and not payments.order_by_reference(
+            session, gateway.provider, wire_id=wire_id, gateway_order_id=order.gateway_order_id
+        )
+        if is_unknown:
+            alert(session, wire_id, about, told.amount.minor if told else None, clock)
+
+
+def alert(session: Session, wire_id: str, about: dict[str, Any], amount: int | None, clock: Clock) -> None:
+    """Of an order of ours; `amount` is the order's in paise, None where the gateway does not say it."""
+    if wire_id.startswith(WIRE_PREFIX):
+        detail = {**about, "amountPaise": amount}
+        raise_alert(session, AlertCode.UNKNOWN_ORDER, wire_id, detail, clock)
