@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from payments_service.domain.deadline import Deadline
 from payments_service.domain.errors import Conflict, OutcomeUnknown, Unavailable
@@ -16,7 +16,7 @@ from payments_service.domain.money import Money
 from payments_service.domain.news import OrderRef, PaymentSnapshot
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import AttemptStatus, PaymentStatus, ReviewReason
-from payments_service.flows import idempotency, webhook
+from payments_service.flows import idempotency, sync, webhook
 from payments_service.flows.create_order import CreateOrderFailed, Urls, create_order
 from payments_service.flows.idempotency import Claim
 from payments_service.flows.intent import LEASE, NewPayment
@@ -24,7 +24,7 @@ from payments_service.flows.payment_view import PaymentView
 from payments_service.flows.verify import verify
 from payments_service.store import outbox
 from payments_service.store.db import Database
-from payments_service.store.tables import Outbox, Payment
+from payments_service.store.tables import Outbox, Payment, PaymentReference
 from tests.flows.conftest import PRICE, Ledger, wish
 from tests.flows.delivering import HandClock
 from tests.support.deciding import deciding
@@ -145,6 +145,20 @@ def test_paid_on_two_gateways_it_is_completed_once_and_flagged_once(
     assert ledger.payment(second.id).review is None
     assert ledger.payment(first.id).review == "reference_paid_twice"
     assert {ledger.payment(opened.id).status for opened in (first, second)} == {"completed"}
+
+
+def test_a_reference_whose_row_is_missing_is_paid_once_all_the_same(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    """A process of an older version made the payments."""
+    other = OtherGateway()
+    both = [(gateway, order_for(db, gateway)), (other, order_for(db, other))]
+    with db.begin() as session:
+        session.execute(delete(PaymentReference))
+    for one, opened in both:
+        one.paid(f"pay_{opened.id}", PRICE)
+        sync.refresh(db, one, opened.id, BELL, Deadline(5))
+    assert [ledger.payment(opened.id).review for _, opened in both] == [None, "reference_paid_twice"]
 
 
 def test_what_is_paid_elsewhere_is_handed_out_to_no_key(db: Database, gateway: FakeGateway) -> None:
