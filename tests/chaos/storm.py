@@ -155,10 +155,19 @@ def replay(town: Town, before_at: float) -> list[dict[str, Any]]:
         headers = {**one["headers"], REPLAYED[one["gateway"]]: f"evt_replayed_{number}"}
         answer = requests.post(one["url"], data=one["body"].encode(), headers=headers, timeout=60)
         one["replayed"] = answer.status_code
+    _wait_for_follow_ups(town)
     after = _payments(town)
     changed = [id_ for id_ in before if before[id_] != after[id_]]
     about = [{"event": one["event"], "orderId": one["orderId"], "status": one["replayed"]} for one in seen]
     return [*about, *({"payment": id_, "before": before[id_], "after": after[id_]} for id_ in changed)]
+
+
+def _wait_for_follow_ups(town: Town) -> None:
+    """What a webhook makes necessary follows its 200."""
+    ends = time.monotonic() + FOLLOW_UP_SECONDS
+    with Books(town.database_url) as books:
+        while books.number(UNSETTLED["inbox"]) and time.monotonic() < ends:
+            time.sleep(0.2)
 
 
 def _payments(town: Town) -> dict[str, tuple[Any, ...]]:
@@ -170,6 +179,7 @@ def _payments(town: Town) -> dict[str, tuple[Any, ...]]:
 
 REPLAYED = {"razorpay": "X-Razorpay-Event-Id", "cashfree": "x-idempotency-key"}
 REPLAYS = 200
+FOLLOW_UP_SECONDS = 60
 
 UNSETTLED = {
     "outbox": "SELECT count(*) FROM outbox WHERE state = 'pending'",
