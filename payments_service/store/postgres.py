@@ -29,6 +29,8 @@ STATEMENT_SECONDS = 10
 ANSWER_SECONDS = 12
 """Longer than the server itself lets a statement take, so that a server which lives has the word."""
 RECYCLE_SECONDS = 300
+STATEMENTS_KEPT = 300
+"""Prepared by one connection; one more than are kept costs a wait to let another go."""
 
 LIMITS = (
     f"SELECT set_config('lock_timeout', '{LOCK_SECONDS}s', true),"
@@ -216,6 +218,8 @@ def _connect_arguments(url: URL, behind_pooler: bool) -> dict[str, Any]:
 
 def _connect(_dialect: object, _record: object, arguments: Any, parameters: Any) -> BoundedConnection:
     connection = BoundedConnection.connect(*arguments, **parameters)
+    if connection.prepare_threshold is not None:
+        connection.prepared_max = STATEMENTS_KEPT
     encoding = connection.info.parameter_status("server_encoding")
     if encoding not in (None, "UTF8"):
         connection.close()
