@@ -1,5 +1,7 @@
 """Alembic, driven from code: no alembic.ini, the engine is the service's own."""
 
+import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +10,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import SchemaItem
 
@@ -26,6 +28,9 @@ LOCK = 20_260_101_000_001
 STEP_SECONDS = 3600
 """A large table takes its time."""
 OTHER_UPGRADE_SECONDS = 600
+ONE_TRY_MILLISECONDS = 400
+"""Less than PostgreSQL lets a deadlock last (deadlock_timeout, 1 s), so that no request is its victim."""
+TAKING_SECONDS = 30
 HELD = "55P03"
 
 
@@ -43,6 +48,8 @@ def upgrade(database: Database, target: str = "head") -> str:
                     f"The database is at {found}, which this version ({revision.HEAD}) does not know:"
                     " it was upgraded by a newer one; run that"
                 )
+            if found not in (None, revision.HEAD) and not database.is_sqlite:
+                _take_tables(connection)
             command.upgrade(_config(connection), target)
             guard_history(connection)
             if target == "head":
@@ -68,6 +75,30 @@ def _alone(database: Database) -> Iterator[Connection]:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
             yield connection
+
+
+def _take_tables(connection: Connection) -> None:
+    """Lock every table of ours before the first is changed, for the version before serves meanwhile.
+
+    A step locks its tables in an order of its own: it and a request would wait for each other. So all are
+    locked before it, in the order of most requests (what others refer to comes first), and let go again where
+    that does not come about soon.
+    """
+    found = inspect(connection).get_table_names()
+    names = ", ".join(table.name for table in Base.metadata.sorted_tables if table.name in found)
+    ends = time.monotonic() + TAKING_SECONDS
+    while True:
+        try:
+            with connection.begin_nested():
+                connection.execute(text(f"SET LOCAL lock_timeout = '{ONE_TRY_MILLISECONDS}ms'"))
+                connection.execute(text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
+                connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != HELD or time.monotonic() > ends:
+                raise
+            time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 (a pause is no secret)
+        else:
+            return
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """the history is numbered and sealed; the merchant's server: a stream of events, refunds' keys, search"""
 
+from datetime import UTC, datetime, timedelta
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -49,7 +51,9 @@ def _seal_the_history() -> None:
     for name in ("history_count", "history_unchained"):
         op.add_column("payments", sa.Column(name, sa.Integer(), nullable=False, server_default="0"))
     op.add_column("payments", sa.Column("history_head", sa.Text(), nullable=True))
-    _count_what_is_there()
+    if op.get_bind().execute(sa.text("SELECT 1 FROM payments LIMIT 1")).first():
+        _count_what_is_there()
+        _count_what_the_version_before_writes()
     op.execute("UPDATE payment_webhooks SET outcome = 'unmatched' WHERE outcome = 'foreign'")
 
 
@@ -69,6 +73,33 @@ def _count_what_is_there() -> None:
         .scalar_subquery()
     )
     op.get_bind().execute(sa.update(payments).values(history_count=number, history_unchained=number))
+
+
+def _count_what_the_version_before_writes() -> None:
+    """It serves for a while yet and numbers its rows without the count, by which the next row is numbered.
+
+    Ends by itself an hour later, when no such version is left: a row that no version of ours wrote must not
+    be counted.
+    """
+    ends = datetime.now(UTC) + timedelta(hours=1)
+    counting = (
+        "UPDATE payments SET history_count = NEW.sequence, history_unchained = history_unchained + 1"
+        " WHERE id = NEW.payment_id AND history_count < NEW.sequence;"
+    )
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute(
+            "CREATE TRIGGER payment_events_counted AFTER INSERT ON payment_events"
+            f" WHEN NEW.mac IS NULL AND unixepoch() < {int(ends.timestamp())} BEGIN {counting} END"
+        )
+        return
+    op.execute(
+        "CREATE FUNCTION payment_events_counted() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN IF now() < '{ends.isoformat()}' THEN {counting} END IF; RETURN NULL; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER payment_events_counted AFTER INSERT ON payment_events"
+        " FOR EACH ROW WHEN (NEW.mac IS NULL) EXECUTE FUNCTION payment_events_counted()"
+    )
 
 
 def _make_events() -> None:
