@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -60,9 +61,7 @@ class Budgets:
     def __init__(self, app: Flask, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         # Whose budget it is, is said where it is spent (a phone is known only then): only an order
         # pays for being counted.
-        options = _patience() if settings.redis_url else {}
-        storage = storage_from_string(settings.redis_url or "memory://", **options)
-        self._limiter = FixedWindowRateLimiter(storage)
+        self._redis_url = settings.redis_url
         self._budgets = {name: parse(text) for name, text in settings.order_limits.items()}
         if self._budgets:
             self._budgets["unknown"] = parse(UNKNOWN_LOOKUPS)
@@ -71,6 +70,12 @@ class Budgets:
         self._clock = clock
         self._quiet_until = self._warn_again_at = -math.inf
         app.after_request(_tell)
+
+    @cached_property
+    def _limiter(self) -> FixedWindowRateLimiter:
+        """Made at the first count: in memory it begins with a thread, which no fork takes along."""
+        options = _patience() if self._redis_url else {}
+        return FixedWindowRateLimiter(storage_from_string(self._redis_url or "memory://", **options))
 
     def order_from_here(self) -> None:
         """Count an order of this address; TooMany when it made its share."""
