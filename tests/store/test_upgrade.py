@@ -110,6 +110,7 @@ def test_an_upgrade_behind_an_open_transaction_says_so_and_changes_nothing(
 ) -> None:
     dumps.load(empty_url, revision.REVISIONS[0])
     monkeypatch.setattr(migrations, "LOCK_SECONDS", WAIT_SECONDS)
+    monkeypatch.setattr(migrations, "TAKING_SECONDS", WAIT_SECONDS)
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", WAIT_SECONDS)
     impatient = create_app(Settings.from_environment(variables(empty_url)))
     other = create_engine(empty_url)
