@@ -133,12 +133,12 @@ SABOTAGES = (
             ),
             Patch(
                 "store/record.py",
-                '        write(wire, self._records, session.info["chain_keys"])\n',
-                '        write(wire, self._records, session.info["chain_keys"])\n'
+                "            run(wire, statements)\n",
+                "            run(wire, statements)\n"
                 '        if told := getattr(self._records, "told", None):\n'
-                '            session.info.setdefault("later", []).append(lambda other: wire_of(\n'
-                "                other.connection().connection.driver_connection\n"
-                "            ).run(outbox.inserting(wire, told)))\n"
+                '            session.info.setdefault("later", []).append(\n'
+                "                lambda other: wire_in(other).run(outbox.inserting(wire, told))\n"
+                "            )\n"
                 "            self._records.told = None\n",
                 function="Changes.write",
             ),
@@ -147,7 +147,7 @@ SABOTAGES = (
                 "        return has_facts\n",
                 "        if told := getattr(records, 'told', None):\n"
                 "            from payments_service.store import outbox\n"
-                "            wire.run([*begin, *outbox.inserting(wire, told), commit])\n"
+                "            wire.run([*begin, *outbox.inserting(wire, told), COMMIT])\n"
                 "        return has_facts\n",
                 function="run",
             ),
@@ -174,7 +174,7 @@ SABOTAGES = (
             ),
             Patch(
                 "flows/idempotency.py",
-                "if is_sure and row.leased_until <= now:",
+                "if is_sure and ends <= now:",
                 "if True:",
                 function="claim",
             ),

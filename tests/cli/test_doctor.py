@@ -280,7 +280,7 @@ def test_a_gateway_is_told_apart_by_what_it_does_with_a_harmless_question(shop: 
         said = shop.says("doctor", exit_code=1)
         assert re.search(f"bad +gateway fake +{re.escape(error.message)}", said)
         assert todo in said
-    shop.gateway.fetch_error = None  # the fake one knows no order at all, and says so by a KeyError
+    shop.gateway.fetch_error = KeyError("a fault of ours")  # type: ignore[assignment]
     assert "could not be looked at: KeyError" in shop.says("doctor", exit_code=1)
 
 

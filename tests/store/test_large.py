@@ -16,6 +16,7 @@ from payments_service.domain.clock import REAL_TIME
 from payments_service.domain.money import Money
 from payments_service.domain.payment import Actor
 from payments_service.flows import (
+    deliver,
     events,
     monitors,
     payment_list,
@@ -26,7 +27,7 @@ from payments_service.flows import (
     webhook,
 )
 from payments_service.flows.create_order import Urls
-from payments_service.flows.deliver import Channels, deliver_due
+from payments_service.flows.deliver import Channels
 from payments_service.flows.measures import Measures
 from payments_service.flows.payment_details import details
 from payments_service.flows.payment_list import Filters
@@ -50,6 +51,13 @@ MOST_ROWS = 2_000
 MOST_ROWS_OF_A_WEEK = 4 * 7 * PAYMENTS // generator.DAYS
 """The same for what compares the last week with its limits, once a minute."""
 OF_A_WEEK = ("monitors", "measures")
+
+
+def deliver_all(db: Database) -> None:
+    """To a receiver that is not there."""
+    channels = Channels(merchant_name="x", webhook_url="http://127.0.0.1:9/")
+    for line in deliver.lines(db, channels, REAL_TIME):
+        line.run_out(20)
 
 
 @dataclass
@@ -182,8 +190,8 @@ WORK: Mapping[str, Work] = {
     "sweep of refunds": lambda large: (
         lambda: reconcile.sweep_refunds(large.db, large.gateway, URLS, REAL_TIME)
     ),
-    "sweep of the inbox": lambda large: lambda: reconcile.sweep_inbox(large.db, [large.gateway], REAL_TIME),
-    "deliveries": lambda large: lambda: deliver_due(large.db, Channels(merchant_name="x"), REAL_TIME, 20),
+    "sweep of the inbox": lambda large: lambda: reconcile.sweep_inbox(large.db, large.gateway, REAL_TIME),
+    "deliveries": lambda large: lambda: deliver_all(large.db),
     "monitors": lambda large: lambda: monitors.watch(large.db, large.gateway, REAL_TIME),
     "tidying": lambda large: lambda: monitors.tidy(large.db, REAL_TIME),
     "measures": lambda large: Measures(large.db).read,
