@@ -19,6 +19,7 @@ from payments_service.flows import reconcile, webhook
 from payments_service.flows.lines import Line, Place, is_well
 from payments_service.flows.webhook import Wanted
 from payments_service.gateways.base import Gateway
+from payments_service.store import inbox
 from payments_service.store.db import Database
 
 log = logging.getLogger(__name__)
@@ -140,7 +141,8 @@ class FollowUps:
     def _take_over(self) -> None:
         for gateway in self._gateways:
             try:
-                reconcile.sweep_inbox(self._db, gateway, REAL_TIME)
+                if inbox.has_due(self._db, gateway.provider, REAL_TIME.now()):
+                    reconcile.sweep_inbox(self._db, gateway, REAL_TIME)
             except StoreUnavailable:
                 return
             except Exception:

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
 from payments_service.domain.news import WebhookEvent
-from payments_service.store.db import changed_rows, claim, insert_once
+from payments_service.store.db import Database, changed_rows, claim, insert_once
 from payments_service.store.tables import PaymentWebhook
-from payments_service.store.wire import Statement, Table, Wire
+from payments_service.store.wire import COMMIT, Statement, Table, Wire
 
 LONGEST_WAIT = timedelta(days=1)
 """No event is ever put off for longer: a moment further off was written by a clock that leapt."""
@@ -142,6 +142,16 @@ def looking_for_unmatched(wire: Wire, provider: str, order_ids: Collection[str])
         f" AND {wire.among('outcome')}"
     )
     return Statement(sql, (provider, wire.array(order_ids), wire.array(UNMATCHED)))
+
+
+def has_due(db: Database, provider: str, now: datetime) -> bool:
+    """Whether `claim_due` would find any."""
+    sql = (
+        "SELECT id FROM payment_webhooks WHERE processed = %s AND next_try_at <= %s AND provider = %s LIMIT 1"
+    )
+    with db.wire(reads=True) as (wire, begin):
+        due = Statement(sql, (False, wire.value(now), provider))
+        return bool(wire.run([*begin, due, COMMIT])[-2])
 
 
 def claim_due(
