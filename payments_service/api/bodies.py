@@ -67,7 +67,7 @@ def _declared_bytes(environ: "WSGIEnvironment") -> int:
 
 
 def _read_away(body: "InputStream") -> None:
-    left = READ_AWAY_BYTES
+    left = READ_AWAY_BYTES + 1  # the end of a chunked body is read as well
     with suppress(OSError):  # the client went away, or its chunks are none: the server closes the connection
         while left > 0 and (piece := body.read(PIECE_BYTES)):
             left -= len(piece)
