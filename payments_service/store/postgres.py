@@ -56,6 +56,11 @@ class BoundedConnection(psycopg.Connection[Any]):
     is_to_begin = False
     """Whether a transaction is to begin with the next statement, which takes BEGIN along."""
 
+    def __del__(self, *_: Any) -> None:
+        """Of a pool that was given up while this connection was in use, which so comes back to no pool."""
+        if hasattr(self, "pgconn"):
+            self.pgconn.finish()
+
     @property
     def in_transaction(self) -> bool:
         """The name that the driver of SQLite has for it."""
