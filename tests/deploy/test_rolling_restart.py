@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from sqlalchemy import text
 
 from tests.flows.delivering import SECRET
 from tests.gateways.conftest import certificate
-from tests.gateways.wire import Reply, Wire, wire
+from tests.gateways.wire import Wire
 from tests.support import nginx_template as nginx
 from tests.support.house import APP, CUSTOMER, ROOT, House, running_house
 
@@ -80,12 +79,6 @@ class Load:
         with self._lock:
             self.seen[told] += 1
         return answer
-
-
-@pytest.fixture
-def merchant() -> Iterator[Wire]:
-    with wire(Reply(b"")) as listening:
-        yield listening
 
 
 def test_twenty_deployments_under_load_fail_no_request_and_lose_no_event(

@@ -25,7 +25,7 @@ import requests
 
 from tests.chaos.books import Books
 from tests.flows.delivering import SECRET
-from tests.gateways.wire import Reply, Wire, wire
+from tests.gateways.wire import Wire
 from tests.support.environment import environment
 from tests.support.house import CUSTOMER, ROOT, House
 from tests.support.ports import free_port, wait_for_port
@@ -139,12 +139,6 @@ class Load:
         assert answer.status_code == 200, answer.text
         told: dict[str, dict[str, str]] = answer.json()
         return told
-
-
-@pytest.fixture
-def merchant() -> Iterator[Wire]:
-    with wire(Reply(b"")) as listening:
-        yield listening
 
 
 def test_old_and_new_run_beside_each_other_through_the_migration_and_no_request_fails(
