@@ -5,6 +5,12 @@ answered. gevent replaces blocking calls, which has to happen before any other m
 """
 
 # ruff: noqa: E402
+import gc
+
+# All that is made until the workers are forked lives as long as they do: to look for garbage in it is a seventh
+# of the start, and in a worker it would copy the memory that is shared.
+gc.disable()
+
 from gevent import monkey
 
 monkey.patch_all()
@@ -29,6 +35,14 @@ preload_app = True
 # it first, a request that is already on its way meets a closed connection, and the payer gets a 502.
 keepalive = 95
 control_socket_disable = True
+
+
+def pre_fork(_server: Any, _worker: Any) -> None:
+    gc.freeze()
+
+
+def post_fork(_server: Any, _worker: Any) -> None:
+    gc.enable()
 
 
 def post_worker_init(worker: Any) -> None:

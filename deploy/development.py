@@ -63,7 +63,7 @@ def run() -> int:
     commands = [
         python(*simulator.split(), simulator_port, "--webhooks", webhooks),
         python(*service.split(), f"127.0.0.1:{port}", "wsgi:app"),
-        python("flask", "--app", "wsgi", "worker"),
+        python("payments_service.worker"),
     ]
     # A session of their own each: Ctrl-C reaches us alone, and we end them in order.
     processes: list[subprocess.Popen[bytes]] = []

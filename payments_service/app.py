@@ -1,4 +1,4 @@
-"""The app factory: settings, database, gateways, doors and manners, wired together."""
+"""The app factory: the wired service behind its doors, with their manners."""
 
 import logging
 import re
@@ -12,9 +12,9 @@ from flask.sessions import SessionInterface
 from flask_compress import Compress
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from payments_service import commands, cors, https, logs, pages, sentry
+from payments_service import commands, cors, https, logs, pages
 from payments_service.api import (
-    Services,
+    WebServices,
     errors,
     merchant,
     merchant_events,
@@ -28,16 +28,10 @@ from payments_service.api.bodies import CHECKOUT_BYTES, ReadAway
 from payments_service.api.json import DecimalJSONProvider
 from payments_service.api.limits import Budgets
 from payments_service.domain.errors import StoreUnavailable, WrongEncoding
-from payments_service.flows.deliver import Channels
-from payments_service.flows.follow_ups import FollowUps
-from payments_service.flows.intake import Intake
-from payments_service.flows.measures import Measures
-from payments_service.flows.watch import Watch
-from payments_service.gateways.measured import measured
+from payments_service.services import wire
 from payments_service.settings import Settings, SettingsError
 from payments_service.settings.told import tell
 from payments_service.store.db import Database
-from payments_service.store.measure import measure
 
 log = logging.getLogger(__name__)
 
@@ -61,44 +55,16 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Wire the service together; the only place that does. Raises SettingsError on a wrong environment."""
+    """The service as a Flask application. Raises SettingsError on a wrong environment."""
     settings = settings or Settings.from_environment()
-    logs.configure(settings.log_level, settings.log_format)
-    sentry.start(settings.sentry_dsn, settings.env)
+    wired = wire(settings)
     app = App("payments_service", static_folder=None)
     app.json = DecimalJSONProvider(app)
     app.session_interface = NoSessions()
     app.config.update(MAX_CONTENT_LENGTH=CHECKOUT_BYTES, SECRET_KEY=settings.secret_key)
-    channels = Channels(
-        merchant_name=settings.merchant_name,
-        webhook_url=settings.merchant_webhook_url,
-        webhook_secrets=settings.merchant_webhook_secrets,
-        smtp_url=settings.smtp_url,
-        mail_from=settings.mail_from,
-        ops_email=settings.ops_email,
-    )
-    db = Database(
-        settings.database_url,
-        destinations=channels.destinations,
-        reviews_late_success=settings.reviews_late_success,
-        wake=_waker(settings),
-        secrets=settings.secret_keys,
-    )
-    measure(db.engine)
-    gateways = tuple(measured(gateway(config)) for gateway, config in settings.gateways)
-    app.extensions["payments_service"] = Services(
-        settings=settings,
-        db=db,
-        channels=channels,
-        gateways=gateways,
-        intake=Intake(db),
-        follow_ups=FollowUps(db, gateways),
-        measures=Measures(db),
-        watch=Watch(db, gateways, channels),
-        budgets=Budgets(app, settings),
-    )
+    app.extensions["payments_service"] = WebServices(**vars(wired), budgets=Budgets(app, settings))
     _surround(app, settings.trusted_proxy_hops)
-    _doubt(db)
+    _doubt(wired.db)
     _add_manners(app, settings)
     errors.register(app)
     app.register_blueprint(payments.blueprint)
@@ -110,7 +76,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     pages.register(app)
     commands.register(app)
     if click.get_current_context(silent=True) is None:  # a command's own lines are its answer
-        tell(settings, app.extensions["payments_service"].gateways)
+        tell(settings, wired.gateways)
     return app
 
 
@@ -120,14 +86,6 @@ def _surround(app: Flask, hops: int) -> None:
     if hops:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     app.wsgi_app = ReadAway(app.wsgi_app)  # type: ignore[method-assign]
-
-
-def _waker(settings: Settings) -> Callable[[str], None] | None:
-    if settings.celery_broker_url is None:
-        return None
-    from payments_service.broker import Waker
-
-    return Waker(settings.celery_broker_url)
 
 
 def _doubt(db: Database) -> None:

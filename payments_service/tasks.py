@@ -10,10 +10,11 @@ from dataclasses import replace
 
 from celery import Celery
 
-from payments_service import broker, create_app, worker
-from payments_service.api import Services
+from payments_service import broker, worker
 from payments_service.domain.clock import REAL_TIME
 from payments_service.flows.beats import Beats
+from payments_service.services import wire
+from payments_service.settings import Settings
 from payments_service.settings.told import tell
 from payments_service.worker import Sweep
 
@@ -48,7 +49,7 @@ def tasks(made: Celery, sweeps: list[Sweep]) -> Celery:
 
 def from_environment() -> Celery:
     """Raises SettingsError when CELERY_BROKER_URL, or anything else, is missing."""
-    house: Services = create_app().extensions["payments_service"]
+    house = wire(Settings.from_environment())
     tell(house.settings, house.gateways)
     made = broker.client(house.settings.celery_broker_url or "")
     beats = Beats(house.db, REAL_TIME, house.settings.heartbeat_url)

@@ -1,20 +1,31 @@
-"""The clock: sweeps that run beside each other until they are told to stop. It only calls flows."""
+"""The clock: sweeps that run beside each other until they are told to stop. It only calls flows.
+
+`python -m payments_service.worker` is the worker without Flask, of which it makes no use; the command
+`flask --app wsgi worker` does the same in twelve megabytes more.
+"""
 
 import logging
 import math
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from payments_service.domain.clock import Clock
+from payments_service import environment
+from payments_service.domain.clock import REAL_TIME, Clock
 from payments_service.domain.errors import StoreUnavailable
 from payments_service.flows import deliver, liveness, monitors, reconcile, witnesses
+from payments_service.flows.beats import Beats
 from payments_service.flows.create_order import Urls
 from payments_service.flows.deliver import Channels
 from payments_service.flows.lines import Line
 from payments_service.gateways.base import Gateway
+from payments_service.services import Services, wire
+from payments_service.settings import Settings, SettingsError
+from payments_service.settings.told import tell
 from payments_service.store.db import Database
 
 log = logging.getLogger(__name__)
@@ -87,6 +98,22 @@ def _monitors(db: Database, gateway: Gateway, clock: Clock) -> Sweep:
     return Sweep(f"monitors {gateway.provider}", lambda: monitors.watch(db, gateway, clock), every_seconds)
 
 
+def watched(services: Services, clock: Clock, stop: threading.Event | None = None) -> list[Sweep]:
+    """All sweeps of this service, each of which says after a run that it is alive."""
+    beats = Beats(services.db, clock, services.settings.heartbeat_url)
+    found = sweeps(services.db, services.gateways, services.channels, services.urls, clock, stop)
+    return [replace(sweep, run=beats.watched(sweep.name, sweep.run)) for sweep in found]
+
+
+def serve(services: Services, clock: Clock = REAL_TIME) -> None:
+    """Work until SIGTERM or Ctrl-C."""
+    stop = threading.Event()
+    tell(services.settings, services.gateways)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    run(watched(services, clock, stop), stop)
+
+
 def run(all_sweeps: Sequence[Sweep], stop: threading.Event) -> None:
     """Run until `stop` is set, and a few seconds more for what is under way."""
     threads = [
@@ -125,3 +152,12 @@ def _repeat(sweep: Sweep, stop: threading.Event) -> None:
             pause = TROUBLE_PAUSE_SECONDS
         if not count:
             stop.wait(pause)
+
+
+if __name__ == "__main__":
+    environment.load(of_make_run=True)
+    try:
+        serve(wire(Settings.from_environment()))
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        sys.exit(3)

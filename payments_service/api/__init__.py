@@ -1,63 +1,27 @@
 """Doors: HTTP in, JSON out, no decisions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
 
 from flask import current_app, g
 
 from payments_service import logs
-from payments_service.admission import Admission
 from payments_service.api import schemas
 from payments_service.api.limits import Budgets
 from payments_service.domain.errors import InvalidInput
-from payments_service.flows.create_order import Urls
-from payments_service.flows.deliver import Channels
-from payments_service.flows.follow_ups import FollowUps
-from payments_service.flows.intake import Intake
-from payments_service.flows.measures import Measures
-from payments_service.flows.watch import Watch
 from payments_service.gateways import GATEWAYS
 from payments_service.gateways.base import Gateway
-from payments_service.settings import Settings
-from payments_service.store.db import Database
+from payments_service.services import Services
 
 
-@dataclass(frozen=True)
-class Services:
-    """What `create_app` wired together, for the doors to hand to the flows."""
+@dataclass(frozen=True, kw_only=True)
+class WebServices(Services):
+    """The wired service, and what only its doors need."""
 
-    settings: Settings
-    db: Database
-    channels: Channels
-    """Who is told of what happens, for the worker."""
-    gateways: tuple[Gateway, ...]
-    """Every configured provider, the one that takes new orders first."""
-    intake: Intake
-    """Takes in webhooks that arrive together."""
-    follow_ups: FollowUps
-    """What webhooks make necessary, after their 200."""
-    measures: Measures
-    """What the database knows of how the service does."""
-    watch: Watch
-    """What this process keeps an eye on beside requests."""
     budgets: Budgets
     """How often one caller may ask."""
-
-    admission: Admission = field(default_factory=Admission)
-
-    @property
-    def urls(self) -> Urls:
-        return Urls(self.settings.backend_url)
-
-    @property
-    def mode(self) -> str:
-        """`test` or `live`: settings let no two gateways differ."""
-        return self.gateways[0].mode if self.gateways else "test"
-
-    def gateway_names(self) -> list[str]:
-        return list(dict.fromkeys(gateway.name for gateway in self.gateways))
 
     def providers(self, gateway_name: str) -> Sequence[Gateway]:
         """The providers of one gateway as the API calls it; InvalidInput names those that are on."""
@@ -90,8 +54,8 @@ class Services:
         return next((g.order_id_names for g in self.gateways if g.provider == provider), ("orderId",))
 
 
-def services() -> Services:
-    return cast(Services, current_app.extensions["payments_service"])
+def services() -> WebServices:
+    return cast(WebServices, current_app.extensions["payments_service"])
 
 
 def request_id() -> str:

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from payments_service import logs
-from payments_service.api import Services, answers, guards, request_id, schemas, services
+from payments_service.api import WebServices, answers, guards, request_id, schemas, services
 from payments_service.api.answers import dumped
 from payments_service.api.bodies import json_body
 from payments_service.api.described import described
@@ -81,7 +81,7 @@ def create_order_() -> ResponseReturnValue:
         return _create_order(house)
 
 
-def _create_order(house: Services) -> ResponseReturnValue:
+def _create_order(house: WebServices) -> ResponseReturnValue:
     if g.api_key is None:
         house.budgets.order_from_here()
     given = json_body()

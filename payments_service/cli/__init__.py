@@ -4,8 +4,6 @@ import getpass
 import hashlib
 import json
 import secrets
-import signal
-import threading
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
@@ -32,9 +30,7 @@ from payments_service.cli.verify import verify_ledger
 from payments_service.domain.clock import REAL_TIME, utc_now
 from payments_service.domain.errors import PaymentsError
 from payments_service.flows import reviews
-from payments_service.flows.beats import Beats
 from payments_service.settings import API_KEY, SCOPES, SettingsError
-from payments_service.settings.told import tell
 from payments_service.store import inbox
 from payments_service.store.db import Database
 
@@ -118,21 +114,11 @@ def worker_(once: bool, time_scale: int) -> None:
     """Follow every payment and refund to its end, and tell what happened. Ends with SIGTERM or Ctrl-C."""
     if time_scale != 1 and not _house().settings.is_development:
         raise click.UsageError("--time-scale is for development and tests.")
-    house = _house()
     clock = replace(REAL_TIME, scale=time_scale)
-    beats = Beats(house.db, clock, house.settings.heartbeat_url)
-    stop = threading.Event()
-    sweeps = [
-        replace(sweep, run=beats.watched(sweep.name, sweep.run))
-        for sweep in worker.sweeps(house.db, house.gateways, house.channels, house.urls, clock, stop)
-    ]
     if once:
-        click.echo(f"{worker.run_once(sweeps)} done")
-        return
-    tell(house.settings, house.gateways)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    worker.run(sweeps, stop)
+        click.echo(f"{worker.run_once(worker.watched(_house(), clock))} done")
+    else:
+        worker.serve(_house(), clock)
 
 
 @click.command("replay-webhooks")

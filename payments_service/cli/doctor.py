@@ -12,7 +12,6 @@ from time import monotonic
 import click
 from flask import current_app
 
-from payments_service.api import Services
 from payments_service.cli import doctor_web as web
 from payments_service.cli.findings import Finding, Verdict, bad, ok, warn
 from payments_service.cli.house import SETTINGS_ERROR, house
@@ -32,6 +31,7 @@ from payments_service.domain.states import AlertCode
 from payments_service.domain.variables import variables_of
 from payments_service.flows.liveness import WORKER_SILENT
 from payments_service.gateways.base import Gateway
+from payments_service.services import Services
 from payments_service.settings import Settings, SettingsError
 from payments_service.store import alerts, condition, heartbeats, monitors, revision
 
@@ -210,7 +210,9 @@ def _worker(services: Services) -> Iterator[Finding]:
         return  # told by the database's own line
     if last is None:
         yield warn(
-            "worker", "none has run yet", "Start one: flask --app wsgi worker, or worker --once by cron"
+            "worker",
+            "none has run yet",
+            "Start one: python -m payments_service.worker (or, by cron, flask --app wsgi worker --once)",
         )
     elif utc_now() - last > WORKER_SILENT:
         yield bad("worker", f"silent for {_ago(last)}", "Start it, and see in its log why it ended")

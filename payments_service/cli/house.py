@@ -6,7 +6,7 @@ from typing import cast
 import click
 from flask import current_app
 
-from payments_service.api import Services
+from payments_service.services import Services
 
 SETTINGS_ERROR = "payments_service.settings_error"
 

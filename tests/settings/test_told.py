@@ -105,7 +105,7 @@ def test_a_start_tells_it_once_and_requests_do_not(
     app.extensions["payments_service"].db.engine.dispose()
 
 
-@pytest.mark.parametrize("command", ["gunicorn --bind 127.0.0.1:0 wsgi:app", "flask --app wsgi worker"])
+@pytest.mark.parametrize("command", ["gunicorn --bind 127.0.0.1:0 wsgi:app", "payments_service.worker"])
 def test_web_and_worker_tell_it_as_they_start(command: str, tmp_path: Path) -> None:
     variables = environment(database_url=f"sqlite:///{tmp_path / 'x.db'}", simulator_port=free_port())
     process = subprocess.Popen(
