@@ -7,8 +7,8 @@ answered. gevent replaces blocking calls, which has to happen before any other m
 # ruff: noqa: E402
 import gc
 
-# All that is made until the workers are forked lives as long as they do: to look for garbage in it is a seventh
-# of the start, and in a worker it would copy the memory that is shared.
+# All that is made until the workers are forked lives as long as they do: to look for garbage in it is a
+# seventh of the start, and in a worker it would copy the memory that is shared.
 gc.disable()
 
 from gevent import monkey

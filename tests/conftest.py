@@ -35,7 +35,7 @@ ON_ONE_DATABASE = {
 """What stands on the doors' side, and the one database on which `make test` tries it; `make check` tries the
 other. What flows and store do is tried on both."""
 IN_PAIRS = frozenset({"flows", "gateways", "ops"})
-"""Where a test has several cases, `make test` tries every second one on either database; `make check` the rest."""
+"""Of several cases of a test, `make test` tries each on one database by turns, `make check` on the other."""
 SLOWEST_FIRST = (
     "chaos/test_storm.py",
     "chaos/test_races.py",
@@ -210,7 +210,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """What was imported and collected stays to the end: to look for garbage in it took a tenth of the time."""
+    """What was imported and collected stays to the end: looking for garbage there was a tenth of all work."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
