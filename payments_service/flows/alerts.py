@@ -13,6 +13,7 @@ from payments_service.domain.alarms import ALARMS, REMINDED_EVERY
 from payments_service.domain.clock import Clock
 from payments_service.store import alerts, heartbeats, outbox
 from payments_service.store.tables import Alert
+from payments_service.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ REMINDED = frozenset(alarm.code for alarm in ALARMS)
 
 
 def raise_alert(
-    session: Session,
+    session: Transaction,
     code: str,
     subject: str,
     detail: dict[str, Any],
@@ -45,7 +46,7 @@ def raise_alert(
     return True
 
 
-def remind(session: Session, clock: Clock) -> int:
+def remind(session: Transaction, clock: Clock) -> int:
     """Tell once more of each alarm that has been open for another day; how many there were.
 
     A day has one reminder, with any number of workers: its fact has the day's number.
@@ -90,7 +91,13 @@ def _dismissal(code: str, subject: str) -> str:
 
 
 def _tell(
-    session: Session, of: str, alert_id: UUID, code: str, subject: str, detail: dict[str, Any], clock: Clock
+    session: Transaction,
+    of: str,
+    alert_id: UUID,
+    code: str,
+    subject: str,
+    detail: dict[str, Any],
+    clock: Clock,
 ) -> None:
     outbox.put(
         session,

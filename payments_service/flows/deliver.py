@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Event
 
-from sqlalchemy.orm import Session
-
 from payments_service import logs, notify
 from payments_service.domain.clock import Clock
 from payments_service.domain.errors import StoreUnavailable
@@ -25,6 +23,7 @@ from payments_service.notify import Answer, Letter, Verdict
 from payments_service.store import outbox, payments
 from payments_service.store.db import Database
 from payments_service.store.tables import Outbox, Payment
+from payments_service.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +156,7 @@ def _post(channels: Channels, row: Outbox) -> Answer:
     return notify.post(channels.webhook_url or "", channels.webhook_secrets, row.event_id, row.body)
 
 
-def _write_down(session: Session, row: Outbox, answer: Answer, clock: Clock) -> None:
+def _write_down(session: Transaction, row: Outbox, answer: Answer, clock: Clock) -> None:
     error = f"{answer.reason}: {answer.words}" if answer.words else answer.reason
     is_last = answer.verdict is Verdict.NEVER or row.attempts >= TRIES
     if answer.verdict is Verdict.DELIVERED:

@@ -111,11 +111,11 @@ def resend(db: Database, event_id: str, clock: Clock = REAL_TIME) -> ToldEvent:
         event = events.by_event_id(session, event_id)
         if event is None:
             raise NotFound("Event not found")
-        if outbox.MERCHANT not in session.info["destinations"]:
+        if outbox.MERCHANT not in session.policy.destinations:
             raise Conflict("No webhook of the merchant is configured", code="no_destination")
         if not outbox.send_again(session, outbox.MERCHANT, clock.now(), event_id=event_id):
             events.deliver(session, event, outbox.MERCHANT, clock.now())
-        session.info["wakes"].add("outbox")
+        session.wakes.add("outbox")
         session.flush()
         [told] = _told(session, [event])
         return told

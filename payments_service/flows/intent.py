@@ -19,6 +19,7 @@ from payments_service.flows.idempotency import Claim
 from payments_service.gateways.base import Gateway
 from payments_service.store import payments, whole
 from payments_service.store.tables import Payment, PaymentReference
+from payments_service.store.transaction import Transaction
 from payments_service.store.whole import WholePayment
 
 Begun = Payment | WholePayment
@@ -47,7 +48,7 @@ class NewPayment:
 
 
 def write(
-    session: Session, gateway: Gateway, new: NewPayment, claim: Claim | None, actor: Actor
+    session: Transaction, gateway: Gateway, new: NewPayment, claim: Claim | None, actor: Actor
 ) -> tuple[Begun, Order | None]:
     """The payment to open an order for, and its order where both are new.
 
@@ -141,7 +142,7 @@ def _in_the_way(payment: Payment, amount: Money) -> str | None:
 
 
 def _write_payment(
-    session: Session, gateway: Gateway, new: NewPayment, actor: Actor, *, is_all: bool
+    session: Transaction, gateway: Gateway, new: NewPayment, actor: Actor, *, is_all: bool
 ) -> tuple[WholePayment, Order]:
     """With `is_all` there is nothing else to write: the transaction is over then."""
     now = actor.clock.now()

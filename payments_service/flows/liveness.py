@@ -12,6 +12,7 @@ from payments_service.flows.alerts import end, is_dismissed, raise_alert
 from payments_service.gateways.base import Gateway
 from payments_service.store import alerts, heartbeats, monitors
 from payments_service.store.db import Database
+from payments_service.store.transaction import Transaction
 
 DOWN, REFUSED = AlertCode.GATEWAY_DOWN, AlertCode.CREDENTIALS_REFUSED
 WEBHOOKS, SILENT = AlertCode.WEBHOOKS_REFUSED, AlertCode.WORKER_SILENT
@@ -31,7 +32,7 @@ WORKER_SILENT = timedelta(minutes=3)
 NO_WORKER_YET = timedelta(minutes=10)
 
 
-def hear_of_calls(session: Session, gateway: Gateway, clock: Clock) -> int:
+def hear_of_calls(session: Transaction, gateway: Gateway, clock: Clock) -> int:
     """What this process knows of its calls: raise what is new, and end what is over; how many are new."""
     health, provider = gateway.health, gateway.provider
     raised = 0
@@ -53,7 +54,7 @@ def hear_of_calls(session: Session, gateway: Gateway, clock: Clock) -> int:
     return raised
 
 
-def hear_of_refused_webhook(session: Session, gateway: Gateway, clock: Clock) -> bool:
+def hear_of_refused_webhook(session: Transaction, gateway: Gateway, clock: Clock) -> bool:
     """One was refused just now: whether it is news that no good one has come since the first of them."""
     now = clock.now()
     name = heartbeats.REFUSED_SINCE + gateway.provider
@@ -86,12 +87,12 @@ def worker_silent_since(session: Session, clock: Clock) -> datetime | None:
     return began if began and clock.now() - began > NO_WORKER_YET else None
 
 
-def tell_of_silence(session: Session, since: datetime, clock: Clock) -> bool:
+def tell_of_silence(session: Transaction, since: datetime, clock: Clock) -> bool:
     about = {"since": since.isoformat(), "hint": "Start a worker; until then no payment is asked about"}
     return raise_alert(session, SILENT, heartbeats.WORKER, about, clock)
 
 
-def tell_of_silent_sweeps(session: Session, clock: Clock) -> int:
+def tell_of_silent_sweeps(session: Transaction, clock: Clock) -> int:
     """Sweeps that have not ended well for too long, told by a web process: all of them may hang.
 
     While no worker beats at all, that alone is told.

@@ -47,7 +47,7 @@ class Measures:
     def _ask(self) -> tuple[Sequence[Sample], bool]:
         try:
             with self._db.read() as session:
-                told = session.info["destinations"]
+                told = session.policy.destinations
                 return tuple(gauges.read(session, self._clock.now(), told)), True
         except PaymentsError:
             return (), False

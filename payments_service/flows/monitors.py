@@ -22,6 +22,7 @@ from payments_service.store import alerts as rows
 from payments_service.store import chain, events, gauges, heartbeats, keys, monitors
 from payments_service.store.db import Database
 from payments_service.store.gauges import SILENT_PAYMENTS, Sample
+from payments_service.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ def _verify_history(db: Database, clock: Clock) -> tuple[list[UUID], set[UUID]]:
     with db.read() as session:
         known = [UUID(name) for name in _known_as_broken(session)]
         looked_at = gauges.to_verify(session, clock.now(), VERIFIED_AT_A_LOOK)
-        keys = session.info["chain_keys"]
+        keys = session.chain_keys
         return looked_at, {one.payment_id for one in chain.verify(session, keys, {*known, *looked_at})}
 
 
@@ -102,7 +103,7 @@ def _known_as_broken(session: Session) -> set[str]:
     return {name.removeprefix(heartbeats.BROKEN) for name in names}
 
 
-def _webhooks_come(session: Session, gateway: Gateway, clock: Clock) -> int:
+def _webhooks_come(session: Transaction, gateway: Gateway, clock: Clock) -> int:
     code, provider = AlertCode.WEBHOOK_SILENCE, gateway.provider
     moment = gauges.Moment(clock.now(), clock.scale)
     silent = gauges.paid_without_webhook(session, provider, moment)
@@ -112,7 +113,7 @@ def _webhooks_come(session: Session, gateway: Gateway, clock: Clock) -> int:
     return raise_alert(session, code, provider, about, clock)
 
 
-def _money_is_taken(session: Session, gateway: Gateway, clock: Clock) -> int:
+def _money_is_taken(session: Transaction, gateway: Gateway, clock: Clock) -> int:
     """Captures that fail; one that came about after all ends its alert."""
     held = monitors.held_since(session, gateway.provider, clock.now() - HELD_TOO_LONG / clock.scale)
     raised = 0
@@ -125,7 +126,7 @@ def _money_is_taken(session: Session, gateway: Gateway, clock: Clock) -> int:
     return raised + _holds_are_ended(session, gateway, clock)
 
 
-def _holds_are_ended(session: Session, gateway: Gateway, clock: Clock) -> int:
+def _holds_are_ended(session: Transaction, gateway: Gateway, clock: Clock) -> int:
     """Money that only the merchant captures, a day before it goes back."""
     if gateway.captures_automatically:
         return 0
@@ -149,7 +150,7 @@ def _looked_lately(session: Session, clock: Clock) -> bool:
     return False
 
 
-def _compare(session: Session, alarm: Alarm, found: Iterable[Sample], clock: Clock) -> int:
+def _compare(session: Transaction, alarm: Alarm, found: Iterable[Sample], clock: Clock) -> int:
     """An alarm that is raised elsewhere is only ended here: there it is noticed with more facts."""
     raised, over = 0, set[str]()
     for sample in found:

@@ -24,6 +24,7 @@ from payments_service.gateways.base import Gateway
 from payments_service.store import disputes, history, payments, refunds
 from payments_service.store.db import Database
 from payments_service.store.tables import Payment, PaymentAttempt, PaymentOrder, Refund
+from payments_service.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ def given_back(db: Database, gateway: Gateway, wish: Wish, actor: Actor) -> tupl
 
 
 def begun_before(
-    session: Session, payment: Payment, wish: Wish, told: tuple[RefundSnapshot, ...], actor: Actor
+    session: Transaction, payment: Payment, wish: Wish, told: tuple[RefundSnapshot, ...], actor: Actor
 ) -> Refund | None:
     """The refund that this key has asked for; the caller holds the payment's lock. Raises KeyReused."""
     if wish.key is None:
@@ -109,7 +110,7 @@ def begun_before(
 
 
 def _remembered(
-    session: Session,
+    session: Transaction,
     payment: Payment,
     wish: Wish,
     key: Key,
@@ -135,7 +136,7 @@ def _remembered(
 
 
 def write(
-    session: Session,
+    session: Transaction,
     gateway: Gateway,
     payment: Payment,
     wish: Wish,

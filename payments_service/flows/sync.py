@@ -23,6 +23,7 @@ from payments_service.store import inbox, payments, record
 from payments_service.store.db import Database
 from payments_service.store.record import Changes, Names, load_one
 from payments_service.store.tables import PaymentOrder, PaymentWebhook
+from payments_service.store.transaction import Transaction
 from payments_service.store.wire import wire_in
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ def apply(
 
 
 def _load(
-    session: Session,
+    session: Transaction,
     gateway: Gateway,
     order: PaymentOrder | Order,
     snapshot: PaymentSnapshot,
@@ -105,7 +106,7 @@ def _load(
 
 
 def apply_event(
-    session: Session,
+    session: Transaction,
     gateway: Gateway,
     order: PaymentOrder,
     event: WebhookEvent,
@@ -138,7 +139,7 @@ def apply_event(
 
 
 def apply_waiting(
-    session: Session,
+    session: Transaction,
     gateway: Gateway,
     order: Order,
     rows: Sequence[PaymentWebhook],

@@ -19,6 +19,7 @@ from payments_service.gateways.base import Gateway
 from payments_service.store import inbox, payments
 from payments_service.store.db import Database
 from payments_service.store.tables import PaymentWebhook
+from payments_service.store.transaction import Transaction
 
 
 def is_worth_a_question(session: Session, gateway: Gateway, order: OrderRef, row: PaymentWebhook) -> bool:
@@ -55,7 +56,9 @@ def ask(
             alert(session, wire_id, about, told.amount.minor if told else None, clock)
 
 
-def alert(session: Session, wire_id: str, about: dict[str, Any], amount: int | None, clock: Clock) -> None:
+def alert(
+    session: Transaction, wire_id: str, about: dict[str, Any], amount: int | None, clock: Clock
+) -> None:
     """Of an order of ours; `amount` is the order's in paise, None where the gateway does not say it."""
     if wire_id.startswith(WIRE_PREFIX):
         detail = {**about, "amountPaise": amount}

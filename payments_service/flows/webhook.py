@@ -35,6 +35,7 @@ from payments_service.store import inbox, payments
 from payments_service.store.db import Database
 from payments_service.store.record import Names, load_one, retried
 from payments_service.store.tables import PaymentOrder, PaymentWebhook
+from payments_service.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +163,7 @@ def _store(
 
 
 def _take_effect(
-    session: Session, gateway: Gateway, event: WebhookEvent, row: PaymentWebhook
+    session: Transaction, gateway: Gateway, event: WebhookEvent, row: PaymentWebhook
 ) -> tuple[UUID | None, FollowUp]:
     if not is_for_a_payment(event):
         row.processed, row.outcome = True, why_left(event)

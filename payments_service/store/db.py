@@ -42,6 +42,7 @@ from payments_service.store.address import normalized_url, without_pooler
 from payments_service.store.postgres import BEGIN, POOLER_UNTOLD, leads_nowhere, postgres_engine
 from payments_service.store.seal import keys_of
 from payments_service.store.sqlite import sqlite_engine
+from payments_service.store.transaction import Transaction
 from payments_service.store.wire import BEGIN_IMMEDIATE, Statement, Wire, wire_of
 
 log = logging.getLogger(__name__)
@@ -108,21 +109,21 @@ class Database:
         return Policy(self.destinations, self.reviews_late_success)
 
     @contextmanager
-    def begin(self) -> Iterator[Session]:
+    def begin(self) -> Iterator[Transaction]:
         """A transaction that may write: commits on exit, rolls back on any error.
 
         Raises StoreUnavailable when the database is away, full or locked for too long, and NotMigrated when
         its tables are not there. Trouble at COMMIT is an unknown outcome: what was given up may have
         happened, so callers repeat under the same key or id.
         """
-        with self._transaction(self.engine) as session:
-            yield session
+        with self._transaction(self.engine) as tx:
+            yield tx
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
+    def read(self) -> Iterator[Transaction]:
         """A transaction that only reads; on SQLite it does not queue with the writers."""
-        with self._transaction(self.engine.execution_options(payments_read_only=True)) as session:
-            yield session
+        with self._transaction(self.engine.execution_options(payments_read_only=True)) as tx:
+            yield tx
 
     @contextmanager
     def wire(self, *, reads: bool = False) -> Iterator[tuple[Wire, list[Statement]]]:
@@ -148,15 +149,15 @@ class Database:
         return [Statement(*one) for one in BEGIN]
 
     @contextmanager
-    def _transaction(self, engine: Engine) -> Iterator[Session]:
+    def _transaction(self, engine: Engine) -> Iterator[Transaction]:
         with self._trouble_told_apart():
             self._look_at_tables()
-            with self._session(engine) as session, _turns_end_their_connection(session.connection()):
-                yield session
-                session.commit()
-        for line in session.info["lines"]:
+            with self._opened(engine) as tx, _turns_end_their_connection(tx.connection()):
+                yield tx
+                tx.commit()
+        for line in tx.lines:
             logging.getLogger(line.logger).log(line.level, line.message, extra={"data": line.data})
-        for sweep in session.info["wakes"]:
+        for sweep in tx.wakes:
             if self.wake:
                 self.wake(sweep)
 
@@ -194,24 +195,14 @@ class Database:
             log.warning("The database is of a newer version than this process", extra={"data": newer})
         self._tables_are_known = True
 
-    def _session(self, engine: Engine) -> Session:
-        session = Session(engine, expire_on_commit=False, info=self._info())
+    def _opened(self, engine: Engine) -> Transaction:
+        tx = Transaction(engine, self.policy, self.chain_keys)
         try:
-            session.connection()
+            tx.connection()
         except BaseException:
-            session.close()
+            tx.close()
             raise
-        return session
-
-    def _info(self) -> dict[str, Any]:
-        """What the flows of a transaction may ask it for."""
-        return {
-            "destinations": self.destinations,
-            "reviews_late_success": self.reviews_late_success,
-            "wakes": set(),
-            "chain_keys": self.chain_keys,
-            "lines": [],
-        }
+        return tx
 
 
 @contextmanager

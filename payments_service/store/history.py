@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 from payments_service.domain.payment import Actor
 from payments_service.store import seal
 from payments_service.store.tables import Payment, PaymentEvent
+from payments_service.store.transaction import Transaction
 
 
 def append(
-    session: Session,
+    session: Transaction,
     payment: Payment,
     kind: str,
     actor: Actor,
@@ -37,7 +38,7 @@ def append(
         evidence=evidence,
         created_at=actor.clock.now(),
     )
-    row.mac, row.mac_key = seal.link(session.info["chain_keys"], payment.history_head, row)
+    row.mac, row.mac_key = seal.link(session.chain_keys, payment.history_head, row)
     if row.mac is None:
         payment.history_unchained = (payment.history_unchained or 0) + 1
     else:

@@ -18,6 +18,7 @@ from payments_service.domain.payment import Fact
 from payments_service.store import events
 from payments_service.store.db import changed_rows, insert_once, is_due
 from payments_service.store.tables import Outbox
+from payments_service.store.transaction import Transaction
 from payments_service.store.wire import Statement, Table, Wire
 
 PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
@@ -58,7 +59,7 @@ LONGEST_WAIT = timedelta(days=2)
 
 
 def put(
-    session: Session,
+    session: Transaction,
     destinations: Sequence[str],
     *,
     fact: str,
@@ -85,7 +86,7 @@ def put(
     )
     if event_id is None:
         return
-    session.info["wakes"].add("outbox")
+    session.wakes.add("outbox")
     for destination in destinations:
         insert_once(
             session,

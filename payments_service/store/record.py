@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
 from payments_service.domain.clock import utc_now
@@ -29,6 +28,7 @@ from payments_service.domain.states import PaymentStatus
 from payments_service.store import alerts, outbox, seal, tables
 from payments_service.store.db import OUTDATED
 from payments_service.store.seal import ChainKeys
+from payments_service.store.transaction import Transaction
 from payments_service.store.wire import COMMIT, Row, Statement, Table, Wire, wire_in
 
 FIXED = (
@@ -147,7 +147,7 @@ def retried(change: Callable[[], Result]) -> Result:
 
 
 def load_one(
-    session: Session,
+    session: Transaction,
     payment_id: UUID,
     names: Names = NOTHING_NAMED,
     *,
@@ -160,9 +160,8 @@ def load_one(
     `first` goes in the same turn before all else, `last` after it: its rows are in `Changes.told`.
     """
     wire = wire_in(session)
-    policy = Policy(session.info["destinations"], session.info["reviews_late_success"])
     told: list[list[Row]] = []
-    records = load(wire, [payment_id], names, policy, locks=lock, first=first, last=last, told=told)
+    records = load(wire, [payment_id], names, session.policy, locks=lock, first=first, last=last, told=told)
     return Changes(session, records, told)
 
 
@@ -328,7 +327,7 @@ def _rows(record: PaymentRecord) -> Iterable[Any]:
 class Changes:
     """A record loaded in a session, and the way to write it there."""
 
-    def __init__(self, session: Session, records: Records, told: list[list[Row]]) -> None:
+    def __init__(self, session: Transaction, records: Records, told: list[list[Row]]) -> None:
         self._session, self._records, self.told = session, records, told
 
     @property
@@ -343,7 +342,7 @@ class Changes:
         """
         session = self._session
         wire = wire_in(session)
-        statements = writing(wire, self._records, session.info["chain_keys"])
+        statements = writing(wire, self._records, session.chain_keys)
         commits = commits and not any(record.alerts for record in self._records)
         if commits:
             statements.append(COMMIT)
@@ -351,10 +350,10 @@ class Changes:
             run(wire, statements)
         for record in self._records:
             if record.facts:
-                session.info["wakes"].add("outbox")
+                session.wakes.add("outbox")
             for change in record.alerts:
                 alerts.change(session, change, record.entries[-1].created_at)
-            session.info["lines"] += record.lines
+            session.lines += record.lines
             record.entries, record.facts, record.alerts, record.lines = [], [], [], []
         for row in session.identity_map.values():
             if isinstance(row, MIRRORED):

@@ -5,13 +5,12 @@ Each is one turn on the wire.
 
 from dataclasses import dataclass
 
-from sqlalchemy.orm import Session
-
 from payments_service.domain import payment
 from payments_service.domain.payment import PaymentRecord
 from payments_service.store.db import Database
 from payments_service.store.payments import REFERENCE, uuid_or_none
 from payments_service.store.record import CHILDREN, HISTORY, ORDERS, chained, children_of, hand_out
+from payments_service.store.transaction import Transaction
 from payments_service.store.wire import COMMIT, Statement, Table, Wire, wire_in
 
 
@@ -46,13 +45,13 @@ class Whole:
     row: WholePayment
 
 
-def write_first(session: Session, record: PaymentRecord, *, commits: bool) -> None:
+def write_first(session: Transaction, record: PaymentRecord, *, commits: bool) -> None:
     """The payment, its order and its history, before any gateway hears of it.
 
     With `commits` the transaction ends in the same turn.
     """
     wire = wire_in(session)
-    keys = session.info["chain_keys"]
+    keys = session.chain_keys
     history = [chained(record, entry, keys) for entry in record.entries]
     statements = [
         wire.insert(PAYMENTS, [record.payment]),

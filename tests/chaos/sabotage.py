@@ -153,9 +153,9 @@ SABOTAGES = (
             ),
             Patch(
                 "store/db.py",
-                "        with self._transaction(self.engine) as session:\n            yield session\n",
-                "        with self._transaction(self.engine) as session:\n            yield session\n"
-                '        for job in session.info.pop("later", []):\n'
+                "        with self._transaction(self.engine) as tx:\n            yield tx\n",
+                "        with self._transaction(self.engine) as tx:\n            yield tx\n"
+                '        for job in tx.info.pop("later", []):\n'
                 "            with self.begin() as other:\n                job(other)\n",
                 function="Database.begin",
             ),
