@@ -141,6 +141,9 @@ def spent(where: str, seconds: float, **counts: int) -> None:
 
 
 def configure(level: str, log_format: str) -> None:
+    # No line says from which file, thread or task it comes, so none looks for it (logging's "Optimization").
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     formatter = JsonFormatter if log_format == "json" else TextFormatter
     logging.config.dictConfig(
         {
@@ -160,6 +163,9 @@ def configure(level: str, log_format: str) -> None:
 
 class StepsOfUnits(logging.Handler):
     """What the lines of some steps say is said in the line of their unit, too."""
+
+    def createLock(self) -> None:
+        self.lock = None  # a unit belongs to one thread
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.msg in STEPS and (mine := _unit.get()) is not None:

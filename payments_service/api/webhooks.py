@@ -52,8 +52,10 @@ class OneAddress:
 @blueprint.before_request
 def refuse_other_networks() -> None:
     """Before anything is read. The signature decides all the same: an address proves nothing."""
-    allowed, address = services().settings.webhook_allowed_ips, caller_address()
-    if allowed and (address is None or not any(address in network for network in allowed)):
+    if not (allowed := services().settings.webhook_allowed_ips):
+        return
+    address = caller_address()
+    if address is None or not any(address in network for network in allowed):
         about = {"path": request.path, "address": str(address)}
         log.warning("A webhook came from an address outside WEBHOOK_ALLOWED_IPS", extra={"data": about})
         raise Forbidden("Webhooks are not taken from this address", code="address_not_allowed")
