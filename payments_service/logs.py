@@ -141,9 +141,6 @@ def spent(where: str, seconds: float, **counts: int) -> None:
 
 
 def configure(level: str, log_format: str) -> None:
-    # No line says from which file, thread or task it comes, so none looks for it (logging's "Optimization").
-    logging._srcfile = None
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     formatter = JsonFormatter if log_format == "json" else TextFormatter
     logging.config.dictConfig(
         {

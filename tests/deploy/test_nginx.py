@@ -60,6 +60,7 @@ def test_the_service_behind_it_knows_who_calls_and_how(certificate: Path, tmp_pa
         "APP_ENV": "production",
         "ALLOW_TEST_MODE": "true",
         "SECRET_KEY": "a-secret-of-the-rehearsal",
+        "REQUIRE_QUOTE": "false",
         "TRUSTED_PROXY_HOPS": "1",
     }
     with (
