@@ -30,6 +30,12 @@ CALLERS, DEPLOYS = 64, 20
 SECONDS_BETWEEN = 2.0
 WITH_A_MIGRATION = 10
 """After so many deployments a column comes, as an expanding migration brings it."""
+AS_SYSTEMD = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.executable, [sys.executable, "-m", "gunicorn", sys.argv[2]])
+"""
 
 
 @dataclass
@@ -131,11 +137,9 @@ def deploy(house: House, listening: socket.socket, *, is_with_migration: bool) -
 
 def serve(house: House, listening: socket.socket) -> None:
     """gunicorn with a socket that stays, as systemd hands it over: descriptor 3, and whose it is."""
-    gunicorn = f'"{sys.executable}" -m gunicorn {APP}:app 3<&{listening.fileno()}'
-    command = f"export LISTEN_FDS=1 LISTEN_PID=$$; exec {gunicorn}"
     with house.log_file.open("ab") as log:
         house.service = subprocess.Popen(
-            ["sh", "-c", command],
+            [sys.executable, "-c", AS_SYSTEMD, str(listening.fileno()), f"{APP}:app"],
             cwd=ROOT,
             env=house.environment,
             stdout=log,

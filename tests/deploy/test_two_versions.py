@@ -47,6 +47,8 @@ def old_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(fileobj=io.BytesIO(kept.stdout)) as archive:
         archive.extractall(folder, filter="data")
     assert not list(folder.glob("payments_service/store/migrations/versions/0005*"))
+    install = ["sh", str(ROOT / "deploy/install.sh"), str(folder / ".venv"), str(folder / "requirements.txt")]
+    subprocess.run(install, check=True)  # with the libraries of then
     return folder
 
 
@@ -55,6 +57,8 @@ class Version:
 
     def __init__(self, tree: Path, environment: dict[str, str], log_file: Path) -> None:
         self.tree, self.log_file, self.port = tree, log_file, free_port()
+        its_own = tree / ".venv/bin/python"
+        self.python = str(its_own) if its_own.exists() and tree != ROOT else sys.executable
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {**environment, "PORT": str(self.port)}
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -83,7 +87,7 @@ class Version:
     def _run(self, *command: str) -> "subprocess.Popen[bytes]":
         with self.log_file.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", *command],
+                [self.python, "-m", *command],
                 cwd=self.tree,
                 env=self.environment,
                 stdout=log,
