@@ -1,13 +1,13 @@
 """What settings must keep together, and what production, its rehearsal and development each refuse."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from payments_service.domain.money import Money
 from payments_service.domain.variables import variables_of
 from payments_service.gateways import GATEWAYS
 from payments_service.gateways.base import Gateway
 from payments_service.settings.addresses import is_loopback, is_private
+from payments_service.settings.reading import listed
 
 DEVELOPMENT, PRODUCTION = "development", "production"
 SIMULATOR_PREFIX = "simulator_"
@@ -41,6 +41,9 @@ PASSING_DISKS = {
 }
 """The variable by which each platform tells that it runs us; its disk is empty again after a restart."""
 
+AMOUNTS = {"MIN_AMOUNT": "1", "MAX_AMOUNT": "500000"}
+"""With what they are when they are not set."""
+
 Errors = dict[str, list[str]]
 
 
@@ -51,10 +54,6 @@ def note(errors: Errors, name: str, sentence: str) -> None:
         sentences.append(sentence)
 
 
-def listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
 def is_on(gateway: type[Gateway], given: Mapping[str, str]) -> bool:
     """Whether a credential of the gateway is set; options and addresses switch nothing on."""
     return any(
@@ -62,35 +61,30 @@ def is_on(gateway: type[Gateway], given: Mapping[str, str]) -> bool:
     )
 
 
-def check(values: dict[str, Any], given: Mapping[str, str], errors: Errors) -> None:
-    """Note what is wrong between settings; amounts become Money."""
-    is_development = values.get("APP_ENV") == DEVELOPMENT
-    is_rehearsal = not is_development and values.get("ALLOW_TEST_MODE") == "true"
-    _check_amounts(values, errors)
+def check(given: Mapping[str, str], errors: Errors) -> None:
+    """Note what is wrong between settings; of those that are wrong by themselves enough is said."""
+    good = {name: text for name, text in given.items() if name not in errors}
+    is_development = good.get("APP_ENV") == DEVELOPMENT
+    is_rehearsal = not is_development and good.get("ALLOW_TEST_MODE") == "true"
+    _check_amounts(good, errors)
     for name, needed in NEEDS:
-        if values.get(name) and not values.get(needed) and needed not in errors:
+        if name in good and needed not in given:
             note(errors, needed, f"is missing, {name} needs it")
     _check_modes(given, is_development, is_rehearsal, errors)
     if is_development:
         return
-    _check_required(values, given, errors)
-    _check_addresses(values, is_rehearsal, errors)
-    _check_example(values, errors)
-    _check_disk(values, given, errors)
+    _check_required(given, errors)
+    _check_addresses(good, is_rehearsal, errors)
+    _check_example(good, errors)
+    _check_disk(given, errors)
     for gateway in GATEWAYS:
         if is_on(gateway, given):
             _check_production_gateway(gateway, given, is_rehearsal, errors)
 
 
-def _check_amounts(values: dict[str, Any], errors: Errors) -> None:
-    for name in ("MIN_AMOUNT", "MAX_AMOUNT"):
-        try:
-            values[name] = Money.from_major(values[name])
-        except ValueError:
-            note(errors, name, "must be rupees with at most two decimals")
-    if not errors.keys() & {"MIN_AMOUNT", "MAX_AMOUNT"} and not (
-        Money(100) <= values["MIN_AMOUNT"] <= values["MAX_AMOUNT"]
-    ):
+def _check_amounts(good: Mapping[str, str], errors: Errors) -> None:
+    least, most = (Money.from_major(good.get(name, text)) for name, text in AMOUNTS.items())
+    if not errors.keys() & AMOUNTS.keys() and not Money(100) <= least <= most:
         note(errors, "MIN_AMOUNT", "must be at least 1 and not above MAX_AMOUNT")
 
 
@@ -118,23 +112,22 @@ def _modes(given: Mapping[str, str]) -> Iterator[tuple[str, bool]]:
                 yield declared.name, value.startswith(declared.live_when)
 
 
-def _check_required(values: Mapping[str, Any], given: Mapping[str, str], errors: Errors) -> None:
+def _check_required(given: Mapping[str, str], errors: Errors) -> None:
     for name in ("FRONTEND_URL", "MERCHANT_NAME", "DATABASE_URL", "SECRET_KEY"):
-        if not values.get(name) and name not in errors:
+        if name not in given:
             note(errors, name, "is required in production")
-    if not values.get("REQUIRE_QUOTE") and "REQUIRE_QUOTE" not in errors:
+    if "REQUIRE_QUOTE" not in given:
         sentence = "must be set in production: true, or false where browsers may choose the amount"
         note(errors, "REQUIRE_QUOTE", sentence)
-    backend_names = {"BACKEND_URL", "RENDER_EXTERNAL_URL"}
-    if not backend_names & errors.keys() and not any(values.get(name) for name in backend_names):
+    if not {"BACKEND_URL", "RENDER_EXTERNAL_URL"} & given.keys():
         note(errors, "BACKEND_URL", "is required in production (or RENDER_EXTERNAL_URL)")
     if not any(is_on(gateway, given) for gateway in GATEWAYS):
         note(errors, "gateways", "no gateway is configured; set the variables of at least one")
 
 
-def _check_addresses(values: Mapping[str, Any], is_rehearsal: bool, errors: Errors) -> None:
+def _check_addresses(good: Mapping[str, str], is_rehearsal: bool, errors: Errors) -> None:
     for name in (*PUBLIC_ADDRESSES, "MERCHANT_WEBHOOK_URL"):
-        for url in listed(values.get(name) or ""):
+        for url in listed(good.get(name, "")):
             if name in PUBLIC_ADDRESSES and is_private(url) and not is_rehearsal:
                 note(
                     errors, name, "is an address of this machine or of a private network, not of the internet"
@@ -143,16 +136,16 @@ def _check_addresses(values: Mapping[str, Any], is_rehearsal: bool, errors: Erro
                 note(errors, name, "must begin with https:// in production")
 
 
-def _check_example(values: Mapping[str, Any], errors: Errors) -> None:
-    if DEVELOPMENT_SECRET in listed(values.get("SECRET_KEY") or ""):
+def _check_example(good: Mapping[str, str], errors: Errors) -> None:
+    if DEVELOPMENT_SECRET in listed(good.get("SECRET_KEY", "")):
         note(errors, "SECRET_KEY", "is the well-known one of the example; make your own")
-    if (values.get("MERCHANT_NAME") or "").casefold() == EXAMPLE_MERCHANT.casefold():
+    if good.get("MERCHANT_NAME", "").casefold() == EXAMPLE_MERCHANT.casefold():
         note(errors, "MERCHANT_NAME", "is the example's; payers must see your name")
 
 
-def _check_disk(values: Mapping[str, Any], given: Mapping[str, str], errors: Errors) -> None:
+def _check_disk(given: Mapping[str, str], errors: Errors) -> None:
     platform = next((told for marker, told in PASSING_DISKS.items() if marker in given), None)
-    if platform and (values.get("DATABASE_URL") or "").startswith("sqlite"):
+    if platform and given.get("DATABASE_URL", "").startswith("sqlite"):
         sentence = f"is a file, and {platform} empties its disk at every restart; use PostgreSQL"
         note(errors, "DATABASE_URL", sentence)
 
