@@ -82,8 +82,8 @@ def is_dismissed(session: Session, code: str, subject: str, clock: Clock) -> boo
     return moment is not None and clock.age(moment) < REMINDED_EVERY
 
 
-def _destinations(session: Session) -> list[str]:
-    return [d for d in session.info.get("destinations", ()) if d in (outbox.MERCHANT, outbox.OPERATOR)]
+def _destinations(session: Transaction) -> list[str]:
+    return [d for d in session.policy.destinations if d in (outbox.MERCHANT, outbox.OPERATOR)]
 
 
 def _dismissal(code: str, subject: str) -> str:

@@ -61,8 +61,7 @@ def look(db: Database, clock: Clock) -> int:
     with db.begin() as session:
         if history is not None:
             _note_history(session, *history, clock)
-        told = session.info.get("destinations", ())
-        found = list(gauges.read(session, clock.now(), told, scale=clock.scale))
+        found = list(gauges.read(session, clock.now(), session.policy.destinations, scale=clock.scale))
         raised = sum(_compare(session, one, found, clock) for one in ALARMS if one.measure != OPEN_ALERT)
         return raised + alerts.remind(session, clock)
 

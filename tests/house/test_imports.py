@@ -54,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
         "cachetools",
         "itsdangerous",
     },
-    "notify": {"domain"} | {"standardwebhooks", "certifi"},
+    "notify": {"domain", "notify"} | {"standardwebhooks", "certifi"},
     "api": {"domain"}
     | {"api", "services", "flows", "gateways", "gateways.base", "store.db", "admission", "logs", "metrics"}
     | {"settings", "flask", "werkzeug"}

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from payments_service import notify
-from payments_service.notify import Answer, Letter, Verdict, mail
+from payments_service.notify import Answer, Letter, Verdict, mail, patience
+from payments_service.notify import letter as letters
 from tests.support.mailbox import ENCODED, PASSWORD, USER, mailbox
 from tests.support.trickle import trickle
 
@@ -31,14 +31,14 @@ DELIVERED = Answer(Verdict.DELIVERED, "SMTP 250", status=250)
 @pytest.fixture
 def over_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mail server counts as one on another machine."""
-    monkeypatch.setattr(notify, "_is_this_machine", lambda _host: False)
+    monkeypatch.setattr(letters, "_is_this_machine", lambda _host: False)
 
 
 @pytest.fixture
 def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test's certificate counts as a good one."""
     context = ssl.create_default_context(cafile=certificate)
-    monkeypatch.setattr(notify, "_tls_context", lambda: context)
+    monkeypatch.setattr(patience, "tls_context", lambda: context)
 
 
 # ── the letter ──────────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from payments_service import notify
-from payments_service.notify import Answer, Verdict, post
+from payments_service.notify import Answer, Verdict, patience, post, webhook
 from tests.gateways.wire import Reply, Request, Trouble, closed_port, full_port, wire
 from tests.support.trickle import trickle
 
@@ -147,7 +147,7 @@ def test_an_address_that_nobody_is_behind_is_tried_again() -> None:
 )
 def test_retry_after_is_seconds_or_a_date_and_a_day_at_most(header: str, seconds: int | None) -> None:
     expected = None if seconds is None else timedelta(seconds=seconds)
-    assert notify._retry_after(header) == expected
+    assert webhook._retry_after(header) == expected
 
 
 def test_retry_after_comes_with_the_answer() -> None:
@@ -196,7 +196,7 @@ def test_a_server_that_cannot_prove_who_it_is_gets_no_request(
         assert send(line.url) == Answer(Verdict.NOT_NOW, "SSLCertVerificationError")
         assert line.requests == []
         trusting = ssl.create_default_context(cafile=certificate)
-        monkeypatch.setattr(notify, "_tls_context", lambda: trusting)
+        monkeypatch.setattr(patience, "tls_context", lambda: trusting)
         assert send(line.url).verdict is Verdict.DELIVERED
         elsewhere = line.url.replace("localhost", "127.0.0.1")  # the certificate is of another name
         assert send(elsewhere) == Answer(Verdict.NOT_NOW, "SSLCertVerificationError")
