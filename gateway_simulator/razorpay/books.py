@@ -88,10 +88,6 @@ class Books:
     def payments_of(self, order_id: str) -> list[Payment]:
         return self._payments_by_order.get(order_id, [])
 
-    def add(self, payment: Payment) -> None:
-        self.payments[payment.id] = payment
-        self._payments_by_order[payment.order_id].append(payment)
-
     # Instruments
 
     def instrument(

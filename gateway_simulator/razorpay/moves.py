@@ -63,7 +63,8 @@ class LiveBooks(Books):
         if self.settings.fee_bearer == "customer" and instrument.method != CASH:
             payment.customer_fee, payment.tax = fee_and_tax(payment.amount)
             payment.fee, payment.amount = payment.customer_fee, payment.amount + payment.customer_fee
-        self.add(payment)
+        self.payments[payment.id] = payment
+        self._payments_by_order[order.id].append(payment)
         order.attempts += 1
         if order.status == "created":
             order.status = "attempted"
