@@ -1,8 +1,8 @@
 """Who may import whom. The rooms of the house stay rooms because this test reads every import.
 
 Every import is an arrow, also one inside a function or for types only: who names a type knows its module.
-The file of a package (`__init__.py`) counts where it is imported by its name; that Python runs it before every
-module below it does not.
+The file of a package (`__init__.py`) counts where it is imported by its name; that Python runs it before
+every module below it does not.
 """
 
 import ast
@@ -140,16 +140,14 @@ def is_module(name: str) -> bool:
 def module_arrows() -> dict[str, set[str]]:
     """Of both houses: module → what it imports."""
     paths = [*PACKAGE.rglob("*.py"), *SIMULATOR.rglob("*.py")]
-    return {
-        ".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): arrows(p)
-        for p in paths
-    }
+    names = (".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths)
+    return {n.removesuffix(".__init__"): arrows(path) for n, path in zip(names, paths, strict=True)}
 
 
-def circle(above: Mapping[str, set[str]]) -> list[str]:
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
     """One circle of these arrows, if there is one; an arrow to oneself is none."""
     try:
-        TopologicalSorter({name: below - {name} for name, below in above.items()}).prepare()
+        TopologicalSorter({name: below - {name} for name, below in graph.items()}).prepare()
     except CycleError as error:
         found: list[str] = error.args[1]
         return found
