@@ -71,7 +71,8 @@ def create_simulator(
     faults = Faults(world)
     deliveries = Deliveries(world, faults, webhooks, backoff_seconds)
     gateways: dict[str, Gateway] = {kind.name: kind(world, deliveries) for kind in GATEWAYS}
-    state_file = StateFile(state, world, faults, deliveries, gateways) if state else None
+    shared = {"faults": faults, "deliveries": deliveries}
+    state_file = StateFile(state, world, shared, gateways) if state else None
     if state_file:
         state_file.load()
         world.resume()

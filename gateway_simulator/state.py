@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from gateway_simulator.base import Gateway
-from gateway_simulator.deliveries import Deliveries
-from gateway_simulator.faults import Faults
 from gateway_simulator.plain import OURS, rows_of, value_of
 from gateway_simulator.world import World
 
@@ -39,13 +37,13 @@ class StateFile:
         self,
         path: Path,
         world: World,
-        faults: Faults,
-        deliveries: Deliveries,
+        shared: Mapping[str, Any],
         gateways: Mapping[str, Gateway],
     ) -> None:
+        """`shared`: what else lives beside the gateways, by the name that the file has for it."""
         self._path = path
         self._world = world
-        self._shared: dict[str, Any] = {"world": world, "faults": faults, "deliveries": deliveries}
+        self._shared: dict[str, Any] = {"world": world, **shared}
         self._gateways = gateways
         self._saved_changes = -1
         self._rests_until = 0.0

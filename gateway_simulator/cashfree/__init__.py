@@ -18,10 +18,10 @@ from gateway_simulator.base import (
 from gateway_simulator.cashfree.answers import Answers, plain_response
 from gateway_simulator.cashfree.api import Api
 from gateway_simulator.cashfree.api_money import MoneyApi
-from gateway_simulator.cashfree.books import Books
 from gateway_simulator.cashfree.checkout import Checkout
 from gateway_simulator.cashfree.disputes import KINDS, STAGES
 from gateway_simulator.cashfree.events import EVENT_TYPES, Events
+from gateway_simulator.cashfree.moves import LiveBooks
 from gateway_simulator.cashfree.records import OPEN_ATTEMPTS, Order, Payment
 from gateway_simulator.cashfree.refunds import OPEN_REFUNDS, Refund
 from gateway_simulator.cashfree.refusals import BAD_URL
@@ -57,7 +57,7 @@ class CashfreeSimulator(Gateway):
     event_types = EVENT_TYPES
 
     def __init__(self, world: World, deliveries: Deliveries) -> None:
-        self.books: Books = Books(world, deliveries)
+        self.books: LiveBooks = LiveBooks(world, deliveries)
         self._answers = Answers(self.books)
         self._events = Events(self.books)
 

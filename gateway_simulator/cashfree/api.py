@@ -8,7 +8,8 @@ from flask import request
 from gateway_simulator.base import Json, Route
 from gateway_simulator.cashfree import checks
 from gateway_simulator.cashfree.answers import Answers, View, version
-from gateway_simulator.cashfree.books import USUAL_LIFETIME_SECONDS, Books
+from gateway_simulator.cashfree.books import USUAL_LIFETIME_SECONDS
+from gateway_simulator.cashfree.moves import LiveBooks
 from gateway_simulator.cashfree.records import Order, Payment
 from gateway_simulator.cashfree.refunds import OPEN_REFUNDS, Refund
 from gateway_simulator.cashfree.refusals import not_found, order_exists, refusal
@@ -20,7 +21,7 @@ REFUND_NOTES = {"SUCCESS": "SUCCESS", "FAILED": "FAILED", "PENDING": "PENDING", 
 
 
 class Api:
-    def __init__(self, books: Books, answers: Answers) -> None:
+    def __init__(self, books: LiveBooks, answers: Answers) -> None:
         self._books = books
         self._answers = answers
 

@@ -11,8 +11,8 @@ from flask import request
 from gateway_simulator.base import Json, Route
 from gateway_simulator.cashfree import checks, recon
 from gateway_simulator.cashfree.answers import Answers, View
-from gateway_simulator.cashfree.books import Books
 from gateway_simulator.cashfree.disputes import Dispute
+from gateway_simulator.cashfree.moves import LiveBooks
 from gateway_simulator.cashfree.records import Order
 from gateway_simulator.cashfree.refusals import not_found, refusal
 from gateway_simulator.cashfree.settlements import BANK_REFUSED, TRANSFER
@@ -23,7 +23,7 @@ SIMULATED_SETTLEMENTS = ("SUCCESS", "FAILED", "PENDING")
 
 
 class MoneyApi:
-    def __init__(self, books: Books, answers: Answers) -> None:
+    def __init__(self, books: LiveBooks, answers: Answers) -> None:
         self._books = books
         self._answers = answers
 

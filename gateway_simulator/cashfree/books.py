@@ -1,37 +1,15 @@
-"""What pretend Cashfree remembers, and how orders and attempts move; each move tells its webhook.
-
-Sources: docs payments/online/resources/payment-lifecycle, sandbox-environment, preauthorisation. Made up: how
-long a bank may stay silent, for how long after its end an order may still be paid by an attempt that was
-under way, that a hold makes its order PAID, and that no webhook tells of the end of a hold.
-"""
+"""What pretend Cashfree remembers of orders and attempts, and the ids that it makes."""
 
 import uuid
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import partial
 
 from gateway_simulator.base import Json
-from gateway_simulator.cashfree.disputes import Disputes
-from gateway_simulator.cashfree.records import (
-    OPEN_ATTEMPTS,
-    Hold,
-    Instrument,
-    Order,
-    Payment,
-    PaymentError,
-)
-from gateway_simulator.cashfree.refunds import RETURN_SECOND_PAYMENT_AFTER_SECONDS, Refunds
-from gateway_simulator.cashfree.settlements import Settlements
-from gateway_simulator.cashfree.telling import messages
-from gateway_simulator.cashfree.testdata import NO_ANSWER
+from gateway_simulator.cashfree.records import Order, Payment
 from gateway_simulator.cashfree.wire import NEWEST_WEBHOOKS
-from gateway_simulator.deliveries import Deliveries
 from gateway_simulator.world import ALPHANUMERIC, DIGITS, World
 
 USUAL_LIFETIME_SECONDS = 29 * 24 * 3600
-SILENCE_ENDS_AFTER_SECONDS = 24 * 3600
-PAYABLE_AFTER_ITS_END_SECONDS = 24 * 3600
-HELD_SECONDS = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -55,11 +33,10 @@ class Answer:
 
 
 class Books:
-    """Everything here runs under the world's lock."""
+    """Plain state, under the world's lock; what changes it (moves.py, refunds.py …) is above it."""
 
-    def __init__(self, world: World, deliveries: Deliveries) -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
-        self._deliveries = deliveries
         self.reset()
 
     def reset(self) -> None:
@@ -71,9 +48,6 @@ class Books:
         self._payments_by_order: defaultdict[str, list[Payment]] = defaultdict(list)
         # by idempotency key
         self.answers: dict[str, Answer] = {}
-        self.refunds = Refunds(self)
-        self.disputes = Disputes(self)
-        self.settlements = Settlements(self)
 
     def new_number(self, length: int = 10) -> str:
         return self.world.random_text(1, "123456789") + self.world.random_text(length - 1, DIGITS)
@@ -87,19 +61,6 @@ class Books:
     def now(self) -> int:
         return int(self.world.now())
 
-    def tell(self, event: str, order: Order, data: Json, *, is_of_order: bool = True) -> None:
-        """To the dashboard's address, and what is about one order also to the order's own."""
-        notify_url = order.meta.get("notify_url") if is_of_order else None
-        urls = [None, notify_url] if notify_url else [None]
-        for message in messages(event, data, order, self.settings.webhook_version, self.world.now(), urls):
-            self._deliveries.send(message)
-
-    # Orders
-
-    def add(self, order: Order) -> None:
-        self._orders[order.id] = self._orders_by_session[order.session_id] = order
-        self.world.at(order.ends_at, partial(self.expire, order.id))
-
     def orders(self) -> list[Order]:
         return list(self._orders.values())
 
@@ -109,99 +70,5 @@ class Books:
     def order_of_session(self, session_id: str) -> Order | None:
         return self._orders_by_session.get(session_id)
 
-    def expire(self, order_id: str) -> None:
-        order = self._orders[order_id]
-        if order.status == "ACTIVE":
-            order.status = "EXPIRED"
-
-    def terminate(self, order: Order) -> None:
-        """At once, or when the attempt that is under way has ended."""
-        is_busy = any(payment.status in OPEN_ATTEMPTS for payment in self.payments_of(order))
-        order.status = "TERMINATION_REQUESTED" if is_busy else "TERMINATED"
-
-    # Attempts
-
     def payments_of(self, order: Order) -> list[Payment]:
         return self._payments_by_order.get(order.id, [])
-
-    def attempt(self, order: Order, instrument: Instrument, amount: int | None) -> Payment:
-        """A new attempt, of which the bank has said nothing yet: no webhook."""
-        payment = Payment(
-            self.new_number(13), order, order.amount if amount is None else amount, self.now(), instrument
-        )
-        self.payments[payment.id] = payment
-        self._payments_by_order[order.id].append(payment)
-        self.world.at(self.world.now() + SILENCE_ENDS_AFTER_SECONDS, partial(self.give_up, payment.id))
-        return payment
-
-    def give_up(self, payment_id: str) -> None:
-        payment = self.payments[payment_id]
-        if payment.status in OPEN_ATTEMPTS:
-            self.fail(payment, NO_ANSWER)
-
-    def succeed(self, payment: Payment) -> None:
-        """The order is paid when one attempt brings all of it; what comes too late for it goes back."""
-        order = payment.order
-        payment.error, payment.completed_at = None, self.now()
-        payment.bank_reference = None if payment.is_cash else self.new_number(12)
-        if order.status == "TERMINATED" or self._is_over(order):
-            payment.status = "CANCELLED"
-            if not payment.is_cash:
-                self.refunds.return_late(payment)
-            return
-        if order.status == "PAID":
-            later = self.world.now() + RETURN_SECOND_PAYMENT_AFTER_SECONDS
-            self.world.at(later, partial(self.refunds.return_second, payment.id))
-        payment.status = "SUCCESS"
-        if self._brings_all(payment):
-            order.status = "PAID"
-        if payment.taken:
-            self.settlements.book_payment(payment)
-        self._tell_payment(payment)
-
-    def _brings_all(self, payment: Payment) -> bool:
-        """An offer stands for what it takes off, and cash for what was not paid before it."""
-        brought = payment.amount + payment.offer
-        if payment.is_cash:
-            others = (one for one in self.payments_of(payment.order) if one is not payment)
-            brought += sum(one.taken for one in others)
-        return brought >= payment.order.amount
-
-    # Pre-authorisations
-
-    def authorize(self, payment: Payment) -> None:
-        """The bank keeps the money ready: Cashfree says SUCCESS, and has nothing."""
-        ends_at = self.world.now() + HELD_SECONDS
-        payment.hold = Hold(self.now(), ends_at)
-        payment.status, payment.error, payment.completed_at = "SUCCESS", None, self.now()
-        payment.order.status = "PAID"
-        self.world.at(ends_at, partial(self.let_go_by_clock, payment.id))
-        self._tell_payment(payment)
-
-    def capture(self, payment: Payment, amount: int) -> None:
-        if hold := payment.open_hold:
-            hold.end("CAPTURE", self.now(), self.new_number(22))
-            hold.captured = amount
-            payment.bank_reference = self.new_number(12)
-            self.settlements.book_payment(payment)
-
-    def let_go(self, payment: Payment) -> None:
-        if hold := payment.open_hold:
-            hold.end("VOID", self.now(), self.new_number(22))
-            payment.status = "VOID"
-
-    def let_go_by_clock(self, payment_id: str) -> None:
-        self.let_go(self.payments[payment_id])
-
-    def fail(self, payment: Payment, error: PaymentError, status: str = "FAILED") -> None:
-        payment.status, payment.error, payment.completed_at = status, error, self.now()
-        if payment.order.status == "TERMINATION_REQUESTED":
-            self.terminate(payment.order)
-        self._tell_payment(payment)
-
-    def _is_over(self, order: Order) -> bool:
-        return order.status == "EXPIRED" and order.ends_at + PAYABLE_AFTER_ITS_END_SECONDS < self.world.now()
-
-    def _tell_payment(self, payment: Payment) -> None:
-        data = payment.webhook(self.settings.webhook_version)
-        self.tell(f"PAYMENT_{payment.status}_WEBHOOK", payment.order, data)

@@ -12,7 +12,7 @@ from flask import Response, current_app, make_response, render_template, request
 from gateway_simulator.base import Json, Route
 from gateway_simulator.cashfree import checks, testdata
 from gateway_simulator.cashfree.answers import Answers
-from gateway_simulator.cashfree.books import Books
+from gateway_simulator.cashfree.moves import LiveBooks
 from gateway_simulator.cashfree.records import OPEN_ATTEMPTS, Order, Payment
 from gateway_simulator.cashfree.refusals import not_found, refusal
 from gateway_simulator.cashfree.testdata import DECLINED, DROPPED, OTP, WRONG_OTP
@@ -32,7 +32,7 @@ TABS = {"upi": {"upi"}, "card": CARD_NAMES, "netbanking": {"nb"}}
 
 
 class Checkout:
-    def __init__(self, books: Books, answers: Answers) -> None:
+    def __init__(self, books: LiveBooks, answers: Answers) -> None:
         self._books = books
         self._answers = answers
 

@@ -6,17 +6,16 @@ documents, the word STATUS_UPDATE (TYPE_UPDATE is recorded), and how a resolved 
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 from gateway_simulator.base import Json
+from gateway_simulator.cashfree.books import Books
 from gateway_simulator.cashfree.records import Order, Payment
+from gateway_simulator.cashfree.telling import Teller
 from gateway_simulator.cashfree.wire import IST, Rupees, ist, ist_without_zone
-
-if TYPE_CHECKING:
-    from gateway_simulator.cashfree.books import Books
 
 RESPOND_WITHIN_DAYS = 3
 REVIEW_AFTER_SECONDS = 24 * 3600
@@ -122,8 +121,11 @@ class Dispute:
 class Disputes:
     """Everything here runs under the world's lock."""
 
-    def __init__(self, books: "Books") -> None:
+    def __init__(self, books: Books, teller: Teller, book: Callable[[Dispute], None]) -> None:
+        """`book` enters one in the merchant's account, which stands above and knows what it holds."""
         self._books = books
+        self._teller = teller
+        self._book = book
         self._by_id: dict[str, Dispute] = {}
         self._by_order: defaultdict[str, list[Dispute]] = defaultdict(list)
 
@@ -138,7 +140,7 @@ class Disputes:
         dispute = Dispute(self._books.new_number(9), payment, amount, now, _end_of_day(now), kind)
         self._by_id[dispute.id] = dispute
         self._by_order[payment.order.id].append(dispute)
-        self._books.settlements.book_dispute(dispute)
+        self._book(dispute)
         self._await_answer(dispute)
         self.tell("DISPUTE_CREATED", dispute)
 
@@ -156,7 +158,7 @@ class Disputes:
             return
         dispute.resolved_at = dispute.updated_at
         if dispute.stage == "MERCHANT_WON":
-            self._books.settlements.book_dispute(dispute, is_reversal=True)
+            self._book(dispute)
         self.tell("DISPUTE_CLOSED", dispute)
 
     def take_evidence(self, dispute: Dispute, document_name: str, document_type: str) -> None:
@@ -181,7 +183,7 @@ class Disputes:
         self._books.world.at(dispute.respond_by, partial(self.lose_unanswered, dispute.id))
 
     def tell(self, event: str, dispute: Dispute) -> None:
-        self._books.tell(event, dispute.payment.order, dispute.webhook())
+        self._teller.tell(event, dispute.payment.order, dispute.webhook())
 
 
 def _end_of_day(now: float) -> float:

@@ -8,8 +8,8 @@ alone: their bodies are made up. The type of the webhook about payment charges i
 from dataclasses import replace
 
 from gateway_simulator.base import ImpossibleMoveError, Json
-from gateway_simulator.cashfree.books import Books
 from gateway_simulator.cashfree.disputes import Dispute
+from gateway_simulator.cashfree.moves import LiveBooks
 from gateway_simulator.cashfree.records import Order, Payment
 from gateway_simulator.cashfree.refunds import SECOND, TOLD_REFUNDS, Refund
 from gateway_simulator.cashfree.telling import PROBE
@@ -37,13 +37,13 @@ EVENT_TYPES = (
 class Events:
     """What is sent here changes nothing: it may tell of a status that was, or that never was."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: LiveBooks) -> None:
         self._books = books
 
     def send(self, order: Order, event: str) -> None:
         if event in PAYMENT_EVENTS:
             payment = self._payment(order, PAYMENT_EVENTS[event])
-            self._books.tell(event, order, payment.webhook(self._books.settings.webhook_version))
+            self._books.teller.tell(event, order, payment.webhook(self._books.settings.webhook_version))
         elif event.endswith("REFUND_STATUS_WEBHOOK"):
             self._books.refunds.tell(self._refund(order, is_auto=event.startswith("AUTO")))
         elif event in DISPUTE_EVENTS:
@@ -51,7 +51,7 @@ class Events:
         elif event in SETTLEMENT_EVENTS:
             self._tell_settlement(order, event)
         else:
-            self._books.tell(event, order, self._others(order, event), is_of_order=False)
+            self._books.teller.tell(event, order, self._others(order, event), is_of_order=False)
 
     def _payment(self, order: Order, status: str) -> Payment:
         """The last attempt of that status, else the last one as if it had it."""

@@ -6,16 +6,16 @@ second payment of one order, and that its own refunds are in the list of an orde
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gateway_simulator.base import Json
+from gateway_simulator.cashfree.books import Books
 from gateway_simulator.cashfree.records import Order, Payment
+from gateway_simulator.cashfree.telling import Teller
 from gateway_simulator.cashfree.wire import NEWEST_WEBHOOKS, OLD, CfId, Rupees, ist
-
-if TYPE_CHECKING:
-    from gateway_simulator.cashfree.books import Books
 
 OPEN_REFUNDS = ("PENDING", "ONHOLD")
 DEAD_REFUNDS = ("CANCELLED", "FAILED")
@@ -137,8 +137,11 @@ class Refund:
 class Refunds:
     """Everything here runs under the world's lock."""
 
-    def __init__(self, books: "Books") -> None:
+    def __init__(self, books: Books, teller: Teller, book: Callable[[Refund], None]) -> None:
+        """`book` enters one in the merchant's account, which stands above and knows what it holds."""
         self._books = books
+        self._teller = teller
+        self._book = book
         self._by_id: dict[str, Refund] = {}
         self._by_order: defaultdict[str, list[Refund]] = defaultdict(list)
 
@@ -172,7 +175,7 @@ class Refunds:
         refund.status, refund.processed_at = status, self._books.now()
         if status == "SUCCESS":
             refund.arn = self._books.new_number(12)
-            self._books.settlements.book_refund(refund)
+            self._book(refund)
         if status in TOLD_REFUNDS:
             self.tell(refund)
 
@@ -185,11 +188,11 @@ class Refunds:
         payment = self._books.payments[payment_id]
         rest = self.left(payment)
         if rest > 0:
-            self._books.settlements.book_refund(self._return(payment, rest, SECOND))
+            self._book(self._return(payment, rest, SECOND))
 
     def tell(self, refund: Refund) -> None:
         event = "AUTO_REFUND_STATUS_WEBHOOK" if refund.reason else "REFUND_STATUS_WEBHOOK"
-        self._books.tell(event, refund.payment.order, refund.webhook(self._books.settings.webhook_version))
+        self._teller.tell(event, refund.payment.order, refund.webhook(self._books.settings.webhook_version))
 
     def _return(self, payment: Payment, amount: int, reason: str) -> Refund:
         now, number = self._books.now(), self._books.new_number()

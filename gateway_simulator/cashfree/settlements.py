@@ -9,16 +9,14 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 from gateway_simulator.base import Json
+from gateway_simulator.cashfree.books import Books
 from gateway_simulator.cashfree.disputes import Dispute
 from gateway_simulator.cashfree.records import Order, Payment
 from gateway_simulator.cashfree.refunds import Refund
+from gateway_simulator.cashfree.telling import Teller
 from gateway_simulator.cashfree.wire import IST, CfId, Rupees, ist, ist_without_zone
-
-if TYPE_CHECKING:
-    from gateway_simulator.cashfree.books import Books
 
 FEE_PERCENT = 2
 TAX_PERCENT = 18
@@ -144,8 +142,9 @@ class Settlement:
 class Settlements:
     """Everything here runs under the world's lock."""
 
-    def __init__(self, books: "Books") -> None:
+    def __init__(self, books: Books, teller: Teller) -> None:
         self._books = books
+        self._teller = teller
         self.entries: list[Entry] = []
         # those of them that no transfer has taken, and of payments all of them, by their payment's id
         self._waiting: dict[int, Entry] = {}
@@ -176,7 +175,9 @@ class Settlements:
     def book_refund(self, refund: Refund) -> None:
         self._book(refund.cf_id, "REFUND", DEBIT, refund.amount, refund.payment).refund = refund
 
-    def book_dispute(self, dispute: Dispute, *, is_reversal: bool = False) -> None:
+    def book_dispute(self, dispute: Dispute) -> None:
+        """Takes its amount; once the merchant has won, brings it back."""
+        is_reversal = dispute.stage == "MERCHANT_WON"
         kind = "CHARGEBACK" if dispute.kind == "CHARGEBACK" else "DISPUTE"
         kind, sale = (f"{kind}_REVERSAL", CREDIT) if is_reversal else (kind, DEBIT)
         self._book(dispute.id, kind, sale, dispute.amount, dispute.payment).dispute = dispute
@@ -252,7 +253,7 @@ class Settlements:
     def tell(self, event: str, settlement: Settlement, status: str | None = None) -> None:
         """Under the order of its first payment: a transfer of many orders is told once."""
         order = settlement.payments[0].payment.order
-        self._books.tell(event, order, settlement.webhook(status), is_of_order=False)
+        self._teller.tell(event, order, settlement.webhook(status), is_of_order=False)
 
     def _next_transfer(self, days: int) -> float:
         day = datetime.fromtimestamp(self._books.now(), IST) + timedelta(days=days)

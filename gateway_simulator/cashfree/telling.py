@@ -8,9 +8,10 @@ import hashlib
 import hmac
 
 from gateway_simulator.base import Json
+from gateway_simulator.cashfree.books import Books
 from gateway_simulator.cashfree.records import Order
 from gateway_simulator.cashfree.wire import NEWEST_WEBHOOKS, ist, webhook_text
-from gateway_simulator.deliveries import Message
+from gateway_simulator.deliveries import Deliveries, Message
 
 APP_ID = "TEST_simulator_app"
 APP_SECRET = "simulator_cashfree_app_secret"  # noqa: S105  (well-known on purpose: nothing real is behind it)
@@ -60,3 +61,19 @@ def messages(
         )
         for url in urls
     ]
+
+
+class Teller:
+    """Everything here runs under the world's lock."""
+
+    def __init__(self, books: Books, deliveries: Deliveries) -> None:
+        self._books = books
+        self._deliveries = deliveries
+
+    def tell(self, event: str, order: Order, data: Json, *, is_of_order: bool = True) -> None:
+        """To the dashboard's address, and what is about one order also to the order's own."""
+        notify_url = order.meta.get("notify_url") if is_of_order else None
+        urls = [None, notify_url] if notify_url else [None]
+        version, now = self._books.settings.webhook_version, self._books.world.now()
+        for message in messages(event, data, order, version, now, urls):
+            self._deliveries.send(message)

@@ -19,7 +19,7 @@ from gateway_simulator.base import (
 )
 from gateway_simulator.deliveries import Deliveries
 from gateway_simulator.phonepe import events
-from gateway_simulator.phonepe.books import UNFINISHED, Books
+from gateway_simulator.phonepe.books import UNFINISHED
 from gateway_simulator.phonepe.checking import NewRefund
 from gateway_simulator.phonepe.checkout import Checkout
 from gateway_simulator.phonepe.credentials import (
@@ -41,6 +41,7 @@ from gateway_simulator.phonepe.credentials import (
 )
 from gateway_simulator.phonepe.disputes import OUTCOMES
 from gateway_simulator.phonepe.instruments import METHODS
+from gateway_simulator.phonepe.moves import LiveBooks
 from gateway_simulator.phonepe.records import DECLINED, EXPIRED, Attempt, Order, Refund
 from gateway_simulator.phonepe.refusals import NO_SUCH_PATH, TROUBLE, V1_TROUBLE
 from gateway_simulator.phonepe.v1 import V1
@@ -90,7 +91,7 @@ class PhonePeSimulator(Gateway):
     }
 
     def __init__(self, world: World, deliveries: Deliveries) -> None:
-        self.books: Books = Books(world, deliveries)
+        self.books: LiveBooks = LiveBooks(world, deliveries)
 
     def routes(self) -> tuple[Route, ...]:
         parts = (V2(self.books), V1(self.books), Checkout(self.books))

@@ -9,9 +9,9 @@ from flask import Response, current_app, make_response, render_template, request
 
 from gateway_simulator.base import Json, Route
 from gateway_simulator.phonepe import payer
-from gateway_simulator.phonepe.books import Books
 from gateway_simulator.phonepe.checking import json_object
 from gateway_simulator.phonepe.events import return_form
+from gateway_simulator.phonepe.moves import LiveBooks
 from gateway_simulator.phonepe.records import CANCELLED, DECLINED, Attempt, Order
 from gateway_simulator.phonepe.refusals import bad_request, unknown_order
 from gateway_simulator.phonepe.v2 import API
@@ -32,7 +32,7 @@ UPI_APPS = ("PhonePe", "Google Pay", "Paytm", "BHIM")
 
 
 class Checkout:
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: LiveBooks) -> None:
         self._books = books
 
     def routes(self) -> tuple[Route, ...]:

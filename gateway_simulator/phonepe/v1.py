@@ -11,16 +11,16 @@ from flask import request
 
 from gateway_simulator.base import Json, Route, WireError
 from gateway_simulator.phonepe import v1_checks
-from gateway_simulator.phonepe.books import Books
 from gateway_simulator.phonepe.checking import json_object, members
 from gateway_simulator.phonepe.credentials import SALTS, x_verify
+from gateway_simulator.phonepe.moves import LiveBooks
 from gateway_simulator.phonepe.records import Order, Refund, v1_answer
 from gateway_simulator.phonepe.refusals import v1_bad_request, v1_refusal
 from gateway_simulator.phonepe.v2 import API, refuse_refund
 
 
 class V1:
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: LiveBooks) -> None:
         self._books = books
 
     def routes(self) -> tuple[Route, ...]:

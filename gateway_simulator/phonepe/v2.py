@@ -15,9 +15,10 @@ from flask import request
 
 from gateway_simulator.base import Json, Route
 from gateway_simulator.phonepe import checks
-from gateway_simulator.phonepe.books import UNFINISHED, Books
+from gateway_simulator.phonepe.books import UNFINISHED
 from gateway_simulator.phonepe.checking import NewOrder, Refusal, json_object, whole_number
 from gateway_simulator.phonepe.credentials import CLIENT_ID, CLIENT_SECRET, CLIENT_VERSION
+from gateway_simulator.phonepe.moves import LiveBooks
 from gateway_simulator.phonepe.records import Order
 from gateway_simulator.phonepe.refusals import (
     bad_request,
@@ -52,7 +53,7 @@ View = Callable[..., Json]
 
 
 class V2:
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: LiveBooks) -> None:
         self._books = books
 
     def routes(self) -> tuple[Route, ...]:
@@ -217,7 +218,7 @@ class V2:
         return {}
 
 
-def refuse_refund(books: Books, order: Order, amount: int, refuse: Refusal) -> None:
+def refuse_refund(books: LiveBooks, order: Order, amount: int, refuse: Refusal) -> None:
     """Only what was paid, one refund at a time, and not for ever."""
     if order.state != "COMPLETED":
         raise refuse("the order is not COMPLETED")

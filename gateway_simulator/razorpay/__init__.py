@@ -17,11 +17,11 @@ from gateway_simulator.razorpay.books import (
     METHODS,
     TIMED_OUT,
     WRONG_OTP,
-    Books,
 )
 from gateway_simulator.razorpay.checkout import Checkout
 from gateway_simulator.razorpay.disputes import OUTCOMES
 from gateway_simulator.razorpay.events import EVENT_TYPES, OLD_WEBHOOK_SECRET, WEBHOOK_SECRET
+from gateway_simulator.razorpay.moves import LiveBooks
 from gateway_simulator.razorpay.records import Order, Payer, Payment
 from gateway_simulator.razorpay.refunds import Asked, Refund
 from gateway_simulator.razorpay.refusals import NO_ROUTE, TROUBLE, unknown_url
@@ -61,7 +61,7 @@ class RazorpaySimulator(Gateway):
     event_types = EVENT_TYPES
 
     def __init__(self, world: World, deliveries: Deliveries) -> None:
-        self.books: Books = Books(world, deliveries)
+        self.books: LiveBooks = LiveBooks(world, deliveries)
 
     def routes(self) -> tuple[Route, ...]:
         return (*Api(self.books).routes(), *Checkout(self.books).routes())

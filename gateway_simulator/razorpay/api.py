@@ -13,15 +13,15 @@ from gateway_simulator.razorpay.api_bank import BankApi
 from gateway_simulator.razorpay.api_links import LinksApi
 from gateway_simulator.razorpay.api_refunds import RefundsApi
 from gateway_simulator.razorpay.asking import Row, asked, edit_notes, found, private
-from gateway_simulator.razorpay.books import Books
 from gateway_simulator.razorpay.instruments import BANKS, WALLETS
 from gateway_simulator.razorpay.lists import expands, page
+from gateway_simulator.razorpay.moves import LiveBooks
 from gateway_simulator.razorpay.records import Order, Payment, collection
 from gateway_simulator.razorpay.refusals import already_paid, refusal
 
 
 class Api:
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: LiveBooks) -> None:
         self._books = books
 
     def routes(self) -> tuple[Route, ...]:

@@ -10,9 +10,10 @@ from flask import request
 from gateway_simulator.base import Json
 from gateway_simulator.razorpay import checks
 from gateway_simulator.razorpay.asking import Row, asked, found, listed
-from gateway_simulator.razorpay.books import Books
 from gateway_simulator.razorpay.disputes import DOCUMENTS, Dispute
 from gateway_simulator.razorpay.lists import number, page
+from gateway_simulator.razorpay.moves import LiveBooks
+from gateway_simulator.razorpay.recon import recon
 from gateway_simulator.razorpay.records import collection
 from gateway_simulator.razorpay.refusals import list_refusal, refusal
 
@@ -22,7 +23,7 @@ NOT_OPEN = "Action not allowed for dispute in current state"
 
 
 class BankApi:
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: LiveBooks) -> None:
         self._books = books
 
     def table(self) -> tuple[Row, ...]:
@@ -84,7 +85,7 @@ class BankApi:
         if not 1 <= month <= 12:
             raise list_refusal("month", "The month must be between 1 and 12.")
         day = number(parameters, "day") if "day" in parameters else None
-        rows = self._books.settlements.recon(number(parameters, "year"), month, day)
+        rows = recon(self._books, number(parameters, "year"), month, day)
         return collection(rows[asked_page.skip : asked_page.skip + asked_page.count])
 
     def list_downtimes(self) -> Json:

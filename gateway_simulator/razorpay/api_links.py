@@ -12,10 +12,10 @@ from flask import request
 from gateway_simulator.base import Json
 from gateway_simulator.razorpay import checks
 from gateway_simulator.razorpay.asking import Row, asked, found, listed
-from gateway_simulator.razorpay.books import Books
 from gateway_simulator.razorpay.events import EVENT_TYPES
 from gateway_simulator.razorpay.links import PaymentLink, Wanted
 from gateway_simulator.razorpay.lists import page
+from gateway_simulator.razorpay.moves import LiveBooks
 from gateway_simulator.razorpay.refusals import refusal
 
 LINK_FIELDS = (
@@ -31,7 +31,7 @@ NOT_PAYABLE = "Payment Link is not in a state to be changed"
 
 
 class LinksApi:
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: LiveBooks) -> None:
         self._books = books
 
     def table(self) -> tuple[Row, ...]:

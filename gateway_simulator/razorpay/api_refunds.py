@@ -12,14 +12,14 @@ from flask import request
 from gateway_simulator.base import Json, Route
 from gateway_simulator.razorpay import checks
 from gateway_simulator.razorpay.asking import Row, asked, edit_notes, found, listed, private
-from gateway_simulator.razorpay.books import Books
+from gateway_simulator.razorpay.moves import LiveBooks
 from gateway_simulator.razorpay.records import Payment
 from gateway_simulator.razorpay.refunds import Refund
 from gateway_simulator.razorpay.refusals import plain_refusal, refusal, unknown_id
 
 
 class RefundsApi:
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: LiveBooks) -> None:
         self._books = books
 
     def table(self) -> tuple[Row, ...]:

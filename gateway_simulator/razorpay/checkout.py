@@ -12,9 +12,10 @@ from flask import Response, current_app, make_response, render_template, request
 
 from gateway_simulator.base import Json, Route, WireError
 from gateway_simulator.razorpay import checks
-from gateway_simulator.razorpay.books import KEY_ID, KEY_SECRET, Books
+from gateway_simulator.razorpay.books import KEY_ID, KEY_SECRET
 from gateway_simulator.razorpay.instruments import BANKS, WALLETS, Choice, answered, chosen
 from gateway_simulator.razorpay.links import PaymentLink
+from gateway_simulator.razorpay.moves import LiveBooks
 from gateway_simulator.razorpay.records import Notes, Order, Payer, Payment, PaymentError
 from gateway_simulator.razorpay.refusals import already_paid, plain_refusal, refusal, unknown_id
 
@@ -29,7 +30,7 @@ AMOUNT_DIFFERS = (
 
 
 class Checkout:
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: LiveBooks) -> None:
         self._books = books
 
     def routes(self) -> tuple[Route, ...]:

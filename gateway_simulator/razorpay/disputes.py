@@ -6,13 +6,13 @@ Sources: Razorpay docs api/disputes/entity, accept, contest, webhooks/disputes.
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from gateway_simulator.base import Json
+from gateway_simulator.razorpay.books import Books
+from gateway_simulator.razorpay.events import Events
 from gateway_simulator.razorpay.records import Payment
-
-if TYPE_CHECKING:
-    from gateway_simulator.razorpay.books import Books
+from gateway_simulator.razorpay.settlements import Settlements
 
 RESPOND_WITHIN_SECONDS = 7 * 24 * 3600
 DOCUMENTS = (
@@ -76,8 +76,10 @@ class Dispute:
 class Disputes:
     """Everything here runs under the world's lock."""
 
-    def __init__(self, books: "Books") -> None:
+    def __init__(self, books: Books, events: Events, settlements: Settlements) -> None:
         self._books = books
+        self._events = events
+        self._settlements = settlements
         self.all: dict[str, Dispute] = {}
         self._by_order: defaultdict[str, list[Dispute]] = defaultdict(list)
 
@@ -110,7 +112,8 @@ class Disputes:
         dispute.status = OUTCOMES[outcome]
         if outcome == "lost":
             dispute.amount_deducted = dispute.amount
-            self._books.settlements.book_lost_dispute(self._books.payments[dispute.payment_id], dispute)
+            payment = self._books.payments[dispute.payment_id]
+            self._settlements.book_lost_dispute(payment, dispute.id, dispute.amount)
         self.tell(f"payment.dispute.{outcome}", dispute)
         if outcome in ("won", "lost"):
             self.tell("payment.dispute.closed", dispute)
@@ -127,4 +130,4 @@ class Disputes:
         if event == "payment.dispute.closed":
             # The documented sample of this event has status "closed"; the API keeps saying how it ended.
             entity["status"] = "closed"
-        self._books.events.tell(event, payment.order_id, {"payment": payment.entity(), "dispute": entity})
+        self._events.tell(event, payment.order_id, {"payment": payment.entity(), "dispute": entity})

@@ -4,12 +4,10 @@ Sources: Razorpay docs api/payments/downtime/entity, webhooks/payments.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from gateway_simulator.base import Json
-
-if TYPE_CHECKING:
-    from gateway_simulator.razorpay.books import Books
+from gateway_simulator.razorpay.books import Books
+from gateway_simulator.razorpay.events import Events
 
 
 @dataclass
@@ -39,8 +37,9 @@ class Downtime:
 
 
 class Downtimes:
-    def __init__(self, books: "Books") -> None:
+    def __init__(self, books: Books, events: Events) -> None:
         self._books = books
+        self._events = events
         self.all: dict[str, Downtime] = {}
 
     def go_on(self, status: str, order_id: str) -> None:
@@ -58,4 +57,4 @@ class Downtimes:
         if status == "resolved":
             downtime.end = now
         entities = {"payment.downtime": downtime.entity()}
-        self._books.events.tell(f"payment.downtime.{status}", order_id, entities)
+        self._events.tell(f"payment.downtime.{status}", order_id, entities)

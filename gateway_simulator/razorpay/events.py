@@ -8,13 +8,11 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from gateway_simulator.base import Json
 from gateway_simulator.deliveries import Deliveries, Message
-
-if TYPE_CHECKING:
-    from gateway_simulator.razorpay.books import Books
+from gateway_simulator.razorpay.books import Books
+from gateway_simulator.razorpay.hooks import Hooks
 
 WEBHOOK_SECRET = "simulator_razorpay_webhook_secret"  # noqa: S105  (well-known on purpose)
 OLD_WEBHOOK_SECRET = "simulator_razorpay_old_webhook_secret"  # noqa: S105
@@ -54,8 +52,9 @@ def hex_hmac(secret: str, message: bytes) -> str:
 class Events:
     """Everything here runs under the world's lock."""
 
-    def __init__(self, books: "Books", deliveries: Deliveries) -> None:
+    def __init__(self, books: Books, hooks: Hooks, deliveries: Deliveries) -> None:
         self._books = books
+        self._hooks = hooks
         self._deliveries = deliveries
 
     def tell(self, event: str, order_id: str, entities: Mapping[str, Json]) -> None:
@@ -63,7 +62,7 @@ class Events:
         body = json.dumps(self._envelope(event, entities), ensure_ascii=False, separators=(",", ":")).encode()
         event_id = self._books.world.random_text(14)
         self._send(event, event_id, order_id, body, WEBHOOK_SECRET, None)
-        for hook in self._books.hooks.wanting(event):
+        for hook in self._hooks.wanting(event):
             self._send(event, event_id, order_id, body, hook.secret, hook.url)
 
     def _envelope(self, event: str, entities: Mapping[str, Json]) -> Json:

@@ -4,12 +4,9 @@ Sources: the requests of Razorpay's own plugins to /v1/webhooks, razorpay-python
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from gateway_simulator.base import Json
-
-if TYPE_CHECKING:
-    from gateway_simulator.razorpay.books import Books
+from gateway_simulator.razorpay.books import Books
 
 
 @dataclass
@@ -39,7 +36,7 @@ class Hook:
 
 
 class Hooks:
-    def __init__(self, books: "Books") -> None:
+    def __init__(self, books: Books) -> None:
         self._books = books
         self.all: dict[str, Hook] = {}
 

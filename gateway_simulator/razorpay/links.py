@@ -5,14 +5,11 @@ Sources: Razorpay docs api/payments/payment-links, razorpay-python/documents/pay
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
 
 from gateway_simulator.base import Json
-from gateway_simulator.razorpay.events import hex_hmac
+from gateway_simulator.razorpay.books import Books
+from gateway_simulator.razorpay.events import Events, hex_hmac
 from gateway_simulator.razorpay.records import Notes, Order, Payment
-
-if TYPE_CHECKING:
-    from gateway_simulator.razorpay.books import Books
 
 
 @dataclass
@@ -88,8 +85,9 @@ class PaymentLink:
 class PaymentLinks:
     """Everything here runs under the world's lock."""
 
-    def __init__(self, books: "Books") -> None:
+    def __init__(self, books: Books, events: Events) -> None:
         self._books = books
+        self._events = events
         self.all: dict[str, PaymentLink] = {}
         self._by_order: dict[str, PaymentLink] = {}
 
@@ -146,7 +144,7 @@ class PaymentLinks:
         entities = {"payment_link": link.entity(), "order": self._books.orders[link.order_id].entity()}
         if payment:
             entities["payment"] = payment.entity()
-        self._books.events.tell(event, link.order_id, entities)
+        self._events.tell(event, link.order_id, entities)
 
     def callback_fields(self, link: PaymentLink, payment_id: str, secret: str) -> dict[str, str]:
         """What the way back carries (the signature's order: razorpay-php, Utility)."""

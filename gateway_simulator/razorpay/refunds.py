@@ -7,14 +7,14 @@ webhooks/refunds.
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from gateway_simulator.base import Json
+from gateway_simulator.razorpay.books import Books
+from gateway_simulator.razorpay.events import Events
 from gateway_simulator.razorpay.records import Notes, Payment, written_notes
+from gateway_simulator.razorpay.settlements import Settlements
 from gateway_simulator.world import DIGITS
-
-if TYPE_CHECKING:
-    from gateway_simulator.razorpay.books import Books
 
 # A payment older than this can no longer be given back (api/refunds: "more than 6 months old").
 TOO_OLD_SECONDS = 183 * 24 * 3600
@@ -65,8 +65,10 @@ class Refund:
 class Refunds:
     """Everything here runs under the world's lock."""
 
-    def __init__(self, books: "Books") -> None:
+    def __init__(self, books: Books, events: Events, settlements: Settlements) -> None:
         self._books = books
+        self._events = events
+        self._settlements = settlements
         self.all: dict[str, Refund] = {}
         self._by_payment: defaultdict[str, list[Refund]] = defaultdict(list)
         # key → what was asked (as canonical JSON) and the refund it made
@@ -139,13 +141,13 @@ class Refunds:
     def _finished(self, event: str, refund: Refund) -> None:
         payment = self._books.payments[refund.payment_id]
         if refund.status == "processed" and payment.captured and payment.instrument.method != "cod":
-            self._books.settlements.book_refund(payment, refund)
+            self._settlements.book_refund(payment, refund.id, refund.amount)
         self.tell(event, refund)
 
     def tell(self, event: str, refund: Refund) -> None:
         payment = self._books.payments[refund.payment_id]
         entities = {"refund": refund.entity(), "payment": payment.entity()}
-        self._books.events.tell(event, payment.order_id, entities)
+        self._events.tell(event, payment.order_id, entities)
 
     def _count(self, payment: Payment, amount: int) -> None:
         payment.amount_refunded += amount

@@ -1,7 +1,7 @@
 """Any event about an order as it stands, also one that no move leads to."""
 
 from gateway_simulator.base import ImpossibleMoveError, Json
-from gateway_simulator.razorpay.books import Books
+from gateway_simulator.razorpay.moves import LiveBooks
 from gateway_simulator.razorpay.records import Payment
 
 # The payment that an event is most likely about; else it is about the last one.
@@ -15,7 +15,7 @@ LIKELY = {
 }
 
 
-def send_event(books: Books, order_id: str, event: str) -> None:
+def send_event(books: LiveBooks, order_id: str, event: str) -> None:
     """Raises ImpossibleMoveError where the order has nothing that the event could tell of."""
     family = event.rpartition(".")[0]
     if family == "payment.downtime":
@@ -32,7 +32,7 @@ def send_event(books: Books, order_id: str, event: str) -> None:
         _send_payment(books, order_id, event)
 
 
-def _send_payment(books: Books, order_id: str, event: str) -> None:
+def _send_payment(books: LiveBooks, order_id: str, event: str) -> None:
     entities: dict[str, Json] = {"payment": _payment(books, order_id, event).entity()}
     if event == "payment.pending":
         entities["payment"]["status"] = "pending"  # also of a payment that is no cash on delivery
@@ -41,7 +41,7 @@ def _send_payment(books: Books, order_id: str, event: str) -> None:
     books.events.tell(event, order_id, entities)
 
 
-def _payment(books: Books, order_id: str, event: str) -> Payment:
+def _payment(books: LiveBooks, order_id: str, event: str) -> Payment:
     payments = books.payments_of(order_id)
     if not payments:
         raise ImpossibleMoveError(f"Order {order_id} has no payment that {event} could tell of")
@@ -49,28 +49,28 @@ def _payment(books: Books, order_id: str, event: str) -> Payment:
     return (likely or payments)[-1]
 
 
-def _send_refund(books: Books, order_id: str, event: str) -> None:
+def _send_refund(books: LiveBooks, order_id: str, event: str) -> None:
     refunds = [refund for payment in books.payments_of(order_id) for refund in books.refunds.of(payment.id)]
     if not refunds:
         raise ImpossibleMoveError(f"Order {order_id} has no refund that {event} could tell of")
     books.refunds.tell(event, refunds[-1])
 
 
-def _send_dispute(books: Books, order_id: str, event: str) -> None:
+def _send_dispute(books: LiveBooks, order_id: str, event: str) -> None:
     disputes = books.disputes.of_order(order_id)
     if not disputes:
         raise ImpossibleMoveError(f"Order {order_id} has no dispute that {event} could tell of")
     books.disputes.tell(event, disputes[-1])
 
 
-def _send_settlement(books: Books, order_id: str) -> None:
+def _send_settlement(books: LiveBooks, order_id: str) -> None:
     settlement = books.settlements.of_order(order_id)
     if settlement is None:
         raise ImpossibleMoveError(f"Nothing of order {order_id} is settled yet: settle first")
     books.settlements.tell(settlement, order_id)
 
 
-def _send_link(books: Books, order_id: str, event: str) -> None:
+def _send_link(books: LiveBooks, order_id: str, event: str) -> None:
     link = books.links.of_order(order_id)
     if link is None:
         raise ImpossibleMoveError(f"Order {order_id} belongs to no payment link")

@@ -1,21 +1,16 @@
 """Settlements: the bank's transfers of what was captured, less fees, refunds and lost disputes.
 
-Sources: Razorpay docs api/settlements (entity, fetch-recon), payments/settlements; a payment's fee includes
+Sources: Razorpay docs api/settlements/entity, payments/settlements; a payment's fee includes
 its GST, and net = credits − debits. The hour of the transfer is assumed; bank holidays are not known here.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
 
 from gateway_simulator.base import Json
+from gateway_simulator.razorpay.books import Books
+from gateway_simulator.razorpay.events import Events
 from gateway_simulator.razorpay.records import Payment
-
-if TYPE_CHECKING:
-    from gateway_simulator.razorpay.books import Books
-    from gateway_simulator.razorpay.disputes import Dispute
-    from gateway_simulator.razorpay.refunds import Refund
 
 INDIA = timezone(timedelta(hours=5, minutes=30))
 WORKING_DAYS = 2
@@ -69,8 +64,9 @@ class Line:
 class Settlements:
     """Everything here runs under the world's lock."""
 
-    def __init__(self, books: "Books") -> None:
+    def __init__(self, books: Books, events: Events) -> None:
         self._books = books
+        self._events = events
         self.all: dict[str, Settlement] = {}
         self.lines: list[Line] = []
         self._planned: set[int] = set()
@@ -87,16 +83,16 @@ class Settlements:
             self._planned.add(due)
             self._books.world.at(due, self.transfer_what_is_due)
 
-    def book_refund(self, payment: Payment, refund: "Refund") -> None:
+    def book_refund(self, payment: Payment, refund_id: str, amount: int) -> None:
         """Goes off the next transfer."""
-        now, amount = self._books.now(), refund.amount
-        line = Line(refund.id, "refund", amount, 0, amount, now, now, payment.order_id, payment_id=payment.id)
+        now = self._books.now()
+        line = Line(refund_id, "refund", amount, 0, amount, now, now, payment.order_id, payment_id=payment.id)
         self.lines.append(line)
 
-    def book_lost_dispute(self, payment: Payment, dispute: "Dispute") -> None:
-        now, amount, entity_id = self._books.now(), dispute.amount, self._books.new_id("adj")
+    def book_lost_dispute(self, payment: Payment, dispute_id: str, amount: int) -> None:
+        now, entity_id = self._books.now(), self._books.new_id("adj")
         line = Line(entity_id, "adjustment", amount, 0, amount, now, now, payment.order_id)
-        line.description, line.dispute_id = "Dispute lost", dispute.id
+        line.description, line.dispute_id = "Dispute lost", dispute_id
         self.lines.append(line)
 
     # Transfers
@@ -130,72 +126,11 @@ class Settlements:
         self.tell(settlement)
 
     def tell(self, settlement: Settlement, order_id: str = "") -> None:
-        self._books.events.tell("settlement.processed", order_id, {"settlement": settlement.entity()})
+        self._events.tell("settlement.processed", order_id, {"settlement": settlement.entity()})
 
     def of_order(self, order_id: str) -> Settlement | None:
         settled = [line for line in self.lines if line.order_id == order_id and line.settlement_id]
         return self.all[settled[-1].settlement_id or ""] if settled else None
-
-    # Reconciliation
-
-    def recon(self, year: int, month: int, day: int | None) -> list[Json]:
-        """The rows of a day's or month's settlements, as India counts days."""
-        chosen = []
-        for line in self.lines:
-            settlement = self.all.get(line.settlement_id or "")
-            if settlement is None:
-                continue
-            date = datetime.fromtimestamp(settlement.created_at, INDIA)
-            if (date.year, date.month) == (year, month) and day in (None, date.day):
-                chosen.append(self._row(line, settlement))
-        return chosen
-
-    def _row(self, line: Line, settlement: Settlement) -> Json:
-        """As in the documented sample: adjustments know neither a UTR nor how they were paid."""
-        is_adjustment = line.kind == "adjustment"
-        return {
-            "entity_id": line.entity_id,
-            "type": line.kind,
-            "debit": line.debit,
-            "credit": line.credit,
-            "amount": line.amount,
-            "currency": "INR",
-            "fee": line.fee,
-            "tax": line.tax,
-            "on_hold": False,
-            "settled": True,
-            "created_at": line.created_at,
-            "settled_at": settlement.created_at,
-            "settlement_id": settlement.id,
-            "posted_at": None,
-            **({} if is_adjustment else {"credit_type": "default"}),
-            "description": line.description,
-            "notes": None if is_adjustment else self._notes(line),
-            "payment_id": line.payment_id,
-            "settlement_utr": None if is_adjustment else settlement.utr,
-            **(NOT_PAID if is_adjustment else self._how_it_was_paid(line)),
-            "dispute_id": line.dispute_id,
-        }
-
-    def _notes(self, line: Line) -> str:
-        """A JSON text here, and an object where there are none."""
-        records = self._books.refunds.all if line.kind == "refund" else self._books.payments
-        return json.dumps(records[line.entity_id].notes)
-
-    def _how_it_was_paid(self, line: Line) -> Json:
-        payment = self._books.payments[line.payment_id or line.entity_id]
-        card = payment.instrument.card
-        return {
-            "order_id": payment.order_id,
-            "order_receipt": self._books.orders[payment.order_id].receipt,
-            "method": payment.instrument.method,
-            "card_network": card.network if card else None,
-            "card_issuer": None,
-            "card_type": "credit" if card else None,
-        }
-
-
-NOT_PAID = dict.fromkeys(("order_id", "order_receipt", "method", "card_network", "card_issuer", "card_type"))
 
 
 def transfer_after(captured_at: int) -> int:

@@ -1,11 +1,11 @@
 """Razorpay's orders as the control plane shows them."""
 
 from gateway_simulator.base import AttemptView, DisputeView, OrderView, RefundView
-from gateway_simulator.razorpay.books import Books
+from gateway_simulator.razorpay.moves import LiveBooks
 from gateway_simulator.razorpay.records import Order, Payment
 
 
-def order_view(books: Books, order: Order) -> OrderView:
+def order_view(books: LiveBooks, order: Order) -> OrderView:
     payments = books.payments_of(order.id)
     return OrderView(
         orderId=order.id,

@@ -31,15 +31,17 @@ from payments_service.domain.payment import (
     Order,
     Payment,
     PaymentRecord,
+    Standing,
 )
 from payments_service.domain.refund_news import SAYS, apply_refunds
 from payments_service.domain.schedule import Polling, next_follow_up
 from payments_service.domain.standing import (
     ENDED,
-    Standing,
     amounts_differ,
+    both_sums,
     claimed_status,
     is_stale_word,
+    pays,
 )
 from payments_service.domain.states import (
     ATTEMPT_RANK,
@@ -133,7 +135,7 @@ def apply(
     if _is_cash_part(payment, snapshot, standing):
         return _question_amounts(record, snapshot, standing, actor)
     if standing.collected and claimed is not PaymentStatus.COMPLETED:
-        flag(record, ReviewReason.CASH_COLLECTED, actor, standing.evidence(payment))
+        flag(record, ReviewReason.CASH_COLLECTED, actor, both_sums(standing, payment))
     if is_stale_word(payment, claimed, standing):
         return _question_word(record, snapshot, standing, claimed, actor, is_second=is_second)
     if claimed is None:
@@ -392,7 +394,7 @@ def _is_about(order: Order, snapshot: PaymentSnapshot) -> bool:
 def _is_cash_part(payment: Payment, snapshot: PaymentSnapshot, standing: Standing) -> bool:
     """The order is told as paid, and what was captured is only a part of it, with cash beside it."""
     is_told_paid = snapshot.status is PaymentStatus.COMPLETED and payment.status != PaymentStatus.COMPLETED
-    return is_told_paid and bool(standing.captured) and not standing.pays(payment.money)
+    return is_told_paid and bool(standing.captured) and not pays(standing, payment.money)
 
 
 def _question_amounts(
@@ -402,7 +404,7 @@ def _question_amounts(
     if not snapshot.fetched:
         return FollowUp.FETCH
     evidence = {
-        **standing.evidence(record.payment),
+        **both_sums(standing, record.payment),
         "gatewayPaise": snapshot.amount.minor,
         "gatewayCurrency": snapshot.amount.currency,
     }
@@ -432,7 +434,7 @@ def _question_word(
     if may_lag and any(clock.age(row.updated_at) < WORD_MAY_LAG for row in standing.captured):
         payment.next_check_at = clock.after(ASK_LAGGING_WORD_AGAIN)
         return FollowUp.NOTHING
-    flag(record, ReviewReason.CAPTURED_BUT_NOT_PAID, actor, standing.evidence(payment))
+    flag(record, ReviewReason.CAPTURED_BUT_NOT_PAID, actor, both_sums(standing, payment))
     return FollowUp.NOTHING
 
 

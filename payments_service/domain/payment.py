@@ -8,7 +8,7 @@ commit.
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,8 +16,7 @@ from uuid import UUID
 
 from payments_service.domain.clock import REAL_TIME, Clock
 from payments_service.domain.money import Money
-from payments_service.domain.standing import Standing
-from payments_service.domain.states import AlertCode, RefundStatus
+from payments_service.domain.states import CAPTURED, HOLDS_MONEY, AlertCode, AttemptStatus, RefundStatus
 
 LOST = "lost"
 """The status of an order that exists, and that no payer can be sent to."""
@@ -202,6 +201,71 @@ class Line:
     message: str
     data: dict[str, Any]
     logger: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the attempts of one payment add up to. `returned` are those of which all went back."""
+
+    attempts: Sequence[Attempt]
+    returned: frozenset[str]
+
+    def of(self, *statuses: AttemptStatus) -> list[Attempt]:
+        """Attempts in one of these states whose money has not gone back."""
+        return [a for a in self.attempts if a.status in statuses and a.transaction_id not in self.returned]
+
+    @property
+    def held(self) -> list[Attempt]:
+        """Money that the bank holds and that is not captured."""
+        return self.of(AttemptStatus.AUTHORIZED)
+
+    @property
+    def captured(self) -> list[Attempt]:
+        """Money that the gateway holds for the merchant."""
+        return self.of(AttemptStatus.SUCCEEDED)
+
+    @property
+    def collected(self) -> list[Attempt]:
+        """Cash that the gateway says was collected, and that it does not hold."""
+        return self.of(AttemptStatus.COLLECTED)
+
+    @property
+    def has_cash(self) -> bool:
+        return bool(self.of(AttemptStatus.PLACED, AttemptStatus.COLLECTED))
+
+    @property
+    def holds_money(self) -> bool:
+        """While this is so, the payment neither fails nor expires."""
+        return bool(self.of(*HOLDS_MONEY))
+
+    @property
+    def stops_our_clock(self) -> bool:
+        """Money, or cash that is still to come: only the gateway or a person says how it ends."""
+        return self.holds_money or self.has_cash
+
+    @property
+    def ever_captured(self) -> list[Attempt]:
+        """Also what has gone back since."""
+        return [a for a in self.attempts if a.status in CAPTURED]
+
+    @property
+    def is_released(self) -> bool:
+        """A hold that was let go uncaptured, and nothing else holds or took money."""
+        return any(a.status == AttemptStatus.VOIDED for a in self.attempts) and not any(
+            a.status in HOLDS_MONEY | CAPTURED for a in self.attempts
+        )
+
+    @property
+    def deciding(self) -> Attempt | None:
+        """The attempt that paid, else the one that holds money, else the cash that was promised."""
+        order = (
+            AttemptStatus.SUCCEEDED,
+            AttemptStatus.REFUNDED,
+            AttemptStatus.AUTHORIZED,
+            AttemptStatus.COLLECTED,
+            AttemptStatus.PLACED,
+        )
+        return next((a for status in order for a in self.attempts if a.status == status), None)
 
 
 @dataclass

@@ -1,15 +1,25 @@
-"""Who may import whom. The rooms of the house stay rooms because this test reads every import."""
+"""Who may import whom. The rooms of the house stay rooms because this test reads every import.
+
+Every import is an arrow, also one inside a function or for types only: who names a type knows its module.
+The file of a package (`__init__.py`) counts where it is imported by its name; that Python runs it before
+every module below it does not.
+"""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 from payments_service.gateways import GATEWAYS
 
-PACKAGE = Path(__file__).parents[2] / "payments_service"
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "payments_service"
+SIMULATOR = ROOT / "gateway_simulator"
+NAMES = {gateway.name for gateway in GATEWAYS}
 STANDARD = frozenset(sys.stdlib_module_names)
 
 ALLOWED: dict[str, set[str]] = {
@@ -79,6 +89,21 @@ ALLOWED: dict[str, set[str]] = {
     },
 }
 
+SIMULATOR_ALLOWED: dict[str, set[str]] = {
+    # file or folder of the simulator: what of its own house
+    "__main__": {"__init__", "serving", "state"},
+    "serving": {"__init__"},
+    "__init__": {"base", "control", "deliveries", "faults", "state", "world"} | NAMES,
+    "control": {"base", "deliveries", "faults", "world"},
+    **{name: {name, "base", "deliveries", "world"} for name in NAMES},
+    "deliveries": {"faults", "world"},
+    "state": {"base", "plain", "world"},
+    "faults": {"base", "world"},
+    "base": set(),
+    "plain": set(),
+    "world": set(),
+}
+
 
 def modules() -> list[Path]:
     return [p for p in sorted(PACKAGE.rglob("*.py")) if p != PACKAGE / "__init__.py"]
@@ -90,6 +115,11 @@ def room_of(path: Path) -> str:
 
 def imported(path: Path) -> set[str]:
     """Every module that the file imports, at any depth, with our own names relative to the package."""
+    return {name.removeprefix("payments_service.") for name in arrows(path)}
+
+
+def arrows(path: Path) -> set[str]:
+    """Every module that the file imports, at any depth."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -97,14 +127,31 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide where a name comes from"
             module = node.module or ""
-            ours = {f"{module}.{alias.name}" for alias in node.names}
-            names |= {n for n in ours if is_module(n)} or {module}
-    return {name.removeprefix("payments_service.") for name in names}
+            ours = (f"{module}.{alias.name}" for alias in node.names)
+            names |= {name if is_module(name) else module for name in ours}
+    return names
 
 
 def is_module(name: str) -> bool:
-    path = PACKAGE.parent / Path(*name.split("."))
+    path = ROOT / Path(*name.split("."))
     return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+
+def module_arrows() -> dict[str, set[str]]:
+    """Of both houses: module → what it imports."""
+    paths = [*PACKAGE.rglob("*.py"), *SIMULATOR.rglob("*.py")]
+    names = (".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths)
+    return {n.removesuffix(".__init__"): arrows(path) for n, path in zip(names, paths, strict=True)}
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """One circle of these arrows, if there is one; an arrow to oneself is none."""
+    try:
+        TopologicalSorter({name: below - {name} for name, below in graph.items()}).prepare()
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
 
 
 def is_allowed(name: str, allowed: set[str]) -> bool:
@@ -123,6 +170,36 @@ def test_a_room_imports_only_what_its_door_allows(path: Path) -> None:
     allowed = ALLOWED[room_of(path)]
     strangers = {name for name in imported(path) if not is_allowed(name, allowed)}
     assert not strangers, f"{path.relative_to(PACKAGE)} imports {sorted(strangers)}"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circle(module_arrows()) == []
+
+
+def test_no_room_may_import_one_above_it() -> None:
+    """The tables are the order of the rooms, as long as they have no circle themselves."""
+    assert circle({room: {name.split(".")[0] for name in below} for room, below in ALLOWED.items()}) == []
+    assert circle(SIMULATOR_ALLOWED) == []
+
+
+@pytest.mark.parametrize("path", sorted(SIMULATOR.rglob("*.py")), ids=lambda p: str(p.relative_to(SIMULATOR)))
+def test_the_simulator_imports_only_what_stands_below(path: Path) -> None:
+    inside = SIMULATOR_ALLOWED[path.relative_to(SIMULATOR).parts[0].removesuffix(".py")]
+    ours = {name for name in arrows(path) if name.split(".")[0] in (SIMULATOR.name, PACKAGE.name)}
+    allowed = {SIMULATOR.name if room == "__init__" else f"{SIMULATOR.name}.{room}" for room in inside}
+    assert not {name for name in ours if ".".join(name.split(".")[:2]) not in allowed}
+
+
+@pytest.mark.parametrize("gateway", sorted(NAMES))
+def test_the_books_of_a_pretend_gateway_are_plain_state(gateway: str) -> None:
+    """They know nothing that tells webhooks, not by way of others either."""
+    graph, waiting, known = module_arrows(), [f"{SIMULATOR.name}.{gateway}.books"], set[str]()
+    while waiting:
+        module = waiting.pop()
+        waiting += graph.get(module, set()) - known
+        known.add(module)
+    assert f"{SIMULATOR.name}.world" in known
+    assert not known & {f"{SIMULATOR.name}.deliveries", f"{SIMULATOR.name}.{gateway}.moves"}
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "gateways").glob("*.py")), ids=lambda p: p.name)

@@ -186,6 +186,7 @@ def a_copy(file: Path, copy: Path) -> Path:
     faults = Faults(world)
     deliveries = Deliveries(world, faults, "http://127.0.0.1:9", 1)
     gateways = {kind.name: kind(world, deliveries) for kind in GATEWAYS}
-    StateFile(file, world, faults, deliveries, gateways).load()
-    StateFile(copy, world, faults, deliveries, gateways).save()
+    shared = {"faults": faults, "deliveries": deliveries}
+    StateFile(file, world, shared, gateways).load()
+    StateFile(copy, world, shared, gateways).save()
     return copy

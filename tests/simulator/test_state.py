@@ -237,6 +237,21 @@ def test_a_file_of_an_old_version_is_set_aside_with_a_line_and_not_loaded(file, 
     assert not (tmp_path / "made").exists()
 
 
+def test_a_file_from_before_a_part_knew_another_is_still_read(file):
+    """Once the parts of the books asked for each other by way of the books alone."""
+    create_simulator(state=file)
+    rows = rows_in(file)
+    assert any("_settlements" in row for row in rows)
+    for row in rows:
+        if "_settlements" in row:
+            at = row.index("_settlements")
+            del row[at : at + 2]
+    write_rows(file, rows)
+    books = create_simulator(state=file).extensions["simulator"].gateways["razorpay"].books
+    assert books.refunds._settlements is books.settlements
+    assert any("_settlements" in row for row in rows_in(file))
+
+
 def test_a_file_that_was_cut_short_is_refused(file):
     create_simulator(state=file)
     file.write_bytes(file.read_bytes()[:-20])
