@@ -1,14 +1,17 @@
-"""Celery on two machines, one of which is cut off: the other does its work, and nothing is done twice.
+"""Celery on two machines, one of which is cut off or sleeps: the other does its work, and nothing twice.
 
 Each machine is a worker with beat, which reaches database and broker through switches on an address of its
-own. One that is cut off still reaches gateway and merchant: what it does there it cannot write down.
+own. One that is cut off still reaches gateway and merchant: what it does there it cannot write down. One that
+sleeps, as a virtual machine that is moved, goes on in the middle of its work as if no time had passed.
 """
 
 import json
+import os
 import re
+import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,6 +58,8 @@ class Machine:
     switches: list[Switch]
     gateway: Tap
     variables: dict[str, str]
+    worker: int = 0
+    """Its group of processes."""
 
     @property
     def said(self) -> bytes:
@@ -76,6 +81,16 @@ class Machine:
         for switch in self.switches:
             switch.wake()
 
+    def sleep(self) -> None:
+        os.killpg(self.worker, signal.SIGSTOP)
+
+    def wake(self) -> None:
+        os.killpg(self.worker, signal.SIGCONT)
+
+
+GOES = {"cut off": (Machine.cut_off, Machine.connect), "asleep": (Machine.sleep, Machine.wake)}
+"""How a machine is lost, and how it comes back."""
+
 
 @dataclass
 class Merchant:
@@ -84,19 +99,20 @@ class Merchant:
     url: str = ""
     told: list[tuple[str, str, bytes]] = field(default_factory=list)
     """By which machine, the event's id, its body."""
-    to_cut_off: Machine | None = None
+    to_lose: Machine | None = None
+    lose: Callable[[Machine], None] = Machine.cut_off
     in_hand: str = ""
-    """The event that the machine was telling when it was cut off."""
+    """The event that the machine was telling when it was lost."""
 
     def take(self, machine: str, event_id: str, body: bytes) -> None:
         self.told.append((machine, event_id, body))
-        victim = self.to_cut_off
+        victim = self.to_lose
         if victim is None or victim.name != machine:
             return
-        self.to_cut_off = None
+        self.to_lose = None
         asked = victim.questions
         House.until(lambda: victim.questions, lambda now: now > asked)
-        victim.cut_off()
+        self.lose(victim)
         self.in_hand = event_id
 
     def completed(self) -> dict[str, set[str]]:
@@ -174,10 +190,12 @@ def undelivered(house: House) -> int:
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
-def test_a_machine_that_is_cut_off_loses_nothing_and_undoes_nothing_when_it_is_back(
-    database_url: str, tmp_path: Path
+@pytest.mark.parametrize("goes", GOES)
+def test_a_machine_that_is_lost_loses_nothing_and_undoes_nothing_when_it_is_back(
+    database_url: str, tmp_path: Path, goes: str
 ) -> None:
     count_use("redis")
+    lose, bring_back = GOES[goes]
     with ExitStack() as stack:
         redis_url, told = stack.enter_context(running_redis()), stack.enter_context(merchant())
         variables = {
@@ -191,23 +209,23 @@ def test_a_machine_that_is_cut_off_loses_nothing_and_undoes_nothing_when_it_is_b
             for name, host in (("a", "127.0.0.2"), ("b", "127.0.0.3"))
         )
         for one in (a, b):
-            stack.enter_context(celery(house, "--beat", "-n", f"{one.name}@%h", **one.variables))
+            worker = celery(house, "--beat", "-n", f"{one.name}@%h", **one.variables)
+            one.worker = stack.enter_context(worker).pid
         house.simulate("faults", {"gateway": "razorpay", "on": "webhook", "kind": "drop", "count": 1000})
         slow = {"gateway": "razorpay", "on": "fetch", "kind": "slow", "seconds": SLOW_SECONDS, "count": 1000}
         house.simulate("faults", slow)
 
-        told.to_cut_off = a
+        told.to_lose, told.lose = a, lose
         paid: list[str] = []
         while not told.in_hand:
             assert len(paid) < MOST_PAYMENTS, "the machine has told nothing in the middle of a question"
             paid.append(pay_in_silence(house, is_held=len(paid) % 2 == 0))
             time.sleep(PAUSE_SECONDS)
-        asked, cut_at = a.questions, time.monotonic()
+        asked, lost_at = a.questions, time.monotonic()
         house.until(lambda: set(told.completed()), lambda found: found == set(paid), MOST_SECONDS)
         house.until(lambda: undelivered(house), lambda count: count == 0, MOST_SECONDS)
-        print(
-            f"{len(paid)} paid, taken over in {time.monotonic() - cut_at:.0f} s; asked {asked}, {b.questions}"
-        )
+        took = time.monotonic() - lost_at
+        print(f"{len(paid)} paid, taken over in {took:.0f} s; questions: {asked} and {b.questions}")
 
         senders: dict[str, list[str]] = {}
         for sender, event_id, _ in told.told:
@@ -225,7 +243,7 @@ def test_a_machine_that_is_cut_off_loses_nothing_and_undoes_nothing_when_it_is_b
         assert len(completions) == len(paid)
         assert set(completions.values()) == {1}
 
-        a.connect()
+        bring_back(a)
         b.cut_off()
         later = pay_in_silence(house)
         house.until(lambda: told.completed().get(later), bool, BACK_SECONDS)
