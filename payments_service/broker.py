@@ -25,6 +25,7 @@ def client(broker_url: str) -> Celery:
         worker_hijack_root_logger=False,
         broker_connection_timeout=CONNECT_SECONDS,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # else a worker that is cut off for an hour ends for good
         broker_transport_options={
             "socket_connect_timeout": CONNECT_SECONDS,
             "socket_timeout": 5.0,

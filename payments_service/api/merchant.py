@@ -19,7 +19,7 @@ from payments_service.domain.states import RefundStatus
 from payments_service.flows import capture, close, merchant, payment_list, refund, repeat
 from payments_service.flows.payment_details import details
 from payments_service.flows.payment_list import ListedPayment, Page
-from payments_service.flows.payment_view import PaymentView
+from payments_service.flows.payment_view import PaymentView, by_id
 from payments_service.flows.refund import RefundFailed, RefundView
 from payments_service.flows.refund_intent import Key
 from payments_service.gateways.base import Gateway
@@ -180,7 +180,7 @@ def new_refund(payment_id: UUID) -> ResponseReturnValue:
     if key is None:
         message = f"{schemas.KEY_HEADER} is required"
         raise InvalidInput(message, details={schemas.KEY_HEADER: [message]})
-    known = merchant.payment(house.db, payment_id)
+    known = by_id(house.db, payment_id)
     gateway = _gateway_of(known)
     try:
         made = refund.refund(
@@ -281,7 +281,7 @@ def _act(
     shapes.loaded(shapes.NothingSchema(), body())
 
     def act() -> bytes:
-        known = merchant.payment(house.db, payment_id)
+        known = by_id(house.db, payment_id)
         gateway = _gateway_of(known) if needs_gateway else _gateway_that_is_on(known)
         standing = do(house.db, gateway, payment_id, actor)
         return json_bytes(shapes.dumped(shapes.StandingOut(), standing))

@@ -16,7 +16,7 @@ from payments_service.domain.news import OrderRef
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import AttemptStatus, PaymentStatus
 from payments_service.flows import merchant, sync
-from payments_service.flows.payment_view import PaymentView
+from payments_service.flows.payment_view import PaymentView, by_id
 from payments_service.gateways.base import Gateway
 from payments_service.store import history, payments
 from payments_service.store.db import Database
@@ -46,7 +46,7 @@ def capture(db: Database, gateway: Gateway, payment_id: UUID, actor: Actor) -> P
     def take(hold: Hold, deadline: Deadline) -> None:
         gateway.capture(hold.order, hold.transaction_id, hold.amount, deadline)
 
-    known = merchant.payment(db, payment_id)
+    known = by_id(db, payment_id)
     if known.status is PaymentStatus.COMPLETED:
         return known
     hold = _held(db, payment_id, actor, "capture is wanted", "not_capturable", is_capture=True)
@@ -62,7 +62,7 @@ def void(db: Database, gateway: Gateway, payment_id: UUID, actor: Actor) -> Paym
     def let_go(hold: Hold, deadline: Deadline) -> None:
         gateway.void(hold.order, hold.transaction_id, deadline)
 
-    known = merchant.payment(db, payment_id)
+    known = by_id(db, payment_id)
     if known.status is PaymentStatus.FAILED and _was_voided(db, payment_id):
         return known
     hold = _held(db, payment_id, actor, "letting the hold go is wanted", "not_voidable", is_capture=False)
@@ -125,7 +125,7 @@ def _end(
         sync.refresh(db, gateway, payment_id, actor, deadline)
     except GatewayError as error:
         log.warning("Not asked", extra={"data": {"id": payment_id, "error": error.code}})
-    known = merchant.payment(db, payment_id)
+    known = by_id(db, payment_id)
     if known.status is wanted:
         return known
     if isinstance(refusal, Rejected):

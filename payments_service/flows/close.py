@@ -13,7 +13,7 @@ from payments_service.domain.news import OrderRef
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import PaymentStatus
 from payments_service.flows import merchant, sync
-from payments_service.flows.payment_view import PaymentView
+from payments_service.flows.payment_view import PaymentView, by_id
 from payments_service.gateways.base import Gateway
 from payments_service.store import history, payments
 from payments_service.store.db import Database
@@ -45,7 +45,7 @@ def close(db: Database, gateway: Gateway | None, payment_id: UUID, actor: Actor)
     `gateway` is None where it is switched off: then it ends here alone. Raises NotFound and Conflict:
     `order_paid`, `being_paid`.
     """
-    known = merchant.payment(db, payment_id)
+    known = by_id(db, payment_id)
     deadline = Deadline(BUDGET_SECONDS)
     if gateway and known.status in OPEN_WITHOUT_MONEY:
         _refuse_while_its_order_is_made(db, known, actor)  # asking would end it while it is made
@@ -54,7 +54,7 @@ def close(db: Database, gateway: Gateway | None, payment_id: UUID, actor: Actor)
     if gateway and order is not None:
         _close_there(db, gateway, order, actor, deadline)
     _end_here(db, payment_id, actor)
-    return merchant.payment(db, payment_id)
+    return by_id(db, payment_id)
 
 
 def _refuse_while_its_order_is_made(db: Database, known: PaymentView, actor: Actor) -> None:

@@ -23,7 +23,7 @@ from payments_service.domain.states import PaymentStatus
 from payments_service.flows import idempotency, intent, sync, witnesses
 from payments_service.flows.idempotency import Claim, StillRunning, must_be_payable
 from payments_service.flows.intent import BUDGET_SECONDS, LEASE, Begun, NewPayment
-from payments_service.flows.payment_view import PaymentView, view, view_of
+from payments_service.flows.payment_view import PaymentView, by_id, view_of
 from payments_service.gateways.base import Gateway
 from payments_service.logs import masked_email
 from payments_service.store import payments
@@ -118,7 +118,7 @@ def create_order(
         if order is not None:
             return _open(call, payment, order)
         _take_up(call, payment.id)
-        return _opened(db, payment.id)
+        return _payable(by_id(db, payment.id))
     except CreateOrderFailed as error:
         if error.came_to_nothing:
             idempotency.release(db, claim)
@@ -139,7 +139,7 @@ def _open(call: Call, payment: Begun, order: AnyOrder) -> PaymentView:
     if snapshot.checkout is None and snapshot.status is PaymentStatus.PENDING:
         _send(call, payment, _another(call, order, ADDRESS_LOST))
         known = None
-    return _payable(view_of(known, payment)) if known else _opened(call.db, payment.id)
+    return _payable(view_of(known, payment) if known else by_id(call.db, payment.id))
 
 
 def _send(call: Call, payment: Begun, order: AnyOrder) -> tuple[PaymentSnapshot, PaymentRecord | None]:
@@ -323,11 +323,6 @@ def _refused(call: Call, order: AnyOrder, error: GatewayError) -> CreateOrderFai
         changes.write()
         is_nothing = payment.status == PaymentStatus.FAILED and not known.had_order
         return CreateOrderFailed(error, payment.id, came_to_nothing=is_nothing)
-
-
-def _opened(db: Database, payment_id: UUID) -> PaymentView:
-    with db.read() as session:
-        return _payable(view(session, payments.by_id(session, payment_id)))
 
 
 def _payable(opened: PaymentView) -> PaymentView:

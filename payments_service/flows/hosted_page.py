@@ -14,7 +14,7 @@ from payments_service.domain.clock import utc_now
 from payments_service.domain.errors import NotFound
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import PaymentStatus
-from payments_service.flows.payment_view import PaymentView, view
+from payments_service.flows.payment_view import PaymentView, by_id, view
 from payments_service.flows.status import ask_if_open
 from payments_service.gateways.base import Gateway
 from payments_service.store import payments, references
@@ -80,9 +80,7 @@ def hosted_page(db: Database, payment_id: UUID) -> HostedPage:
 
 def come_back(db: Database, providers: Sequence[Gateway], payment_id: UUID, request_id: str) -> PaymentView:
     """The payer is back: ask the gateway once. When it fails, they are sent on all the same."""
-    with db.read() as session:
-        payment = view(session, _find(session, payment_id))
-    return ask_if_open(db, providers, payment, Actor("return", request_id))
+    return ask_if_open(db, providers, by_id(db, payment_id), Actor("return", request_id))
 
 
 def _find(session: Session, payment_id: UUID) -> Payment:

@@ -1,12 +1,8 @@
-"""What the flows of the merchant's server share: who acts, on which payment, and what they may answer."""
+"""What the flows of the merchant's server share: who acts, and what they may answer."""
 
-from uuid import UUID
-
-from payments_service.domain.errors import Conflict, GatewayError, NotFound
+from payments_service.domain.errors import Conflict, GatewayError
 from payments_service.domain.payment import Actor
-from payments_service.flows.payment_view import PaymentView, view
-from payments_service.store import payments
-from payments_service.store.db import Database
+from payments_service.flows.payment_view import PaymentView
 
 RETRY_AFTER_SECONDS = 5
 
@@ -36,11 +32,3 @@ class RefusedByGateway(Conflict):
 def actor(key_name: str) -> Actor:
     """The merchant's server, by the name of its key, in the history."""
     return Actor("api", key_name)
-
-
-def payment(db: Database, payment_id: UUID) -> PaymentView:
-    """The payment as it is stored; NotFound for an id that is not ours."""
-    with db.read() as session:
-        if not payments.exists(session, payment_id):
-            raise NotFound("Payment not found")
-        return view(session, payments.by_id(session, payment_id))

@@ -71,10 +71,16 @@ def tidy(db: Database, clock: Clock) -> int:
 
     While this process is young, others of the version before it may still run beside it.
     """
+    is_young = clocks.WATCH.now() - clocks.WATCH.process_started < ROLLING_RESTART
+    while is_young and _adopt(db, clock):
+        pass  # a chunk in each transaction
     with db.begin() as session:
-        if clocks.WATCH.now() - clocks.WATCH.process_started < ROLLING_RESTART:
-            events.adopt(session, clock.now() - ROLLING_RESTART)
         return keys.forget(session, clock.now() - KEPT) if witnesses.agree(session, clock) else 0
+
+
+def _adopt(db: Database, clock: Clock) -> int:
+    with db.begin() as session:
+        return events.adopt(session, clock.now() - ROLLING_RESTART)
 
 
 def _verify_history(db: Database, clock: Clock) -> tuple[list[UUID], set[UUID]]:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from payments_service.domain.errors import NotFound
 from payments_service.domain.money import Money
 from payments_service.domain.payment import PaymentRecord
 from payments_service.domain.states import PaymentStatus
@@ -72,6 +73,14 @@ def view(session: Session, payment: Payment) -> PaymentView:
         checkout=payments.current_order(session, payment.id).checkout,
         capture_by=held.capture_by if held else None,
     )
+
+
+def by_id(db: Database, payment_id: UUID) -> PaymentView:
+    """The payment as it is stored; NotFound for an id that is not ours."""
+    with db.read() as session:
+        if not payments.exists(session, payment_id):
+            raise NotFound("Payment not found")
+        return view(session, payments.by_id(session, payment_id))
 
 
 Found = tuple[PaymentView, PaymentRecord]

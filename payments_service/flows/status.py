@@ -13,7 +13,7 @@ from payments_service.domain.errors import GatewayError, NotFound, StoreUnavaila
 from payments_service.domain.payment import Actor, PaymentRecord
 from payments_service.domain.states import OPEN
 from payments_service.flows import asking, sync
-from payments_service.flows.payment_view import Found, PaymentView, found, view
+from payments_service.flows.payment_view import Found, PaymentView, by_id, found
 from payments_service.gateways.base import Gateway
 from payments_service.store import payments
 from payments_service.store.db import Database
@@ -62,11 +62,6 @@ def names_order(known: PaymentRecord, reference: str) -> bool:
     """Whether a reference is our id or an order id that we gave out; a gateway's own ids can be counted."""
     given_out = {str(known.payment.id), known.payment.order_id, *(order.wire_id for order in known.orders)}
     return reference in given_out or reference.lower() in given_out
-
-
-def by_id(db: Database, payment_id: UUID) -> PaymentView:
-    with db.read() as session:
-        return view(session, payments.by_id(session, payment_id))
 
 
 def _may_ask(db: Database, payment_id: UUID) -> bool:

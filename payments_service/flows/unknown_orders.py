@@ -1,7 +1,8 @@
 """Events of orders that no row knows: an older backup may be restored, and the order may be ours.
 
 A gateway account may serve other shops, too. An order is ours when it has our id, which is the gateway's to
-say where the event names only an id of the gateway's own.
+say where the event names only an id of the gateway's own. Some gateways tell orders by our id alone: an event
+without it that none of them can be asked about is a person's to look at.
 """
 
 from typing import Any
@@ -24,7 +25,7 @@ from payments_service.store.transaction import Transaction
 
 def is_worth_a_question(session: Session, gateway: Gateway, order: OrderRef, row: PaymentWebhook) -> bool:
     """Whether the order may be ours; one without our id is asked for at its first event."""
-    if order.wire_id or gateway.browser_knows_wire_id:
+    if order.wire_id:
         return order.wire_id.startswith(WIRE_PREFIX)
     first, *_ = inbox.unmatched(session, gateway.provider, [order.gateway_order_id or ""])
     return first.id == row.id
@@ -39,12 +40,13 @@ def ask(
     deadline: Deadline,
     clock: Clock,
 ) -> None:
-    """Ask for the order of an event, and alert a person with its amount when it is ours.
+    """Ask for the order of an event, and alert a person with its amount when it is ours, or may be.
 
     Raises GatewayError when the gateway could not be asked.
     """
+    can_be_asked = order.wire_id or not gateway.browser_knows_wire_id
     try:
-        told = gateway.fetch_payment(order, deadline)
+        told = gateway.fetch_payment(order, deadline) if can_be_asked else None
     except UnknownAtGateway:
         told = None
     wire_id = order.wire_id or (told.order.wire_id if told else "")
@@ -52,14 +54,13 @@ def ask(
         is_unknown = inbox.stop_asking(session, row_id) and not payments.order_by_reference(
             session, gateway.provider, wire_id=wire_id, gateway_order_id=order.gateway_order_id
         )
-        if is_unknown:
-            alert(session, wire_id, about, told.amount.minor if told else None, clock)
+        if is_unknown and (not can_be_asked or wire_id.startswith(WIRE_PREFIX)):
+            subject = wire_id or order.gateway_order_id or ""
+            alert(session, subject, about, told.amount.minor if told else None, clock)
 
 
 def alert(
-    session: Transaction, wire_id: str, about: dict[str, Any], amount: int | None, clock: Clock
+    session: Transaction, subject: str, about: dict[str, Any], amount: int | None, clock: Clock
 ) -> None:
-    """Of an order of ours; `amount` is the order's in paise, None where the gateway does not say it."""
-    if wire_id.startswith(WIRE_PREFIX):
-        detail = {**about, "amountPaise": amount}
-        raise_alert(session, AlertCode.UNKNOWN_ORDER, wire_id, detail, clock)
+    """By the best name that is known of it; `amount` is the order's in paise, None where it is not told."""
+    raise_alert(session, AlertCode.UNKNOWN_ORDER, subject, {**about, "amountPaise": amount}, clock)

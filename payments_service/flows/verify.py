@@ -9,7 +9,7 @@ from payments_service.domain.news import OrderRef
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import PaymentStatus
 from payments_service.flows import asking, status
-from payments_service.flows.payment_view import PaymentView, found
+from payments_service.flows.payment_view import PaymentView, by_id, found
 from payments_service.gateways.base import Gateway
 from payments_service.store.db import Database
 
@@ -75,7 +75,7 @@ def verify(
         log.warning("Verification without an answer", extra={"data": {"id": payment.id, "error": error.code}})
         is_asked = False
     return _completed(
-        status.by_id(db, payment.id), is_asked=is_asked, is_held_enough=not gateway.captures_automatically
+        by_id(db, payment.id), is_asked=is_asked, is_held_enough=not gateway.captures_automatically
     )
 
 

@@ -22,7 +22,7 @@ from payments_service.domain.errors import (
     StoreUnavailable,
     UnknownAtGateway,
 )
-from payments_service.domain.news import EventKind, OrderRef, WebhookEvent
+from payments_service.domain.news import WIRE_PREFIX, EventKind, OrderRef, WebhookEvent
 from payments_service.domain.payment import LOST, Actor
 from payments_service.domain.schedule import next_follow_up
 from payments_service.domain.states import AlertCode
@@ -260,8 +260,8 @@ def _ask(
     Whether it told the same; True as well where there is nothing to wait for.
     """
     order = event.order
-    if payment_id is None and order is None:
-        payment_id, order = _find_payment(db, gateway, row_id, event, deadline)
+    if payment_id is None and event.transaction_id:
+        payment_id, order = _find_payment(db, gateway, row_id, event, deadline, actor.clock)
     if payment_id is None:
         if order is not None:
             about = _about(gateway, replace(event, order=order))
@@ -275,18 +275,21 @@ def _ask(
 
 
 def _find_payment(
-    db: Database, gateway: Gateway, row_id: UUID, event: WebhookEvent, deadline: Deadline
+    db: Database, gateway: Gateway, row_id: UUID, event: WebhookEvent, deadline: Deadline, clock: Clock
 ) -> tuple[UUID | None, OrderRef | None]:
     """The payment behind a payment id that is not known here: the gateway knows its order. Without a payment
     the order is one that remains to be asked for."""
+    order, is_denied, transaction_id = event.order, False, event.transaction_id or ""
     try:
-        order = gateway.find_by_payment_id(event.transaction_id or "", deadline)
+        order = gateway.find_by_payment_id(transaction_id, deadline) or order
     except UnknownAtGateway:
-        order = None
+        order, is_denied = None, True
     with db.begin() as session:
         row = session.get_one(PaymentWebhook, row_id)
         again_at, row.next_try_at = row.next_try_at, None
         if order is None:
+            if gateway.browser_knows_wire_id and not is_denied and row.outcome == "unmatched":
+                unknown_orders.alert(session, transaction_id, _about(gateway, event), None, clock)
             return None, None
         row.order_id = order.gateway_order_id or order.wire_id
         payment_id, follow_up = _take_effect(session, gateway, replace(event, order=order), row)
@@ -351,8 +354,10 @@ def _give_up(db: Database, gateway: Gateway, row_id: UUID, event: WebhookEvent, 
         was_to_be_asked, row.next_try_at = row.next_try_at is not None, None
         if not row.processed:
             about = _about(gateway, event)
-            if event.order and row.outcome == "unmatched" and was_to_be_asked:
-                unknown_orders.alert(session, event.order.wire_id, about, None, clock)
+            wire_id = event.order.wire_id if event.order else ""
+            subject = wire_id if wire_id.startswith(WIRE_PREFIX) else event.transaction_id
+            if subject and row.outcome == "unmatched" and was_to_be_asked:
+                unknown_orders.alert(session, subject, about, None, clock)
             row.processed, row.outcome = True, "unconfirmed"
             log.error("Webhook never confirmed", extra={"data": about})
 

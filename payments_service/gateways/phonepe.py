@@ -26,6 +26,7 @@ from payments_service.domain.errors import (
 )
 from payments_service.domain.money import INR, Money
 from payments_service.domain.news import (
+    WIRE_PREFIX,
     AttemptSnapshot,
     Checkout,
     DisputeSnapshot,
@@ -65,6 +66,8 @@ REFUND_STATUS = {
     "FAILED": RefundStatus.FAILED,
 }
 DISPUTE_ENDS = frozenset({"WON", "LOST"})
+OUR_ID = "udf1"
+"""The member of `metaInfo` with our id of the order: answers repeat it, also those to a payment's id."""
 BANK_REFERENCES = (("rail", "utr"), ("instrument", "arn"), ("instrument", "brn"))
 
 ALREADY_THERE = frozenset(
@@ -314,7 +317,7 @@ class PhonePeGateway(Gateway):
             return None
         answer = self._send("GET", f"/checkout/v2/transaction/{payment_id}/status", deadline)
         with reading_answer(self.provider, of_write=False):
-            return OrderRef("", answer["orderId"])
+            return OrderRef(_wire_id(answer), text(answer["orderId"]))
 
     def _signatures(self, key_id: str | None, raw_body: bytes) -> list[str]:
         """What the body may be signed with: by the key that is named, by any where none is."""
@@ -380,12 +383,22 @@ def _order_body(order: NewOrder) -> dict[str, Any]:
         "merchantOrderId": order.wire_id,
         "amount": order.amount.minor,
         "expireAfter": _expire_after(order),
+        "metaInfo": {OUR_ID: order.wire_id},
         "paymentFlow": {
             "type": "PG_CHECKOUT",
             **message,
             "merchantUrls": {"redirectUrl": order.return_url},
         },
     }
+
+
+def _wire_id(answer: Mapping[str, Any]) -> str:
+    """Our id of the order, which few answers repeat; "" where it was made before `metaInfo` had it."""
+    if told := text_or_none(answer.get("merchantOrderId")):
+        return told
+    meta = answer.get("metaInfo")
+    sent_along = text_or_none(meta.get(OUR_ID)) if isinstance(meta, Mapping) else None
+    return sent_along if sent_along and sent_along.startswith(WIRE_PREFIX) else ""
 
 
 def _expire_after(order: NewOrder) -> int:

@@ -106,7 +106,7 @@ def _event(event_id: str, name: str, payload: Mapping[str, Any]) -> WebhookEvent
         order,
         wake_up=wakes,
         claims=status if status in FINAL else None,
-        transaction_id=None if order else _payment_of(payload),
+        transaction_id=None if order and order.wire_id else _payment_of(payload),
         dispute_id=_dispute_of(payload) if kind is EventKind.DISPUTE else None,
     )
 
@@ -134,7 +134,7 @@ def _order_of(kind: EventKind, payload: Mapping[str, Any]) -> OrderRef | None:
 
 
 def _payment_of(payload: Mapping[str, Any]) -> str | None:
-    """The payment that an event names where it names no order: a dispute's, or that of an attempt."""
+    """The payment that an event names, for one without our order id: a dispute's, or that of an attempt."""
     details = payload.get("paymentDetails")
     for entity in (payload, *(details if isinstance(details, list) else ())):
         told = text_or_none(entity.get("transactionId")) if isinstance(entity, Mapping) else None

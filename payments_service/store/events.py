@@ -24,6 +24,8 @@ LOOK = 500
 """Events that one page looks at for those that were delivered, or were not."""
 BATCH = 5_000
 """Numbered in one statement at most; who finds more to number comes again."""
+ADOPTED_AT_ONCE = 500
+"""Deliveries whose bodies one transaction holds in memory; who finds more comes again."""
 
 
 def id_of(fact: str) -> str:
@@ -60,10 +62,13 @@ def append(
 
 
 def adopt(session: Session, since: datetime) -> int:
-    """Make events of deliveries that have none: a process of the version before writes no others."""
+    """Make events of the oldest deliveries that have none; how many, 0 once there are no more.
+
+    A process of the version before writes no others.
+    """
     first_id = UUID(int=int(since.timestamp() * 1000) << 80)  # ids begin with their time
     is_known = select(Event.id).where(Event.fact == Outbox.fact).exists()
-    orphans = select(Outbox).where(Outbox.id >= first_id, ~is_known).order_by(Outbox.destination.desc())
+    orphans = select(Outbox).where(Outbox.id >= first_id, ~is_known)
     return sum(
         insert_once(
             session,
@@ -78,7 +83,7 @@ def adopt(session: Session, since: datetime) -> int:
             body=row.body,
             created_at=row.created_at,
         )
-        for row in session.scalars(orphans)
+        for row in session.scalars(orphans.order_by(Outbox.id).limit(ADOPTED_AT_ONCE))
     )
 
 

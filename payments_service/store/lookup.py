@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CompoundSelect, or_, select, union
+from sqlalchemy import CompoundSelect, Select, func, or_, select, union
 from sqlalchemy.orm import Session
 
 from payments_service.store.tables import (
@@ -24,11 +24,7 @@ def behind(session: Session, any_id: str) -> list[Payment]:
     """
     if not any_id.isprintable():
         return []
-    named: list[ColumnElement[bool]] = [Payment.id.in_(_ids_behind(any_id))]
-    if (own := _uuid(any_id)) is not None:
-        of_refund = select(Refund.payment_id).where(Refund.id == own)
-        named += [Payment.id == own, Payment.id.in_(of_refund)]
-    query = select(Payment).where(or_(*named))
+    query = select(Payment).where(Payment.id.in_(_ids_behind(any_id)))
     return list(session.scalars(query.order_by(Payment.created_at, Payment.id)))
 
 
@@ -59,7 +55,13 @@ def told(session: Session, payment_id: UUID) -> list[Outbox]:
 
 
 def _ids_behind(any_id: str) -> CompoundSelect[tuple[UUID]]:
+    """One statement a table: an OR over two tables would have the planner read one of them whole."""
     attempts = select(PaymentOrder.payment_id).join(PaymentAttempt)
+    own = _uuid(any_id)
+    by_own_id = (
+        select(Payment.id).where(Payment.id == own),
+        select(Refund.payment_id).where(Refund.id == own),
+    )
     return union(
         select(Payment.id).where(
             or_(Payment.order_id == any_id, Payment.transaction_id == any_id, Payment.reference == any_id)
@@ -76,8 +78,20 @@ def _ids_behind(any_id: str) -> CompoundSelect[tuple[UUID]]:
             )
         ),
         select(Outbox.payment_id).where(Outbox.event_id == any_id),
-        select(PaymentWebhook.payment_id).where(PaymentWebhook.event_id == any_id),
+        select(PaymentWebhook.payment_id).where(
+            PaymentWebhook.gateway.in_(_gateways_of_the_inbox()), PaymentWebhook.event_id == any_id
+        ),
+        *(by_own_id if own else ()),
     )
+
+
+def _gateways_of_the_inbox() -> Select[tuple[str | None]]:
+    """The index of event ids begins with the gateway: it is read from one gateway's rows to the next's."""
+    name = PaymentWebhook.gateway
+    found = select(func.min(name).label("name")).cte("gateways", recursive=True)
+    following = select(func.min(name)).where(name > found.c.name).scalar_subquery()
+    found = found.union_all(select(following).where(found.c.name.is_not(None)))
+    return select(found.c.name)
 
 
 def _uuid(text: str) -> UUID | None:

@@ -234,7 +234,7 @@ class PaymentWebhook(Base):
     order_id: Mapped[str | None]
     """The order that the event names, in the gateway's words (its id, else our wire id)."""
     transaction_id: Mapped[str | None]
-    """The gateway's payment id, of an event that names no order."""
+    """The gateway's payment id, of an event that does not name our id of the order."""
     webhook_type: Mapped[str]
     event_id: Mapped[str]
     headers: Mapped[dict[str, Any]]

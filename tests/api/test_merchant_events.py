@@ -248,6 +248,20 @@ def test_what_a_process_of_the_version_before_wrote_is_in_the_stream_too(shop: M
     assert (event["id"], len(event["deliveries"])) == (row.event_id, 2)
 
 
+def test_what_the_version_before_wrote_is_taken_in_chunks_of_which_none_is_left(
+    shop: MerchantShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.db.destinations = (outbox.MERCHANT, outbox.CUSTOMER)
+    told = [shop.paid() for _ in range(4)]
+    since = REAL_TIME.now() - timedelta(hours=1)
+    monkeypatch.setattr(events, "ADOPTED_AT_ONCE", 1)
+    with shop.db.begin() as session:
+        session.execute(delete(Event))
+        assert events.adopt(session, since) == 1
+    monitors.tidy(shop.db, REAL_TIME)
+    assert len(pull(shop)["events"]) == len(told)
+
+
 # ── resend ──────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from payments_service.store.tables import Payment, PaymentEvent, PaymentOrder, PaymentWebhook
+from payments_service.store.tables import Alert, Payment, PaymentEvent, PaymentOrder, PaymentWebhook
 from tests.support.house import House
 
 
@@ -29,6 +29,11 @@ def inbox_row(house: House, payload: bytes) -> PaymentWebhook | None:
     with house.database() as db, db.read() as session:
         rows = session.scalars(select(PaymentWebhook).order_by(PaymentWebhook.created_at.desc()).limit(20))
         return next((row for row in rows if row.payload == payload), None)
+
+
+def alerts(house: House, subject: str) -> list[Alert]:
+    with house.database() as db, db.read() as session:
+        return list(session.scalars(select(Alert).where(Alert.subject == subject)))
 
 
 def review(house: House, payment_id: str) -> str | None:

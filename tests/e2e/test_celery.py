@@ -3,11 +3,9 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -16,10 +14,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from payments_service.broker import PAUSE_SECONDS, Waker
+from payments_service.broker import PAUSE_SECONDS, Waker, client
 from tests.conftest import count_use
 from tests.flows.delivering import SECRET
-from tests.support.house import ROOT, House, running_house
+from tests.support.celery_worker import celery
+from tests.support.house import House, running_house
 from tests.support.ports import free_port
 from tests.support.redis import running_redis
 
@@ -43,29 +42,11 @@ def merchant() -> Iterator[tuple[str, list[str]]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/events", ids
-        server.shutdown()
-        thread.join()
-
-
-@contextmanager
-def celery(house: House, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
-    command = [sys.executable, "-m", "celery", "--app", "payments_service.tasks", "worker", *options]
-    with house.log_file.open("ab") as log:
-        process = subprocess.Popen(
-            [*command, "--loglevel", "WARNING"],
-            cwd=ROOT,
-            env=house.environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/events", ids
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture
@@ -114,6 +95,11 @@ def make_due(house: House, payment_id: str) -> None:
 
 def is_taken(faults: list[dict[str, Any]]) -> bool:
     return all(fault["remaining"] == 0 for fault in faults if fault["on"] == "fetch")
+
+
+def test_a_worker_looks_for_its_broker_as_long_as_it_is_away() -> None:
+    """Celery's own hundred tries are over in an hour, and then its worker ends."""
+    assert client("redis://127.0.0.1:9/0").conf.broker_connection_max_retries is None
 
 
 def test_a_broker_that_is_away_is_left_alone_for_a_while() -> None:

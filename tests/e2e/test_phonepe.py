@@ -6,11 +6,19 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
+from uuid import uuid4
 
 import pytest
 
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.money import Money
+from payments_service.domain.news import Customer, NewOrder
+from payments_service.gateways import phonepe
+from payments_service.gateways.phonepe import PhonePeGateway as PhonePe
+from payments_service.settings import Settings
 from tests.conftest import count_use
 from tests.e2e import look
 from tests.e2e.journeys import Json
@@ -94,6 +102,32 @@ class TestPhonePe(PhonePeJourneys):
         basic = {"Authorization": f"Basic {base64.b64encode(V2_CREDENTIALS).decode()}"}
         assert self.deliver(house, raw, basic).status_code == 200
         house.until(lambda: look.trail(house, payment_id)[-1], lambda last: last == "completed")
+
+    @pytest.mark.parametrize("names_our_id", [True, False])
+    def test_an_event_of_a_payment_alone_whose_order_is_lost_here_is_a_persons_to_look_at(
+        self, house: House, monkeypatch: pytest.MonkeyPatch, names_our_id: bool
+    ) -> None:
+        if not names_our_id:
+            monkeypatch.setattr(phonepe, "OUR_ID", "udf2")  # as of an order from before it was sent along
+        wire_id = f"psv_{uuid4().hex[:24]}"
+        number = self.order_of_a_lost_row(house, wire_id)
+        self.drop_webhooks(house)
+        house.simulate(f"orders/{wire_id}/success")
+        [attempt] = house.simulated(f"orders/{wire_id}")["attempts"]
+        payload = {"state": "FAILED", "paymentDetails": [{"transactionId": attempt["paymentId"]}]}
+        raw = json.dumps({"event": "pg.refund.failed", "payload": payload}).encode()
+        assert self.deliver(house, raw, self.genuine_headers(raw)).status_code == 200
+        subject, amount = (wire_id, 49900) if names_our_id else (number, None)
+        [alert] = house.until(lambda: look.alerts(house, subject), bool)
+        assert (alert.code, alert.detail["amountPaise"]) == ("unknown_order", amount)
+
+    def order_of_a_lost_row(self, house: House, wire_id: str) -> str:
+        """PhonePe's number of an order that was made with this service's credentials."""
+        [config] = [c for made, c in Settings.from_environment(house.environment).gateways if made is PhonePe]
+        ends = datetime.now(UTC) + timedelta(minutes=15)
+        payer = Customer("1", "Asha", "asha@example.com", "9876543210")
+        new = NewOrder(wire_id, Money(49900), payer, "A course", house.url, house.url, ends)
+        return PhonePe(config).create_order(new, Deadline(5)).gateway_order_id
 
     def test_fifty_orders_at_once_survive_a_token_that_runs_out(self, house: House) -> None:
         self.buy(house)  # a token is there

@@ -29,7 +29,8 @@ from payments_service.domain.errors import (
 from payments_service.domain.money import Money
 from payments_service.domain.news import NewRefund
 from payments_service.domain.states import AttemptStatus, RefundStatus
-from payments_service.flows import refund, reviews, status, sync
+from payments_service.flows import refund, reviews, sync
+from payments_service.flows.payment_view import by_id
 from payments_service.flows.refund import RefundFailed
 from payments_service.store import payments
 from payments_service.store.db import Database
@@ -72,7 +73,7 @@ def test_a_refund_goes_back_to_the_paisa_and_its_merchant_is_told_once(refunding
     assert wire.webhook_url == "https://shop.example.com/hook"
     assert refunding.moves(row.id) == ["initiated", "completed"]
     assert refunding.told() == ["refund.completed"]
-    assert status.by_id(refunding.db, refunding.payment.id).amount_refunded == Money(10015)
+    assert by_id(refunding.db, refunding.payment.id).amount_refunded == Money(10015)
 
 
 def test_row_and_id_are_committed_before_the_call_and_survive_whoever_made_it(refunding: Refunding) -> None:
@@ -205,12 +206,12 @@ def test_a_superfluous_success_goes_back_and_takes_nothing_off_the_one_that_paid
     refunding.second_success()
     refunding.send(transaction_id="pay_2")
     assert [wire.transaction_id for wire in refunding.gateway.sent] == ["pay_2"]
-    after = status.by_id(refunding.db, refunding.payment.id)
+    after = by_id(refunding.db, refunding.payment.id)
     assert (after.status, after.payment_id, after.amount_refunded) == ("completed", "pay_1", Money(0))
     with pytest.raises(Conflict):
         refunding.send(1, transaction_id="pay_2")
     assert refunding.send().amount == PRICE
-    assert status.by_id(refunding.db, refunding.payment.id).amount_refunded == PRICE
+    assert by_id(refunding.db, refunding.payment.id).amount_refunded == PRICE
 
 
 def test_a_second_success_after_the_first_went_back_is_flagged_too(refunding: Refunding) -> None:

@@ -15,9 +15,10 @@ from payments_service.domain.errors import Conflict, OutcomeUnknown, Rejected, U
 from payments_service.domain.money import Money
 from payments_service.domain.news import EventKind, NewRefund, RefundSnapshot, WebhookEvent
 from payments_service.domain.states import AttemptStatus, RefundStatus
-from payments_service.flows import reconcile, status
+from payments_service.flows import reconcile
 from payments_service.flows.create_order import Urls
 from payments_service.flows.payment_details import details
+from payments_service.flows.payment_view import by_id
 from payments_service.flows.refund import RefundFailed
 from payments_service.store.db import Database
 from payments_service.store.tables import Payment, Refund
@@ -108,7 +109,7 @@ def test_a_pending_refund_ends_once_and_nothing_older_moves_it(
     # The bank's reference of money that went back often comes later, so that is asked for.
     assert (row.next_check_at is not None) == (end is COMPLETED)
     assert refunding.told() == [f"refund.{end}"]
-    assert status.by_id(refunding.db, refunding.payment.id).amount_refunded.minor == (end is COMPLETED) * 100
+    assert by_id(refunding.db, refunding.payment.id).amount_refunded.minor == (end is COMPLETED) * 100
 
 
 def test_a_word_that_nobody_knows_is_loud_and_leaves_the_refund_pending(
@@ -132,7 +133,7 @@ def test_all_that_was_paid_goes_back_and_the_payment_stays_completed(refunding: 
     gateway.refund_status = COMPLETED
     refunding.send()  # the first one failed, so all of it is there again
     refunding.read_again()
-    after = status.by_id(refunding.db, refunding.payment.id)
+    after = by_id(refunding.db, refunding.payment.id)
     assert (after.status, after.amount_refunded, after.review) == ("completed", PRICE, None)
     with pytest.raises(Conflict):
         refunding.send(1)
@@ -226,7 +227,7 @@ def test_one_reading_that_tells_of_ours_and_of_a_stranger_books_both(refunding: 
 
 
 def on_its_page(refunding: Refunding) -> int:
-    return status.by_id(refunding.db, refunding.payment.id).amount_refunded.minor
+    return by_id(refunding.db, refunding.payment.id).amount_refunded.minor
 
 
 def for_its_merchant(refunding: Refunding) -> int:
@@ -312,7 +313,7 @@ def test_where_the_gateway_chooses_which_payment_of_an_order_goes_back_the_row_f
     assert by_order.reviews() == ["second_success"]
     assert [note.evidence["paymentId"] for note in by_order.trail("note")] == ["pay_2"]
     # What went back was the duplicate, so all of the payment that counts is still there.
-    after = status.by_id(by_order.db, by_order.payment.id)
+    after = by_id(by_order.db, by_order.payment.id)
     assert (after.payment_id, after.amount_refunded) == ("pay_1", Money(0))
     by_order.gateway.takes = "pay_1"
     assert by_order.send().amount == PRICE
@@ -466,7 +467,7 @@ def test_refunds_readers_and_the_dashboard_at_once_neither_block_nor_lose_each_o
     assert sorted(row.amount for row in rows) == [700] * 4 + [1000] * 4
     assert {row.status for row in rows} == {COMPLETED}
     assert refunding.told() == ["refund.completed"] * 8
-    assert status.by_id(db, refunding.payment.id).amount_refunded == Money(6800)
+    assert by_id(db, refunding.payment.id).amount_refunded == Money(6800)
 
 
 class Unsigned(FakeGateway):

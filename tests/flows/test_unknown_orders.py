@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from payments_service.domain.errors import Unavailable
+from payments_service.domain.errors import Unavailable, UnknownAtGateway
 from payments_service.domain.money import Money
 from payments_service.domain.news import Customer, EventKind, NewOrder, OrderRef, WebhookEvent
 from payments_service.flows import reconcile, webhook
@@ -33,9 +33,25 @@ class LostOrder(FakeGateway):
         self.orders[LOST] = NewOrder(wire_id, PRICE, payer, "A course", "", "", ends)
 
 
+class ByOurIdAlone(LostOrder):
+    """It tells of orders by our id alone, as PhonePe does."""
+
+    browser_knows_wire_id = True
+
+
 @pytest.fixture
 def gateway() -> LostOrder:
     return LostOrder()
+
+
+@pytest.fixture
+def phone() -> ByOurIdAlone:
+    return ByOurIdAlone()
+
+
+def name_a_payment_only(db: Database, gateway: FakeGateway) -> None:
+    refund = gateway.refund("rf_1", "pay_1", Money(100))
+    webhook.receive(db, gateway, GENUINE, gateway.refund_event(None, refund))
 
 
 def alerts(db: Database) -> list[tuple[str, str, object, object]]:
@@ -70,8 +86,7 @@ def test_an_order_that_is_named_by_the_gateways_id_is_asked_whose_it_is(
 def test_an_event_that_names_a_payment_only_is_asked_for_its_order(db: Database, gateway: LostOrder) -> None:
     gateway.keeps(OURS)
     gateway.owner_of_payment_id = OrderRef("", LOST)
-    refund = gateway.refund("rf_1", "pay_1", Money(100))
-    webhook.receive(db, gateway, GENUINE, gateway.refund_event(None, refund))
+    name_a_payment_only(db, gateway)
     assert alerts(db) == [("unknown_order", OURS, LOST, PRICE.minor)]
 
 
@@ -119,3 +134,65 @@ def test_an_order_with_our_id_that_the_gateway_does_not_know_is_an_alert(
 ) -> None:
     webhook.receive(db, gateway, GENUINE, gateway.event(wire=OURS, status="completed", amount=100))
     assert alerts(db) == [("unknown_order", OURS, OURS, None)]
+
+
+# ── where a gateway tells of orders by our id alone ─────────────────────────────────────────────────
+
+
+def test_a_payment_of_an_order_with_our_id_is_an_alert_with_the_orders_amount(
+    db: Database, phone: ByOurIdAlone
+) -> None:
+    phone.keeps(OURS)
+    phone.owner_of_payment_id = OrderRef(OURS, LOST)
+    name_a_payment_only(db, phone)
+    assert alerts(db) == [("unknown_order", OURS, LOST, PRICE.minor)]
+
+
+def test_a_payment_of_an_order_of_which_our_id_is_not_told_is_a_persons_to_look_at_once(
+    db: Database, phone: ByOurIdAlone, ledger: Ledger
+) -> None:
+    phone.owner_of_payment_id = OrderRef("", LOST)
+    for _ in range(2):
+        name_a_payment_only(db, phone)
+    webhook.receive(db, phone, GENUINE, paid(phone))
+    assert alerts(db) == [("unknown_order", LOST, LOST, None)]
+    assert phone.calls == ["find_by_payment_id"]
+    assert {(row.outcome, row.next_try_at) for row in ledger.inbox()} == {("unmatched", None)}
+
+
+def test_an_order_that_an_event_names_by_the_gateways_id_alone_is_a_persons_to_look_at(
+    db: Database, phone: ByOurIdAlone
+) -> None:
+    webhook.receive(db, phone, GENUINE, paid(phone))
+    assert (alerts(db), phone.calls) == ([("unknown_order", LOST, LOST, None)], [])
+
+
+def test_a_payment_of_which_no_call_tells_the_order_is_a_persons_to_look_at(
+    db: Database, phone: ByOurIdAlone
+) -> None:
+    name_a_payment_only(db, phone)
+    assert alerts(db) == [("unknown_order", "pay_1", None, None)]
+
+
+def test_a_payment_of_another_shop_or_of_none_is_no_alert(
+    db: Database, phone: ByOurIdAlone, ledger: Ledger
+) -> None:
+    phone.owner_of_payment_id = OrderRef(THEIRS, LOST)
+    name_a_payment_only(db, phone)
+    phone.lookup_error = UnknownAtGateway("no such payment")
+    refund = phone.refund("rf_2", "pay_1", Money(100))
+    webhook.receive(db, phone, GENUINE, phone.refund_event(None, refund))
+    assert alerts(db) == []
+    assert {(row.outcome, row.next_try_at) for row in ledger.inbox()} == {("unmatched", None)}
+
+
+def test_a_payment_that_can_never_be_asked_for_is_a_persons_to_look_at(
+    db: Database, phone: ByOurIdAlone
+) -> None:
+    phone.lookup_error = Unavailable("away")
+    name_a_payment_only(db, phone)
+    assert alerts(db) == []
+    hand = HandClock()
+    hand.advance(timedelta(days=40))
+    reconcile.sweep_inbox(db, phone, hand.clock)
+    assert alerts(db) == [("unknown_order", "pay_1", None, None)]

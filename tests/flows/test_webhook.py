@@ -26,7 +26,8 @@ from payments_service.domain.money import Money
 from payments_service.domain.news import NewOrder, OrderRef
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import AttemptStatus, PaymentStatus
-from payments_service.flows import status, sync, webhook
+from payments_service.flows import sync, webhook
+from payments_service.flows.payment_view import by_id
 from payments_service.store import burst, payments
 from payments_service.store.db import Database
 from tests.flows.conftest import PRICE, Ledger, buy
@@ -336,7 +337,7 @@ def test_a_return_of_a_duplicate_takes_nothing_off_what_was_paid(
     gateway.paid("pay_1", PRICE)
     gateway.refunds = (gateway.refund("rf_2", "pay_2", PRICE), gateway.refund("rf_1", "pay_1", Money(100)))
     sync.refresh(db, gateway, opened.id, Actor("verify", "r"), Deadline(5))
-    assert status.by_id(db, opened.id).amount_refunded == Money(100)
+    assert by_id(db, opened.id).amount_refunded == Money(100)
 
 
 def test_held_money_of_a_payment_under_review_is_not_captured(

@@ -244,6 +244,7 @@ def test_an_order_has_exactly_the_documented_body(talk: Talk) -> None:
         "merchantOrderId": WIRE_ID,
         "amount": "10015",
         "expireAfter": "3600",
+        "metaInfo": {"udf1": WIRE_ID},
         "paymentFlow": {
             "type": "PG_CHECKOUT",
             "message": "Course «Algebra»",
@@ -363,6 +364,24 @@ def test_a_payment_id_leads_to_its_order(talk: Talk) -> None:
     gateway, line = talk()
     assert gateway.find_by_payment_id(PAYMENT, Deadline(5)) == OrderRef("", ORDER)
     assert line.requests[-1].path == f"/checkout/v2/transaction/{PAYMENT}/status"
+
+
+@pytest.mark.parametrize(
+    ("more", "wire_id"),
+    [
+        ({"metaInfo": {"udf1": WIRE_ID}}, WIRE_ID),
+        ({"merchantOrderId": "shop-1", "metaInfo": {"udf1": "of a shop"}}, "shop-1"),
+        *(
+            ({"metaInfo": meta}, "")
+            for meta in ({"udf1": "of a shop"}, {"udf1": None}, {"udf2": WIRE_ID}, "x")
+        ),
+    ],
+)
+def test_the_order_of_a_payment_is_ours_by_the_id_that_we_sent_along(
+    talk: Talk, more: dict[str, Any], wire_id: str
+) -> None:
+    gateway, _ = talk({f"/checkout/v2/transaction/{PAYMENT}/status": Reply.of(order(PAID) | more)})
+    assert gateway.find_by_payment_id(PAYMENT, Deadline(5)) == OrderRef(wire_id, ORDER)
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,10 @@ def test_an_event_without_an_order_names_its_payment() -> None:
     del dispute["payload"]["orderId"]
     event = read(dispute)
     assert (event.order, event.transaction_id) == (None, "OM2610212130000007508822V")
+    dispute["payload"]["orderId"] = "OMO2610212130000007508822W"  # by which PhonePe cannot be asked
+    event = read(dispute)
+    assert event.order == OrderRef("", "OMO2610212130000007508822W")
+    assert event.transaction_id == "OM2610212130000007508822V"
     failed = {"originalMerchantOrderId": "", "refundId": "OMR2611271844059816630164V", "state": "FAILED"}
     attempts = [
         {"transactionId": "OMR2611271844059816630164V"},

@@ -172,6 +172,8 @@ WORK: Mapping[str, Work] = {
     "stream of what was delivered": told(is_delivered=True),
     "stream of what was not": told(is_delivered=False),
     "one payment": of_a_payment(lambda large, payment: details(large.db, payment.id)),
+    "look-up of an id that nothing has": lambda large: lambda: show.find(large.db, "evt_nothing"),
+    "look-up of our id": of_a_payment(lambda large, payment: show.find(large.db, str(payment.id))),
     "one for a person on call": of_a_payment(lambda large, payment: show.dossier(large.db, payment.id)),
     "status by order": of_a_payment(
         lambda large, payment: status.status(

@@ -5,16 +5,16 @@ import subprocess
 import time
 
 
-def free_port() -> int:
+def free_port(host: str = "127.0.0.1") -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def is_open(port: int) -> bool:
+def is_open(port: int, host: str = "127.0.0.1") -> bool:
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0
 
 
 def wait_for_silence(port: int, seconds: float = 20) -> None:
@@ -26,9 +26,11 @@ def wait_for_silence(port: int, seconds: float = 20) -> None:
         time.sleep(0.05)
 
 
-def wait_for_port(port: int, process: "subprocess.Popen[bytes]", seconds: float = 20) -> None:
+def wait_for_port(
+    port: int, process: "subprocess.Popen[bytes]", seconds: float = 20, host: str = "127.0.0.1"
+) -> None:
     ends = time.monotonic() + seconds
-    while not is_open(port):
+    while not is_open(port, host):
         if process.poll() is not None:
             raise RuntimeError(f"the process ended with {process.returncode} before it listened")
         if time.monotonic() > ends:

@@ -17,13 +17,13 @@ ROOT = Path(__file__).parents[2]
 
 
 class Switch:
-    def __init__(self, folder: Path, target: int) -> None:
-        self.port = free_port()
+    def __init__(self, folder: Path, target: int, host: str = "127.0.0.1") -> None:
+        self.host, self.port = host, free_port(host)
         self.target_file = folder / f"target-{self.port}"
         self.lead_to(target)
-        command = [sys.executable, "-m", "tests.support.switch", str(self.port), str(self.target_file)]
+        command = [sys.executable, "-m", "tests.support.switch", host, str(self.port), str(self.target_file)]
         self.process = subprocess.Popen(command, cwd=ROOT)
-        wait_for_port(self.port, self.process)
+        wait_for_port(self.port, self.process, host=host)
 
     def lead_to(self, port: int) -> None:
         """New connections go there; those that are open stay where they are."""
@@ -49,16 +49,17 @@ class Switch:
 
 
 @contextmanager
-def running_switch(folder: Path, target: int) -> Iterator[Switch]:
-    switch = Switch(folder, target)
+def running_switch(folder: Path, target: int, host: str = "127.0.0.1") -> Iterator[Switch]:
+    """`host` is one of loopback: a machine that is told apart from others has an address of its own."""
+    switch = Switch(folder, target, host)
     try:
         yield switch
     finally:
         switch.stop()
 
 
-def _serve(port: int, target_file: Path) -> None:
-    with socket.create_server(("127.0.0.1", port), backlog=200) as listener:
+def _serve(host: str, port: int, target_file: Path) -> None:
+    with socket.create_server((host, port), backlog=200) as listener:
         while True:
             here, _ = listener.accept()
             try:
@@ -85,4 +86,4 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]), Path(sys.argv[2]))
+    _serve(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
