@@ -12,7 +12,7 @@ from payments_service.api import schemas
 from payments_service.api.limits import Budgets
 from payments_service.domain.errors import InvalidInput
 from payments_service.gateways import GATEWAYS
-from payments_service.gateways.base import Gateway
+from payments_service.gateways.base import Gateway, gateway_of
 from payments_service.services import Services
 
 
@@ -51,7 +51,8 @@ class WebServices(Services):
 
     def order_id_names(self, provider: str) -> tuple[str, ...]:
         """The names under which pages of this provider read the order id."""
-        return next((g.order_id_names for g in self.gateways if g.provider == provider), ("orderId",))
+        gateway = gateway_of(provider, self.gateways)
+        return gateway.order_id_names if gateway else ("orderId",)
 
 
 def services() -> WebServices:

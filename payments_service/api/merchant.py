@@ -22,7 +22,7 @@ from payments_service.flows.payment_list import ListedPayment, Page
 from payments_service.flows.payment_view import PaymentView, by_id
 from payments_service.flows.refund import RefundFailed, RefundView
 from payments_service.flows.refund_intent import Key
-from payments_service.gateways.base import Gateway
+from payments_service.gateways.base import Gateway, gateway_of
 
 log = logging.getLogger(__name__)
 
@@ -316,7 +316,7 @@ def body() -> dict[str, object]:
 
 
 def _gateway_that_is_on(known: PaymentView) -> Gateway | None:
-    return next((one for one in services().gateways if one.provider == known.provider), None)
+    return gateway_of(known.provider, services().gateways)
 
 
 def _gateway_of(known: PaymentView) -> Gateway:

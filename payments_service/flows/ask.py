@@ -11,7 +11,7 @@ from payments_service.domain.payment import Actor
 from payments_service.flows import reconcile, sync
 from payments_service.flows.create_order import Urls
 from payments_service.flows.history import Step, steps_of
-from payments_service.gateways.base import Gateway
+from payments_service.gateways.base import Gateway, gateway_of
 from payments_service.store import lookup, payments
 from payments_service.store.db import Database
 from payments_service.store.tables import Payment
@@ -54,7 +54,7 @@ def watched(db: Database, since: datetime | None) -> list[Payment]:
 def _ask(
     db: Database, gateways: Sequence[Gateway], urls: Urls, payment: Payment, clock: Clock
 ) -> tuple[str, bool]:
-    gateway = next((g for g in gateways if g.provider == payment.provider), None)
+    gateway = gateway_of(payment.provider, gateways)
     if gateway is None:
         return f"{payment.provider} is switched off in the settings", False
     deadline = Deadline(BUDGET_SECONDS, Urgency.POLLING)

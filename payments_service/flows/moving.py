@@ -9,7 +9,7 @@ from payments_service.domain.news import OrderRef
 from payments_service.domain.payment import Actor
 from payments_service.flows import sync
 from payments_service.flows.payment_view import PaymentView
-from payments_service.gateways.base import Gateway
+from payments_service.gateways.base import Gateway, gateway_of
 from payments_service.store import payments, references
 from payments_service.store.db import Database
 
@@ -35,7 +35,7 @@ def close_what_was_left(
         ]
     actor, deadline = Actor("create-order", request_id), Deadline(BUDGET_SECONDS)
     for payment_id, provider, order in left:
-        gateway = next((g for g in gateways if g.provider == provider), None)
+        gateway = gateway_of(provider, gateways)
         if gateway is None:
             continue
         try:

@@ -14,7 +14,7 @@ from payments_service.domain.payment import Actor, PaymentRecord
 from payments_service.domain.states import OPEN
 from payments_service.flows import asking, sync
 from payments_service.flows.payment_view import Found, PaymentView, by_id, found
-from payments_service.gateways.base import Gateway
+from payments_service.gateways.base import Gateway, gateway_of
 from payments_service.store import payments
 from payments_service.store.db import Database
 
@@ -48,7 +48,7 @@ def ask_if_open(
     db: Database, providers: Sequence[Gateway], payment: PaymentView, actor: Actor
 ) -> PaymentView:
     """Refresh an open payment unless another request just did; failing to is not an error."""
-    gateway = next((g for g in providers if g.provider == payment.provider), None)
+    gateway = gateway_of(payment.provider, providers)
     if payment.status not in OPEN or gateway is None or not _may_ask(db, payment.id):
         return payment
     try:

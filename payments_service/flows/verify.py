@@ -10,7 +10,7 @@ from payments_service.domain.payment import Actor
 from payments_service.domain.states import PaymentStatus
 from payments_service.flows import asking, status
 from payments_service.flows.payment_view import PaymentView, by_id, found
-from payments_service.gateways.base import Gateway
+from payments_service.gateways.base import Gateway, gateway_of
 from payments_service.store.db import Database
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def verify(
     if known is None or not status.names_order(known[1], fields["orderId"]):  # payment ids can be guessed
         raise NotFound("Payment not found")
     payment, record = known
-    gateway = next((g for g in providers if g.provider == payment.provider), None)
+    gateway = gateway_of(payment.provider, providers)
     if gateway is None:
         raise NotFound("Payment not found")
     order = record.current_order

@@ -6,7 +6,7 @@ OutcomeUnknown (perhaps; ask, never resend), UnknownAtGateway, SignatureInvalid,
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -165,3 +165,8 @@ class Gateway(ABC):
     @abstractmethod
     def find_by_payment_id(self, payment_id: str, deadline: Deadline) -> OrderRef | None:
         """Which order a payment id of the gateway belongs to; None for an id that cannot be one."""
+
+
+def gateway_of(provider: str, gateways: Iterable[Gateway]) -> Gateway | None:
+    """The one that talks to this provider; None when it is off."""
+    return next((gateway for gateway in gateways if gateway.provider == provider), None)

@@ -14,6 +14,7 @@ from payments_service.api.described import HTML, described, undescribed
 from payments_service.domain.errors import PaymentsError
 from payments_service.flows.hosted_page import HostedPage, Stage, come_back, hosted_page
 from payments_service.flows.payment_view import PaymentView
+from payments_service.gateways.base import gateway_of
 from payments_service.pages import assets
 from payments_service.pages.gateways import CheckoutPage, checkout_page, label_of
 from payments_service.pages.language import reader_language
@@ -90,7 +91,7 @@ def unforeseen(error: Exception) -> ResponseReturnValue:
 
 
 def _checkout(payment: PaymentView) -> CheckoutPage | None:
-    gateway = next((g for g in services().gateways if g.provider == payment.provider), None)
+    gateway = gateway_of(payment.provider, services().gateways)
     return checkout_page(gateway, payment.mode, payment.checkout or {}) if gateway else None
 
 
