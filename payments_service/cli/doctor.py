@@ -17,7 +17,7 @@ from payments_service.cli.findings import Finding, Verdict, bad, ok, warn
 from payments_service.cli.house import SETTINGS_ERROR, house
 from payments_service.cli.screen import clean
 from payments_service.domain import clock
-from payments_service.domain.clock import utc_now, wall_clock
+from payments_service.domain.clock import in_words, utc_now, wall_clock
 from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import (
     GatewayError,
@@ -93,6 +93,7 @@ def _look(services: Services, skip: Sequence[str]) -> list[Finding]:
     checks: list[tuple[str, Check]] = [
         ("settings", lambda: _modes(settings, services.gateways)),
         ("secrets", lambda: _secrets(settings)),
+        ("alarms", lambda: _alarms(services)),
         ("database", lambda: _database(services)),
         ("worker", lambda: _worker(services)),
         *((f"gateway {one.provider}", partial(_gateway, one)) for one in services.gateways),
@@ -220,6 +221,20 @@ def _worker(services: Services) -> Iterator[Finding]:
         yield ok("worker", f"alive {_ago(last)} ago")
 
 
+def _alarms(services: Services) -> Iterator[Finding]:
+    """What the running service has noticed: its settings may not be this shell's. None is a reason to stop a
+    deployment, which may well be what ends it."""
+    try:
+        with services.db.read() as session:
+            opened = [(alert.code, alert.subject, alert.created_at) for alert in alerts.all_open(session)]
+    except StoreUnavailable:
+        return
+    for code, subject, since in opened:
+        yield warn("alarms", f"{code} {subject}, for {_ago(since)}", f"docs/handbook.md#{code}")
+    if not opened:
+        yield ok("alarms", "none is open")
+
+
 def _gateway(gateway: Gateway) -> Iterator[Finding]:
     """A read of an order that there never was: it takes the whole way, and changes nothing."""
     name, started = f"gateway {gateway.provider}", monotonic()
@@ -227,14 +242,16 @@ def _gateway(gateway: Gateway) -> Iterator[Finding]:
         gateway.fetch_payment(OrderRef(new_id(WIRE_PREFIX)), Deadline(ASK_SECONDS, Urgency.PAYER))
     except UnknownAtGateway:
         milliseconds = round((monotonic() - started) * 1000)
-        yield ok(name, f"answers in {milliseconds} ms and takes our credentials ({gateway.mode})")
+        yield ok(name, f"answers in {milliseconds} ms and takes this shell's credentials ({gateway.mode})")
     except Rejected as error:
         check = ", ".join(gateway.credential_names)
         yield bad(
             name, clean(error.message), f"Compare {check} with its dashboard; test ones with live ones?"
         )
     except GatewayError as error:
-        todo = "Look at its status page; does this machine reach the internet by DNS and port 443?"
+        is_its_own = error.gateway_status is not None  # an answer was heard, so the way there is open
+        reach = "does this machine reach the internet by DNS and port 443?"
+        todo = f"Look at its status page{'' if is_its_own else '; ' + reach}"
         yield bad(name, clean(error.message), todo)
     else:
         yield warn(name, "knows an order that was never made", "Is its API address right?")
@@ -280,11 +297,7 @@ def _skew(whose: str, off: timedelta) -> Iterator[Finding]:
 
 
 def _ago(moment: datetime) -> str:
-    seconds = max(0, round((utc_now() - moment).total_seconds()))
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+    return in_words(max(0.0, round((utc_now() - moment).total_seconds())))
 
 
 def _lines(findings: Sequence[Finding]) -> Iterator[str]:

@@ -125,3 +125,11 @@ class Clock:
 
 
 REAL_TIME = Clock(is_watched=True)
+
+
+def in_words(seconds: float) -> str:
+    """How long that is: 90 s, 25 hours, 3 days."""
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{seconds:.0f} s"

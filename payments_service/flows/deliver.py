@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Event
+from typing import Any
 
 from payments_service import logs, notify
-from payments_service.domain.clock import Clock
+from payments_service.domain.alarms import ALARMS
+from payments_service.domain.clock import Clock, in_words
 from payments_service.domain.errors import StoreUnavailable
 from payments_service.domain.states import AlertCode
 from payments_service.flows.alerts import raise_alert
@@ -229,11 +231,22 @@ def _to_operator(channels: Channels, row: Outbox) -> Letter:
         *([review["whatToDo"]] if review else []),
         *([f"Answer it in the gateway's dashboard until {dispute['respondBy'] or '…'}"] if dispute else []),
         *([f"flask --app wsgi show {data['id']}"] if review or dispute else []),
+        *(_about_alert(data) if row.type == "ops.alert" else []),
         "",
         json.dumps(data, indent=2, ensure_ascii=False),
     ]
     subject = f"{channels.merchant_name}: {row.type} {about}"
     return _letter(channels, row, channels.ops_email or "", subject, lines)
+
+
+def _about_alert(data: dict[str, Any]) -> Iterator[str]:
+    """What is wrong, in words, and where to go on reading; the numbers follow."""
+    code, detail = data["code"], data["detail"]
+    yield from (alarm.summary for alarm in ALARMS if alarm.code == code)
+    if str(detail.get("measure", "")).endswith("_seconds"):
+        yield f"Now {in_words(detail['value'])}, limit {in_words(detail['limit'])}"
+    yield from (f"flask --app wsgi show {payment_id}" for payment_id in detail.get("paymentIds", ()))
+    yield f"flask --app wsgi doctor, flask --app wsgi reviews; docs/handbook.md#{code}"
 
 
 def _letter(channels: Channels, row: Outbox, recipient: str, subject: str, lines: list[str]) -> Letter:

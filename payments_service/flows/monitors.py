@@ -164,7 +164,7 @@ def _compare(session: Transaction, alarm: Alarm, found: Iterable[Sample], clock:
         subject = _subject(alarm, sample)
         over.add(subject)
         if not alarm.is_heard and not is_dismissed(session, alarm.code, subject, clock):
-            raised += raise_alert(session, alarm.code, subject, _about(alarm, sample), clock)
+            raised += raise_alert(session, alarm.code, subject, _about(session, alarm, sample, clock), clock)
     alerts.forget_dismissals(session, alarm.code, over)
     for alert in rows.open_of(session, alarm.code):
         if alert.subject not in over and _has_settled(alarm, alert.created_at, clock):
@@ -182,10 +182,13 @@ def _subject(alarm: Alarm, sample: Sample) -> str:
     return " ".join(labels[name] for name in alarm.by) or alarm.subject
 
 
-def _about(alarm: Alarm, sample: Sample) -> dict[str, Any]:
-    return {
+def _about(session: Session, alarm: Alarm, sample: Sample, clock: Clock) -> dict[str, Any]:
+    """What was measured, and the payments that a person would otherwise have to look for."""
+    about = {
         "measure": alarm.measure,
         "value": round(sample.value, 3),
         "limit": alarm.limit,
         "hint": alarm.summary,
     }
+    whose = monitors.affected(session, alarm.code, dict(sample.labels).get("gateway"), clock.now())
+    return about if whose is None else {**about, "paymentIds": [str(one) for one in whose]}

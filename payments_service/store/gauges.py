@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import case, distinct, exists, func, select
 from sqlalchemy.orm import Session
 
+from payments_service.domain.alarms import ALARMS
 from payments_service.domain.states import (
     OPEN,
     REFUND_OPEN,
@@ -81,15 +82,8 @@ INSTALLING = timedelta(minutes=7)
 """How much longer than for one that has died a worker is waited for that was never there."""
 DEAD_IS_NEWS_FOR = timedelta(days=10)
 """From its creation: 75 hours of tries, and a week in which a person may send it again."""
-SUBJECTS_ARE_FEW = frozenset(
-    {
-        AlertCode.GATEWAY_DOWN,
-        AlertCode.CREDENTIALS_REFUSED,
-        AlertCode.WEBHOOKS_REFUSED,
-        AlertCode.WEBHOOK_SILENCE,
-    }
-)
-"""Alerts whose subject is a gateway; elsewhere it may be an id, and is left out."""
+SUBJECTS_ARE_FEW = {alarm.code for alarm in ALARMS} - {AlertCode.DISPUTE_OPENED}
+"""Alerts whose subject is a gateway, a sweep, the service; elsewhere it may be an id, and is left out."""
 
 REAL_SECONDS = 20.0
 

@@ -1,13 +1,24 @@
 """Questions over many payments."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from payments_service.domain.states import AttemptStatus, PaymentStatus
-from payments_service.store.tables import Payment, PaymentAttempt, PaymentOrder, PaymentWebhook
+from payments_service.domain.states import AlertCode, AttemptStatus, PaymentStatus
+from payments_service.store.tables import (
+    Payment,
+    PaymentAttempt,
+    PaymentOrder,
+    PaymentReview,
+    PaymentWebhook,
+)
+
+CAPTURE_WINDOW = timedelta(hours=12)
+"""So long before money goes back, the alarm `capture_window` names its payment."""
+EXAMPLES = 5
+"""How many payments an alarm names."""
 
 
 def held_since(session: Session, provider: str, before: datetime) -> list[Payment]:
@@ -46,3 +57,20 @@ def last_webhook(session: Session, provider: str) -> datetime | None:
     """When the last genuine event of a provider came. Ids ascend with time, so this reads few rows."""
     query = select(PaymentWebhook.created_at).where(PaymentWebhook.provider == provider)
     return session.scalars(query.order_by(PaymentWebhook.id.desc()).limit(1)).one_or_none()
+
+
+def affected(session: Session, code: AlertCode, gateway: str | None, now: datetime) -> list[UUID] | None:
+    """Some of the payments that an alarm is about, the oldest trouble first; None where it is about none."""
+    if code is AlertCode.REVIEW_WAITS:
+        waiting = select(PaymentReview.payment_id).where(PaymentReview.closed_at.is_(None))
+        return list(session.scalars(waiting.order_by(PaymentReview.opened_at).limit(EXAMPLES)))
+    if code is AlertCode.CAPTURE_WINDOW and gateway:
+        ending = sorted(holds_ending(session, gateway, now + CAPTURE_WINDOW), key=lambda one: one[1])
+        return [payment.id for payment, _ in ending[:EXAMPLES]]
+    if code is AlertCode.INBOX_WAITS and gateway:
+        due = PaymentWebhook.next_try_at.is_not(None), PaymentWebhook.payment_id.is_not(None)
+        whose = select(PaymentWebhook.payment_id).where(PaymentWebhook.gateway == gateway, *due)
+        oldest = func.min(PaymentWebhook.created_at)
+        found = session.scalars(whose.group_by(PaymentWebhook.payment_id).order_by(oldest).limit(EXAMPLES))
+        return [one for one in found if one]
+    return None

@@ -84,7 +84,7 @@ def test_a_set_up_that_is_well_has_nothing_bad_and_ends_with_0(house: House) -> 
     ]
     good += [f"gateway {name}" for name in ("razorpay", "phonepe", "cashfree")]
     assert {name: found[name]["verdict"] for name in good} == dict.fromkeys(good, "ok")
-    assert "takes our credentials (test)" in found["gateway phonepe"]["saw"]
+    assert "takes this shell's credentials (test)" in found["gateway phonepe"]["saw"]
     assert found["webhook address"]["saw"] == f"{house.url}/api/webhook/cashfree"
 
 

@@ -252,7 +252,12 @@ DRILLS = (
         outcome_unknown,
         ("gateway_down",),
     ),
-    Drill("capturing fails until the window closes", "capture_window", capture_window, ("capture_fails",)),
+    Drill(
+        "capturing fails until the window closes",
+        "capture_window",
+        capture_window,
+        ("capture_fails", "gateway_down"),
+    ),
     Drill("a payer's bank opens a dispute", "dispute_opened", dispute, ("dispute_due",)),
     Drill("a dispute is not answered until its date is near", "dispute_due", dispute, ("dispute_opened",)),
     Drill("a payment that is paid twice is left alone for a day", "review_waits", review_waits),
