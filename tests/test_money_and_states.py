@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payments_service.domain.money import Money, json_number
-from payments_service.domain.states import MOVES, RANK, PaymentStatus, may_move
+from payments_service.domain.states import (
+    MOVES,
+    ORDER_MOVES,
+    RANK,
+    IllegalMove,
+    OrderStatus,
+    PaymentStatus,
+    may_move,
+    order_becomes,
+)
 
 amounts = st.integers(min_value=-(10**15), max_value=10**15)
 statuses = st.sampled_from(PaymentStatus)
@@ -89,6 +98,21 @@ def test_a_hold_is_left_only_with_proof_that_it_was_released() -> None:
     assert may_move(held, failed, newer=True) is None
     assert may_move(held, failed, newer=False, released=True) is None
     assert may_move(held, failed, newer=True, released=True)
+
+
+@given(st.sampled_from(OrderStatus), st.sampled_from(OrderStatus))
+def test_an_order_makes_its_legal_moves_and_stays_and_no_other(before: OrderStatus, to: OrderStatus) -> None:
+    if before is to or (before, to) in ORDER_MOVES:
+        assert order_becomes(before, to) is to
+    else:
+        with pytest.raises(IllegalMove):
+            order_becomes(before, to)
+
+
+def test_a_gateways_word_opens_every_order_and_nothing_leaves_a_lost_one() -> None:
+    lost, opened = OrderStatus.LOST, OrderStatus.OPEN
+    assert all(order_becomes(before, opened) for before in OrderStatus if before is not lost)
+    assert not any(before is lost for before, _ in ORDER_MOVES)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,6 @@ from payments_service.domain.news import (
     WebhookEvent,
 )
 from payments_service.domain.payment import (
-    LOST,
     Actor,
     AlertChange,
     Attempt,
@@ -48,9 +47,11 @@ from payments_service.domain.states import (
     RANK,
     AlertCode,
     AttemptStatus,
+    OrderStatus,
     PaymentStatus,
     ReviewReason,
     may_move,
+    order_becomes,
 )
 
 PAID_FOR = (PaymentStatus.AUTHORIZED, PaymentStatus.COMPLETED)
@@ -126,7 +127,7 @@ def apply(
         return _question_amounts(record, snapshot, standing, actor)
     if _is_paid_elsewhere(record, others, standing, actor):
         return FollowUp.NOTHING
-    is_lost = order.status == LOST and snapshot.status not in PAID_FOR
+    is_lost = order.status == OrderStatus.LOST and snapshot.status not in PAID_FOR
     if is_lost and not standing.holds_money:
         return FollowUp.NOTHING  # the payer was never sent there: how it ends says nothing of the payment
     claimed, released = claimed_status(payment, snapshot, standing)
@@ -244,8 +245,8 @@ def _open_order(
     payment = record.payment
     order.gateway_order_id, order.updated_at = snapshot.order.gateway_order_id, clock.now()
     payment.next_check_at = next_follow_up(gateway.polling, payment.created_at, clock)
-    if order.status != LOST:
-        order.status = "open"
+    if order.status != OrderStatus.LOST:
+        order.status = order_becomes(order.status, OrderStatus.OPEN)
         payment.order_id = order.wire_id if gateway.browser_knows_wire_id else order.gateway_order_id
     return True
 

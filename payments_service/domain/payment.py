@@ -17,10 +17,7 @@ from uuid import UUID
 from payments_service.domain.clock import REAL_TIME, Clock
 from payments_service.domain.money import Money
 from payments_service.domain.standing import Standing
-from payments_service.domain.states import AlertCode, RefundStatus
-
-LOST = "lost"
-"""The status of an order that exists, and that no payer can be sent to."""
+from payments_service.domain.states import AlertCode, OrderStatus, RefundStatus
 
 
 @dataclass(frozen=True)
@@ -252,7 +249,7 @@ class PaymentRecord:
         Its status tells which one is current: the clocks of two machines may not agree on which is newer.
         """
         newest_first = sorted(self.orders, key=lambda order: (order.created_at, order.id), reverse=True)
-        return sorted(newest_first, key=lambda order: order.status == LOST)
+        return sorted(newest_first, key=lambda order: order.status == OrderStatus.LOST)
 
     @property
     def had_order(self) -> bool:

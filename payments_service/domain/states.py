@@ -1,6 +1,8 @@
-"""The states of a payment and of a refund, and every legal move with its reason."""
+"""The states of a payment and of what hangs on it, and every legal move with its reason."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import TypeVar
 
 
 class PaymentStatus(StrEnum):
@@ -10,6 +12,21 @@ class PaymentStatus(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     EXPIRED = "expired"
+
+
+class OrderStatus(StrEnum):
+    """What is known of one order at a gateway; how it ends stands on the payment."""
+
+    CREATING = "creating"
+    """The call may be under way, or its answer lost."""
+    UNKNOWN = "unknown"
+    """The call has ended, and what it did is not known: the next request for it asks."""
+    OPEN = "open"
+    """Known at the gateway."""
+    REFUSED = "refused"
+    """The gateway surely never made it."""
+    LOST = "lost"
+    """Made, perhaps, but no payer can be sent there; another took its place."""
 
 
 class AttemptStatus(StrEnum):
@@ -101,6 +118,10 @@ class ReviewResolution(StrEnum):
     """The gateway's later word answered the question."""
 
 
+class IllegalMove(Exception):
+    """A move that its table does not have: a fault of ours, so nothing of the change is kept."""
+
+
 _I, _P, _A, _C, _F, _E = (
     PaymentStatus.INITIATED,
     PaymentStatus.PENDING,
@@ -134,6 +155,19 @@ MOVES: dict[tuple[PaymentStatus, PaymentStatus], str] = {
 
 OPEN = frozenset({_I, _P, _A})
 """Still asked for by status pages; the others are answered from the database."""
+
+ORDER_MOVES: dict[tuple[OrderStatus, OrderStatus], str] = {
+    (OrderStatus.CREATING, OrderStatus.OPEN): "the gateway told its id",
+    (OrderStatus.CREATING, OrderStatus.UNKNOWN): "the call ended without an answer",
+    (OrderStatus.CREATING, OrderStatus.REFUSED): "the gateway made none",
+    (OrderStatus.CREATING, OrderStatus.LOST): "it never came to be, or has no address",
+    (OrderStatus.UNKNOWN, OrderStatus.CREATING): "the same is asked for again",
+    (OrderStatus.UNKNOWN, OrderStatus.OPEN): "found at the gateway",
+    (OrderStatus.OPEN, OrderStatus.LOST): "its address was lost",
+    (OrderStatus.REFUSED, OrderStatus.CREATING): "the same is asked for again",
+    (OrderStatus.REFUSED, OrderStatus.OPEN): "found at the gateway after all",
+}
+"""Every legal move of an order. What a gateway says may open it from wherever it is, but for a lost one."""
 
 ATTEMPT_RANK = {
     AttemptStatus.PENDING: 0,
@@ -178,3 +212,17 @@ def may_move(
     if RANK[claimed] > RANK[current]:
         return reason
     return reason if newer and released else None
+
+
+def order_becomes(before: str, to: OrderStatus) -> OrderStatus:
+    """`to`, when an order may become that, or is it. Raises IllegalMove."""
+    return _becomes(OrderStatus(before), to, ORDER_MOVES)
+
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+def _becomes(before: _Word, to: _Word, moves: Mapping[tuple[_Word, _Word], str]) -> _Word:
+    if before is not to and (before, to) not in moves:
+        raise IllegalMove(f"{type(to).__name__}: {before} would become {to}")
+    return to

@@ -15,7 +15,7 @@ from payments_service.domain.decide import FollowUp
 from payments_service.domain.errors import GatewayError, UnknownAtGateway
 from payments_service.domain.news import OrderRef, PaymentSnapshot, WebhookEvent
 from payments_service.domain.payment import Actor, Order, PaymentRecord
-from payments_service.domain.states import PaymentStatus
+from payments_service.domain.states import OrderStatus, PaymentStatus
 from payments_service.flows import witnesses
 from payments_service.flows.arrivals import LEFT_TO_THE_WORKER
 from payments_service.gateways.base import Gateway
@@ -179,7 +179,7 @@ def _ask(
     with db.read() as session:
         watched = payments.watched_orders(session, payment_id)
     # Nothing can be said of an order that was refused, as long as there is another one.
-    current, *lost = [order for order in watched if order.status != payments.REFUSED] or watched
+    current, *lost = [order for order in watched if order.status != OrderStatus.REFUSED] or watched
     for order in lost:
         try:
             _ask_about(db, gateway, order, actor, deadline)

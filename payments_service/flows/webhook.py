@@ -23,9 +23,9 @@ from payments_service.domain.errors import (
     UnknownAtGateway,
 )
 from payments_service.domain.news import EventKind, OrderRef, WebhookEvent
-from payments_service.domain.payment import LOST, Actor
+from payments_service.domain.payment import Actor
 from payments_service.domain.schedule import next_follow_up
-from payments_service.domain.states import AlertCode
+from payments_service.domain.states import AlertCode, OrderStatus
 from payments_service.flows import sync, unknown_orders, witnesses
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.arrivals import LEFT_TO_THE_WORKER, is_for_a_payment, order_name, why_left
@@ -341,7 +341,7 @@ def _is_end_of_a_lost_order(session: Session, row: PaymentWebhook, event: Webhoo
         wire_id=event.order.wire_id,
         gateway_order_id=event.order.gateway_order_id,
     )
-    return order is not None and order.status == LOST
+    return order is not None and order.status == OrderStatus.LOST
 
 
 def _give_up(db: Database, gateway: Gateway, row_id: UUID, event: WebhookEvent, clock: Clock) -> None:

@@ -19,6 +19,7 @@ from payments_service.domain.states import (
     REFUND_OPEN,
     AlertCode,
     AttemptStatus,
+    OrderStatus,
     PaymentStatus,
     RefundStatus,
 )
@@ -187,7 +188,7 @@ def _orders(session: Session, at: Moment) -> Iterator[Sample]:
     yield Sample("orders_last_hour", last)
     yield Sample("orders_hour_last_week", then)
     yield Sample("orders_missing", 0 if last else then)
-    made_nothing = case((PaymentOrder.status.in_(("refused", "unknown")), Payment.id))
+    made_nothing = case((PaymentOrder.status.in_((OrderStatus.REFUSED, OrderStatus.UNKNOWN)), Payment.id))
     query = (
         select(Payment.gateway, func.count(distinct(Payment.id)), func.count(distinct(made_nothing)))
         .join(PaymentOrder, PaymentOrder.payment_id == Payment.id)

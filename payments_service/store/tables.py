@@ -174,8 +174,7 @@ class PaymentOrder(Base):
     wire_id: Mapped[str] = mapped_column(unique=True)
     gateway_order_id: Mapped[str | None]
     status: Mapped[str]
-    """creating: the call may be under way, or its answer lost · open: known at the gateway ·
-    refused: never made · lost: made, but no payer can be sent there; another took its place."""
+    """Of `OrderStatus`: creating · unknown · open · refused · lost."""
     generation: Mapped[int] = mapped_column(default=1)
     """Who answers for the call: a request that takes it over raises this, and no older answer is written."""
     leased_until: Mapped[datetime]
