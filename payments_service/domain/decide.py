@@ -47,6 +47,7 @@ from payments_service.domain.states import (
     RANK,
     AlertCode,
     AttemptStatus,
+    InboxOutcome,
     OrderStatus,
     PaymentStatus,
     ReviewReason,
@@ -147,13 +148,13 @@ def apply(
 
 def apply_event(
     record: PaymentRecord, gateway: GatewayFacts, order: Order, event: WebhookEvent, actor: Actor
-) -> tuple[FollowUp, str, bool]:
+) -> tuple[FollowUp, InboxOutcome, bool]:
     """Apply an event of this order: what is left to do, the event's outcome, and whether the order's id at
     the gateway was news."""
     if event.wake_up or event.asks_for_dispute:
         if event.kind is EventKind.REFUND:
             record.asks_for_refunds_at = actor.clock.now()
-        return FollowUp.FETCH, "waiting", False
+        return FollowUp.FETCH, InboxOutcome.WAITING, False
     follow_up, is_new = FollowUp.NOTHING, False
     if event.dispute is not None:
         apply_dispute(record, event.dispute, actor)
@@ -165,9 +166,9 @@ def apply_event(
         follow_up, is_new = learn(record, gateway, order, event.snapshot, actor)
         record.payment.webhook_data = {"type": event.type, "eventId": event.event_id}
     if follow_up is FollowUp.FETCH:
-        return follow_up, "waiting", is_new
+        return follow_up, InboxOutcome.WAITING, is_new
     is_applied = any(part is not None for part in (event.snapshot, event.dispute, event.refund))
-    return follow_up, "applied" if is_applied else "stored", is_new
+    return follow_up, InboxOutcome.APPLIED if is_applied else InboxOutcome.STORED, is_new
 
 
 def has_reached(payment: Payment, event: WebhookEvent) -> bool:

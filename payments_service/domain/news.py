@@ -220,7 +220,7 @@ class WebhookEvent:
     `event_id` tells deliveries of one event from other events: the gateway's id header, else a digest
     of the raw body. `order` is None when the event names no order; `transaction_id` then is the payment
     that it names, if any. `snapshot`, `refund` and `dispute` are there when the body is signed and says
-    enough. `wake_up` asks the caller to fetch instead, and the event counts as processed once the payment
+    enough. `wake_up` asks the caller to fetch instead, and the event counts as applied once the payment
     has reached what it `claims`; with a `dispute_id` the dispute is fetched, too. An authentic event that
     lacks or spoils a member is a wake-up with all of these that could be read.
     """

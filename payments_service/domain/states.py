@@ -53,6 +53,40 @@ class RefundStatus(StrEnum):
     FAILED = "failed"
 
 
+class InboxOutcome(StrEnum):
+    """What became of a webhook that is kept."""
+
+    RECEIVED = "received"
+    """Its effect is still to come: the word of a replay, else never left by a commit."""
+    WAITING = "waiting"
+    """Its body is no proof: the gateway is still to be asked."""
+    UNMATCHED = "unmatched"
+    """It names an order that is not ours, or not ours yet."""
+    FAILED = "failed"
+    """Its effect was rolled back; the worker tries again."""
+    APPLIED = "applied"
+    STORED = "stored"
+    """There is nothing to apply: a settlement."""
+    IGNORED = "ignored"
+    UNKNOWN = "unknown"
+    UNREADABLE = "unreadable"
+    UNCONFIRMED = "unconfirmed"
+    """The gateway never said the same; a person may have it tried again."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "InboxOutcome | None":
+        """The version before 0005, which may run beside us, has a word of its own for unmatched."""
+        return cls.UNMATCHED if value == FOREIGN else None
+
+    @property
+    def is_done(self) -> bool:
+        """Nothing is left to do, so it is never due."""
+        return self in INBOX_DONE
+
+
+FOREIGN = "foreign"
+
+
 class ReviewReason(StrEnum):
     """Why a person must look at a payment: what is told of it and what is booked do not agree."""
 
@@ -169,6 +203,32 @@ ORDER_MOVES: dict[tuple[OrderStatus, OrderStatus], str] = {
 }
 """Every legal move of an order. What a gateway says may open it from wherever it is, but for a lost one."""
 
+TO_TAKE_EFFECT = (InboxOutcome.RECEIVED, InboxOutcome.UNMATCHED, InboxOutcome.FAILED)
+"""The event is read (again), and what follows from it is written."""
+
+INBOX_DONE = frozenset(InboxOutcome) - {*TO_TAKE_EFFECT, InboxOutcome.WAITING}
+
+_TAKEN = {
+    InboxOutcome.APPLIED: "it took effect",
+    InboxOutcome.STORED: "there is nothing to apply",
+    InboxOutcome.WAITING: "its body is no proof",
+    InboxOutcome.UNMATCHED: "no order of ours is known by that name",
+    InboxOutcome.FAILED: "its effect could not be written",
+    InboxOutcome.IGNORED: "of no use here",
+    InboxOutcome.UNKNOWN: "its type is not known",
+    InboxOutcome.UNREADABLE: "its body cannot be read",
+}
+
+INBOX_MOVES: dict[tuple[InboxOutcome, InboxOutcome], str] = {
+    **{(before, to): why for before in TO_TAKE_EFFECT for to, why in _TAKEN.items() if before is not to},
+    (InboxOutcome.WAITING, InboxOutcome.APPLIED): "the gateway says the same",
+    (InboxOutcome.WAITING, InboxOutcome.UNCONFIRMED): "the gateway never said the same",
+    (InboxOutcome.UNMATCHED, InboxOutcome.UNCONFIRMED): "its order was never found",
+    (InboxOutcome.FAILED, InboxOutcome.UNCONFIRMED): "it failed to the last try",
+    (InboxOutcome.UNCONFIRMED, InboxOutcome.RECEIVED): "a person has it tried again",
+}
+"""Every legal move of an event that is kept. What is done with stays so, but for a replay."""
+
 ATTEMPT_RANK = {
     AttemptStatus.PENDING: 0,
     AttemptStatus.PLACED: 1,
@@ -217,6 +277,11 @@ def may_move(
 def order_becomes(before: str, to: OrderStatus) -> OrderStatus:
     """`to`, when an order may become that, or is it. Raises IllegalMove."""
     return _becomes(OrderStatus(before), to, ORDER_MOVES)
+
+
+def outcome_becomes(before: str, to: InboxOutcome) -> InboxOutcome:
+    """`to`, when an event's outcome may become that, or is it. Raises IllegalMove."""
+    return _becomes(InboxOutcome(before), to, INBOX_MOVES)
 
 
 _Word = TypeVar("_Word", bound=StrEnum)

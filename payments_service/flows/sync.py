@@ -15,7 +15,7 @@ from payments_service.domain.decide import FollowUp
 from payments_service.domain.errors import GatewayError, UnknownAtGateway
 from payments_service.domain.news import OrderRef, PaymentSnapshot, WebhookEvent
 from payments_service.domain.payment import Actor, Order, PaymentRecord
-from payments_service.domain.states import OrderStatus, PaymentStatus
+from payments_service.domain.states import InboxOutcome, OrderStatus, PaymentStatus
 from payments_service.flows import witnesses
 from payments_service.flows.arrivals import LEFT_TO_THE_WORKER
 from payments_service.gateways.base import Gateway
@@ -126,10 +126,11 @@ def apply_event(
         follow_up, outcome, is_new = decide.apply_event(known, gateway, current, event, actor)
     except Exception as error:
         undo()
-        row.outcome, row.error = "failed", type(error).__name__
+        inbox.move(row, InboxOutcome.FAILED)
+        row.error = type(error).__name__
         log.exception("Webhook could not be applied", extra={"data": {"eventId": event.event_id}})
         return FollowUp.FETCH
-    row.outcome, row.processed = outcome, follow_up is not FollowUp.FETCH
+    inbox.move(row, outcome)
     changes.write()
     if not is_new:
         return follow_up

@@ -25,7 +25,7 @@ from payments_service.domain.errors import (
 from payments_service.domain.news import EventKind, OrderRef, WebhookEvent
 from payments_service.domain.payment import Actor
 from payments_service.domain.schedule import next_follow_up
-from payments_service.domain.states import AlertCode, OrderStatus
+from payments_service.domain.states import TO_TAKE_EFFECT, AlertCode, InboxOutcome, OrderStatus
 from payments_service.flows import sync, unknown_orders, witnesses
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.arrivals import LEFT_TO_THE_WORKER, is_for_a_payment, order_name, why_left
@@ -126,7 +126,8 @@ def _keep_only(db: Database, arrival: Arrival, error: str) -> None:
     with db.begin() as session:
         row = _store(session, arrival.gateway, arrival.event, arrival.headers, arrival.body)
         if row is not None:
-            row.outcome, row.error = "failed", error
+            inbox.move(row, InboxOutcome.FAILED)
+            row.error = error
             row.next_try_at = REAL_TIME.after(LEFT_TO_THE_WORKER)
 
 
@@ -165,7 +166,7 @@ def _take_effect(
     session: Session, gateway: Gateway, event: WebhookEvent, row: PaymentWebhook
 ) -> tuple[UUID | None, FollowUp]:
     if not is_for_a_payment(event):
-        row.processed, row.outcome = True, why_left(event)
+        inbox.move(row, why_left(event))
         if event.kind in (EventKind.UNKNOWN, EventKind.UNREADABLE):
             log.error("Webhook not understood", extra={"data": _about(gateway, event)})
         return None, FollowUp.NOTHING
@@ -191,7 +192,7 @@ def _order_of(session: Session, gateway: Gateway, event: WebhookEvent) -> Paymen
 
 def _of_no_order(session: Session, gateway: Gateway, event: WebhookEvent, row: PaymentWebhook) -> FollowUp:
     """An order that is not ours, or not yet, or was lost; the gateway is asked for what may be ours."""
-    row.outcome = "unmatched"
+    inbox.move(row, InboxOutcome.UNMATCHED)
     if event.order and not unknown_orders.is_worth_a_question(session, gateway, event.order, row):
         return FollowUp.NOTHING
     row.next_try_at = REAL_TIME.after(LEFT_TO_THE_WORKER)
@@ -226,14 +227,17 @@ def try_again(db: Database, gateway: Gateway, row_id: UUID, clock: Clock) -> boo
     """
     with db.begin() as session:
         row = session.get_one(PaymentWebhook, row_id)
+        if InboxOutcome(row.outcome).is_done:  # meanwhile, or by the version before, which leaves it due
+            row.next_try_at = None
+            return False
         event = gateway.reread_webhook(row.event_id, row.payload)
         next_try_at = next_follow_up(gateway.polling, row.created_at, clock)
         if not witnesses.agree(session, clock):
             next_try_at = witnesses.look_soon(next_try_at, clock)
         payment_id, follow_up = row.payment_id, FollowUp.FETCH
-        if row.outcome != "waiting":
+        if InboxOutcome(row.outcome) in TO_TAKE_EFFECT:
             payment_id, follow_up = _take_effect(session, gateway, event, row)
-        if next_try_at is not None:
+        if next_try_at is not None and not InboxOutcome(row.outcome).is_done:
             row.next_try_at = next_try_at
     try:
         if follow_up is not FollowUp.NOTHING:
@@ -284,6 +288,8 @@ def _find_payment(
         order = None
     with db.begin() as session:
         row = session.get_one(PaymentWebhook, row_id)
+        if InboxOutcome(row.outcome) not in TO_TAKE_EFFECT:
+            return row.payment_id, None
         again_at, row.next_try_at = row.next_try_at, None
         if order is None:
             return None, None
@@ -322,10 +328,10 @@ def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) 
     with db.begin() as session:
         row = session.get_one(PaymentWebhook, row_id)
         payment = load_one(session, payment_id).record.payment
-        if row.outcome != "waiting":
+        if row.outcome != InboxOutcome.WAITING:
             return True
         if decide.has_reached(payment, event) or _is_end_of_a_lost_order(session, row, event):
-            row.processed, row.outcome = True, "applied"
+            inbox.move(row, InboxOutcome.APPLIED)
             return True
         log.warning("Webhook not confirmed by the gateway", extra={"data": {"id": payment_id}})
         return False
@@ -348,11 +354,11 @@ def _give_up(db: Database, gateway: Gateway, row_id: UUID, event: WebhookEvent, 
     with db.begin() as session:
         row = session.get_one(PaymentWebhook, row_id)
         was_to_be_asked, row.next_try_at = row.next_try_at is not None, None
-        if not row.processed:
+        if not InboxOutcome(row.outcome).is_done:
             about = _about(gateway, event)
-            if event.order and row.outcome == "unmatched" and was_to_be_asked:
+            if event.order and row.outcome == InboxOutcome.UNMATCHED and was_to_be_asked:
                 unknown_orders.alert(session, event.order.wire_id, about, None, clock)
-            row.processed, row.outcome = True, "unconfirmed"
+            inbox.move(row, InboxOutcome.UNCONFIRMED)
             log.error("Webhook never confirmed", extra={"data": about})
 
 

@@ -15,10 +15,12 @@ from sqlalchemy import case, distinct, exists, func, select
 from sqlalchemy.orm import Session
 
 from payments_service.domain.states import (
+    INBOX_DONE,
     OPEN,
     REFUND_OPEN,
     AlertCode,
     AttemptStatus,
+    InboxOutcome,
     OrderStatus,
     PaymentStatus,
     RefundStatus,
@@ -277,11 +279,12 @@ def _webhooks(session: Session, at: Moment) -> Iterator[Sample]:
 def _inbox(session: Session, at: Moment) -> Iterator[Sample]:
     """A row that failed is old from its arrival; one that waits, from the moment when it was due."""
     since = case(
-        (PaymentWebhook.outcome == "failed", PaymentWebhook.created_at), else_=PaymentWebhook.next_try_at
+        (PaymentWebhook.outcome == InboxOutcome.FAILED, PaymentWebhook.created_at),
+        else_=PaymentWebhook.next_try_at,
     )
     query = (
         select(PaymentWebhook.gateway, func.count(), func.min(since))
-        .where(PaymentWebhook.processed.is_(False), PaymentWebhook.next_try_at.is_not(None))
+        .where(PaymentWebhook.next_try_at.is_not(None), PaymentWebhook.outcome.not_in(INBOX_DONE))
         .group_by(PaymentWebhook.gateway)
     )
     for gateway, count, oldest in session.execute(query):

@@ -20,7 +20,7 @@ from flask import Flask
 
 from payments_service.api.codes import CODES
 from payments_service.api.errors import title_code
-from payments_service.domain.states import MOVES, ORDER_MOVES, AlertCode, ReviewReason
+from payments_service.domain.states import INBOX_MOVES, MOVES, ORDER_MOVES, AlertCode, ReviewReason
 from payments_service.settings import variable_names
 from payments_service.store.revision import VERSION_TABLE
 from payments_service.store.tables import Base
@@ -151,6 +151,7 @@ def test_the_picture_of_rooms_names_every_file() -> None:
 DIAGRAMS: Mapping[str, Mapping[Any, str]] = {
     "paymentStatus": MOVES,
     "payment_orders.status": ORDER_MOVES,
+    "payment_webhooks.outcome": INBOX_MOVES,
 }
 """What stands in the heading or table before each diagram, and the moves that it draws."""
 
