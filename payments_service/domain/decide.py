@@ -47,10 +47,12 @@ from payments_service.domain.states import (
     RANK,
     AlertCode,
     AttemptStatus,
+    EntryKind,
     InboxOutcome,
     OrderStatus,
     PaymentStatus,
     ReviewReason,
+    Source,
     may_move,
     order_becomes,
 )
@@ -192,7 +194,7 @@ def move(
         return
     before, now = payment.status, actor.clock.now()
     payment.status, payment.updated_at = to, now
-    sequence = record.append("status", actor, reason, evidence, before=before, after=to)
+    sequence = record.append(EntryKind.STATUS, actor, reason, evidence, before=before, after=to)
     if to is PaymentStatus.COMPLETED:
         payment.completed_at = now
         answer(record, ReviewReason.CAPTURED_BUT_NOT_PAID, actor)
@@ -218,7 +220,7 @@ def may_expire(record: PaymentRecord, clock: Clock) -> bool:
 def expire(record: PaymentRecord, clock: Clock) -> None:
     """End it by our clock. A late success is still welcome."""
     evidence = {"expiresAt": record.payment.expires_at.isoformat()}
-    move(record, PaymentStatus.EXPIRED, Actor("clock", "order-expiry", clock), "time ran out", evidence)
+    move(record, PaymentStatus.EXPIRED, Actor(Source.CLOCK, "order-expiry", clock), "time ran out", evidence)
 
 
 def give_up(record: PaymentRecord, actor: Actor) -> None:
@@ -335,7 +337,7 @@ def _apply_attempt(
         "gatewayStatus": told.gateway_status,
         "amountPaise": told.amount.minor,
     }
-    record.append("attempt", actor, SAYS, evidence, before=before, after=status)
+    record.append(EntryKind.ATTEMPT, actor, SAYS, evidence, before=before, after=status)
 
 
 def apply_dispute(record: PaymentRecord, told: DisputeSnapshot, actor: Actor) -> None:
@@ -358,7 +360,7 @@ def apply_dispute(record: PaymentRecord, told: DisputeSnapshot, actor: Actor) ->
         "observedAt": observed_at.isoformat(),
     }
     record.disputes[told.dispute_id] = evidence
-    sequence = record.append("dispute", actor, SAYS, evidence)
+    sequence = record.append(EntryKind.DISPUTE, actor, SAYS, evidence)
     if last is None or _stage(last) != _stage(evidence):
         facts.tell_dispute(record, told, sequence, actor)
         _have_it_answered(record, evidence)

@@ -17,14 +17,14 @@ from uuid import UUID
 from payments_service.domain.clock import REAL_TIME, Clock
 from payments_service.domain.money import Money
 from payments_service.domain.standing import Standing
-from payments_service.domain.states import AlertCode, OrderStatus, RefundStatus
+from payments_service.domain.states import AlertCode, EntryKind, OrderStatus, RefundStatus, Source
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts (webhook, verify, status, create-order, worker, operator, …), by which id and which clock."""
+    """Who acts, by which id and which clock."""
 
-    source: str
+    source: Source
     id: str
     clock: Clock = REAL_TIME
 
@@ -160,10 +160,10 @@ class Entry:
 
     payment_id: UUID
     sequence: int
-    kind: str
+    kind: EntryKind
     from_status: str | None
     to_status: str | None
-    source: str
+    source: Source
     actor: str
     reason: str
     evidence: dict[str, Any]
@@ -292,7 +292,7 @@ class PaymentRecord:
 
     def append(
         self,
-        kind: str,
+        kind: EntryKind,
         actor: Actor,
         reason: str,
         evidence: dict[str, Any],

@@ -87,6 +87,35 @@ class InboxOutcome(StrEnum):
 FOREIGN = "foreign"
 
 
+class EntryKind(StrEnum):
+    """What a row of the history is about. Its words are for ever: they are sealed with the row."""
+
+    STATUS = "status"
+    ATTEMPT = "attempt"
+    REFUND = "refund"
+    DISPUTE = "dispute"
+    REVIEW = "review"
+    NOTE = "note"
+
+
+class Source(StrEnum):
+    """What caused a row of the history: for ever, too."""
+
+    CREATE_ORDER = "create-order"
+    VERIFY = "verify"
+    STATUS = "status"
+    RETURN = "return"
+    """The payer came back from the gateway."""
+    WEBHOOK = "webhook"
+    WORKER = "worker"
+    CLOCK = "clock"
+    """Its time ran out."""
+    API = "api"
+    """The merchant's server."""
+    OPERATOR = "operator"
+    """A person at the command line."""
+
+
 class ReviewReason(StrEnum):
     """Why a person must look at a payment: what is told of it and what is booked do not agree."""
 

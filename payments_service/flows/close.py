@@ -11,7 +11,7 @@ from payments_service.domain.deadline import Deadline
 from payments_service.domain.errors import Conflict, GatewayError
 from payments_service.domain.news import OrderRef
 from payments_service.domain.payment import Actor
-from payments_service.domain.states import OrderStatus, PaymentStatus
+from payments_service.domain.states import EntryKind, OrderStatus, PaymentStatus
 from payments_service.flows import merchant, sync
 from payments_service.flows.payment_view import PaymentView
 from payments_service.gateways.base import Gateway
@@ -83,7 +83,7 @@ def _write_wish(db: Database, payment_id: UUID, actor: Actor) -> PaymentOrder | 
             raise BeingPaid(payment.status)
         if payment.closed_at is None:
             payment.closed_at = payment.updated_at = actor.clock.now()
-            history.append(session, payment, "note", actor, "the merchant closed it", {})
+            history.append(session, payment, EntryKind.NOTE, actor, "the merchant closed it", {})
         return order if payment.status in OPEN_WITHOUT_MONEY else None
 
 

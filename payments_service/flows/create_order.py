@@ -19,7 +19,7 @@ from payments_service.domain.errors import (
 )
 from payments_service.domain.news import Checkout, Customer, NewOrder, OrderRef, PaymentSnapshot
 from payments_service.domain.payment import Actor, Order, PaymentRecord
-from payments_service.domain.states import OrderStatus, PaymentStatus, order_becomes
+from payments_service.domain.states import OrderStatus, PaymentStatus, Source, order_becomes
 from payments_service.flows import idempotency, intent, sync, witnesses
 from payments_service.flows.idempotency import Claim, StillRunning, must_be_payable
 from payments_service.flows.intent import BUDGET_SECONDS, LEASE, Begun, NewPayment
@@ -103,7 +103,7 @@ def create_order(
     begun before is taken up. Raises CreateOrderFailed and Conflict; the payment is stored all the same, and
     an order whose creation was not confirmed is found again by our wire id.
     """
-    actor = Actor("create-order", request_id, clock)
+    actor = Actor(Source.CREATE_ORDER, request_id, clock)
     call = Call(db, gateway, urls, actor, Deadline(BUDGET_SECONDS), new.lifetime)
     about = {"gateway": gateway.name, "amount": str(new.amount), "email": masked_email(new.customer_email)}
     log.info("Creating order", extra={"data": about})

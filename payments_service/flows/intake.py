@@ -20,7 +20,7 @@ from payments_service.domain.decide import FollowUp
 from payments_service.domain.errors import Outdated, StoreUnavailable
 from payments_service.domain.news import WebhookEvent
 from payments_service.domain.payment import Actor, Line, PaymentRecord
-from payments_service.domain.states import InboxOutcome
+from payments_service.domain.states import InboxOutcome, Source
 from payments_service.flows.arrivals import LEFT_TO_THE_WORKER, is_for_a_payment, order_name, why_left
 from payments_service.gateways.base import Gateway
 from payments_service.store import burst, inbox
@@ -198,7 +198,7 @@ class _Batch:
             self._taken[key] = arrival.body
 
     def _apply(self, arrival: Arrival, record: PaymentRecord, order_id: UUID) -> None:
-        event, actor = arrival.event, Actor("webhook", arrival.event.event_id)
+        event, actor = arrival.event, Actor(Source.WEBHOOK, arrival.event.event_id)
         undo = record.mark()
         try:
             follow_up, outcome, is_new = decide.apply_event(

@@ -13,7 +13,7 @@ from payments_service.domain.errors import Conflict
 from payments_service.domain.money import Money
 from payments_service.domain.news import WIRE_PREFIX, new_id
 from payments_service.domain.payment import Actor, Order, PaymentRecord
-from payments_service.domain.states import OrderStatus, PaymentStatus, order_becomes
+from payments_service.domain.states import EntryKind, OrderStatus, PaymentStatus, order_becomes
 from payments_service.flows import idempotency
 from payments_service.flows.idempotency import Claim
 from payments_service.gateways.base import Gateway
@@ -99,7 +99,7 @@ def add_order(
     order = new_order(gateway, known.payment, actor.clock)
     known.orders.append(order)
     known.payment.expires_at = actor.clock.now() + lifetime
-    known.append("note", actor, reason, {"lostWireId": lost.wire_id, "wireId": order.wire_id})
+    known.append(EntryKind.NOTE, actor, reason, {"lostWireId": lost.wire_id, "wireId": order.wire_id})
     return order
 
 
@@ -182,6 +182,6 @@ def _write_payment(
     order = new_order(gateway, payment, actor.clock)
     known = PaymentRecord(payment, [order], [], [], [])
     evidence = {"amountPaise": payment.amount, "wireId": order.wire_id}
-    known.append("status", actor, "a buyer wants to pay", evidence, after=payment.status)
+    known.append(EntryKind.STATUS, actor, "a buyer wants to pay", evidence, after=payment.status)
     whole.write_first(session, known, commits=is_all)
     return payment, order

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from payments_service.domain.errors import Conflict, GatewayError, NotFound
 from payments_service.domain.payment import Actor
+from payments_service.domain.states import Source
 from payments_service.flows.payment_view import PaymentView, view
 from payments_service.store import payments
 from payments_service.store.db import Database
@@ -35,7 +36,7 @@ class RefusedByGateway(Conflict):
 
 def actor(key_name: str) -> Actor:
     """The merchant's server, by the name of its key, in the history."""
-    return Actor("api", key_name)
+    return Actor(Source.API, key_name)
 
 
 def payment(db: Database, payment_id: UUID) -> PaymentView:

@@ -25,7 +25,7 @@ from payments_service.domain.errors import (
 from payments_service.domain.news import EventKind, OrderRef, WebhookEvent
 from payments_service.domain.payment import Actor
 from payments_service.domain.schedule import next_follow_up
-from payments_service.domain.states import TO_TAKE_EFFECT, AlertCode, InboxOutcome, OrderStatus
+from payments_service.domain.states import TO_TAKE_EFFECT, AlertCode, InboxOutcome, OrderStatus, Source
 from payments_service.flows import sync, unknown_orders, witnesses
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.arrivals import LEFT_TO_THE_WORKER, is_for_a_payment, order_name, why_left
@@ -215,7 +215,7 @@ def follow_up(db: Database, wanted: Wanted, deadline: Deadline) -> bool:
     Raises GatewayError when the gateway could not be asked.
     """
     event = wanted.event
-    actor = Actor("webhook", event.event_id)
+    actor = Actor(Source.WEBHOOK, event.event_id)
     return _ask(db, wanted.gateway, wanted.payment_id, wanted.row_id, event, actor, deadline)
 
 
@@ -241,8 +241,9 @@ def try_again(db: Database, gateway: Gateway, row_id: UUID, clock: Clock) -> boo
             row.next_try_at = next_try_at
     try:
         if follow_up is not FollowUp.NOTHING:
+            actor = Actor(Source.WORKER, event.event_id, clock)
             deadline = Deadline(SWEEP_SECONDS, Urgency.WAKE_UP)
-            _ask(db, gateway, payment_id, row_id, event, Actor("worker", event.event_id, clock), deadline)
+            _ask(db, gateway, payment_id, row_id, event, actor, deadline)
     finally:
         if next_try_at is None:  # this was the last time to ask
             _give_up(db, gateway, row_id, event, clock)

@@ -268,11 +268,11 @@ class PaymentEvent(Base):
     payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"))
     sequence: Mapped[int]
     kind: Mapped[str]
-    """status · attempt · refund · dispute · review · note."""
+    """Of `EntryKind`: status · attempt · refund · dispute · review · note."""
     from_status: Mapped[str | None]
     to_status: Mapped[str | None]
     source: Mapped[str]
-    """create-order · verify · status · return · webhook · clock."""
+    """Of `Source`."""
     actor: Mapped[str]
     """The gateway's event id or the request id that caused it."""
     reason: Mapped[str]
