@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from payments_service import cli, create_app
 from payments_service.domain.errors import Unavailable
@@ -102,6 +102,7 @@ def test_replay_webhooks_tries_again_what_could_not_be_applied(shop: Shop) -> No
     assert "1 events tried again." in shop.says("replay-webhooks", "--since", "2026-01-01")
     with shop.db.read() as session:
         assert session.get_one(Payment, bought.id).status == "completed"
+        assert [row.outcome for row in session.scalars(select(PaymentWebhook))] == ["applied"]
 
 
 # ── the outbox ──────────────────────────────────────────────────────────────────────────────────────
