@@ -48,8 +48,9 @@ def answer(record: PaymentRecord, reason: ReviewReason, actor: Actor) -> None:
     """Close what the gateway's later word has answered."""
     for row in record.reviews:
         if row.reason == reason and row.closed_at is None:
-            close(record, row, ReviewResolution.ANSWERED, actor)
-            record.append(EntryKind.REVIEW, actor, "cleared", {"was": reason, "how": "answered"})
+            how = ReviewResolution.ANSWERED
+            close(record, row, how, actor)
+            record.append(EntryKind.REVIEW, actor, "cleared", {"was": reason, "how": how.value})
 
 
 def close(record: PaymentRecord, review: Review, resolution: ReviewResolution, actor: Actor) -> None:
