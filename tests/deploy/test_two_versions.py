@@ -8,7 +8,6 @@ newest commits skips it, and says so.
 import io
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -18,7 +17,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib.metadata import distributions
 from pathlib import Path
 from threading import Event, Lock
 
@@ -48,21 +46,8 @@ def old_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("old")
     with tarfile.open(fileobj=io.BytesIO(kept.stdout)) as archive:
         archive.extractall(folder, filter="data")
-    _bring_what_it_needs(folder)
     assert not list(folder.glob("payments_service/store/migrations/versions/0005*"))
     return folder
-
-
-def _bring_what_it_needs(tree: Path) -> None:
-    """Packages that the old version has and today's no longer, into its own tree, where it finds them."""
-    pinned = re.findall(r"^([\w.-]+)(?:\[\w+\])?==([\w.]+)$", (tree / "requirements.txt").read_text(), re.M)
-    here = {one.metadata["Name"].lower() for one in distributions()}
-    gone = [f"{name}=={version}" for name, version in pinned if name.lower() not in here]
-    if not gone:
-        return
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(tree), *gone]
-    if subprocess.run(command, capture_output=True).returncode:
-        pytest.skip(f"packages of the version before cannot be had here: {', '.join(gone)}")
 
 
 class Version:
