@@ -8,7 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payments_service.domain.money import Money, json_number
-from payments_service.domain.states import MOVES, RANK, PaymentStatus, may_move
+from payments_service.domain.states import (
+    INBOX_MOVES,
+    MOVES,
+    ORDER_MOVES,
+    RANK,
+    IllegalMove,
+    InboxOutcome,
+    OrderStatus,
+    PaymentStatus,
+    may_move,
+    order_becomes,
+    outcome_becomes,
+)
 
 amounts = st.integers(min_value=-(10**15), max_value=10**15)
 statuses = st.sampled_from(PaymentStatus)
@@ -89,6 +101,47 @@ def test_a_hold_is_left_only_with_proof_that_it_was_released() -> None:
     assert may_move(held, failed, newer=True) is None
     assert may_move(held, failed, newer=False, released=True) is None
     assert may_move(held, failed, newer=True, released=True)
+
+
+@given(st.sampled_from(OrderStatus), st.sampled_from(OrderStatus))
+def test_an_order_makes_its_legal_moves_and_stays_and_no_other(before: OrderStatus, to: OrderStatus) -> None:
+    if before is to or (before, to) in ORDER_MOVES:
+        assert order_becomes(before, to) is to
+    else:
+        with pytest.raises(IllegalMove):
+            order_becomes(before, to)
+
+
+@given(st.sampled_from(InboxOutcome), st.sampled_from(InboxOutcome))
+def test_an_event_makes_its_legal_moves_and_stays_and_no_other(
+    before: InboxOutcome, to: InboxOutcome
+) -> None:
+    if before is to or (before, to) in INBOX_MOVES:
+        assert outcome_becomes(before, to) is to
+    else:
+        with pytest.raises(IllegalMove):
+            outcome_becomes(before, to)
+
+
+def test_what_is_done_with_stays_so_but_for_a_replay_and_what_is_not_can_be_done_with() -> None:
+    leaves_done = [move for move in INBOX_MOVES if move[0].is_done]
+    assert leaves_done == [(InboxOutcome.UNCONFIRMED, InboxOutcome.RECEIVED)]
+    ends = {before for before, to in INBOX_MOVES if to.is_done}
+    assert ends == {outcome for outcome in InboxOutcome if not outcome.is_done}
+
+
+def test_the_word_of_the_version_before_is_understood_and_not_written() -> None:
+    assert InboxOutcome("foreign") is InboxOutcome.UNMATCHED
+    assert outcome_becomes("foreign", InboxOutcome.APPLIED) is InboxOutcome.APPLIED
+    assert "foreign" not in list(InboxOutcome)
+    with pytest.raises(ValueError, match="whatever"):
+        InboxOutcome("whatever")
+
+
+def test_a_gateways_word_opens_every_order_and_nothing_leaves_a_lost_one() -> None:
+    lost, opened = OrderStatus.LOST, OrderStatus.OPEN
+    assert all(order_becomes(before, opened) for before in OrderStatus if before is not lost)
+    assert not any(before is lost for before, _ in ORDER_MOVES)
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def replay_webhooks(since: datetime | None) -> None:
     """Try stored events again that could not be applied or confirmed."""
     house = _house()
     with house.db.begin() as session:
-        count = inbox.apply_again(session, ("failed", "waiting", "unconfirmed"), since, utc_now())
+        count = inbox.apply_again(session, since, utc_now())
     worker.run_once(list(worker.sweeps(house.db, house.gateways, house.channels, house.urls, REAL_TIME)))
     click.echo(f"{count} events tried again.")
 

@@ -96,7 +96,7 @@ def _screen(known: Dossier, log: TextIO | None) -> Iterator[str]:
         [
             (
                 *(ist(w.created_at), w.webhook_type, w.event_id, w.outcome, w.attempts),
-                *(None if w.processed else ist(w.next_try_at), w.error),
+                *(ist(w.next_try_at), w.error),
             )
             for w in known.webhooks
         ],

@@ -24,7 +24,6 @@ from payments_service.domain.news import (
     WebhookEvent,
 )
 from payments_service.domain.payment import (
-    LOST,
     Actor,
     AlertChange,
     Attempt,
@@ -50,9 +49,14 @@ from payments_service.domain.states import (
     RANK,
     AlertCode,
     AttemptStatus,
+    EntryKind,
+    InboxOutcome,
+    OrderStatus,
     PaymentStatus,
     ReviewReason,
+    Source,
     may_move,
+    order_becomes,
 )
 
 PAID_FOR = (PaymentStatus.AUTHORIZED, PaymentStatus.COMPLETED)
@@ -128,7 +132,7 @@ def apply(
         return _question_amounts(record, snapshot, standing, actor)
     if _is_paid_elsewhere(record, others, standing, actor):
         return FollowUp.NOTHING
-    is_lost = order.status == LOST and snapshot.status not in PAID_FOR
+    is_lost = order.status == OrderStatus.LOST and snapshot.status not in PAID_FOR
     if is_lost and not standing.holds_money:
         return FollowUp.NOTHING  # the payer was never sent there: how it ends says nothing of the payment
     claimed, released = claimed_status(payment, snapshot, standing)
@@ -148,13 +152,13 @@ def apply(
 
 def apply_event(
     record: PaymentRecord, gateway: GatewayFacts, order: Order, event: WebhookEvent, actor: Actor
-) -> tuple[FollowUp, str, bool]:
+) -> tuple[FollowUp, InboxOutcome, bool]:
     """Apply an event of this order: what is left to do, the event's outcome, and whether the order's id at
     the gateway was news."""
     if event.wake_up or event.asks_for_dispute:
         if event.kind is EventKind.REFUND:
             record.asks_for_refunds_at = actor.clock.now()
-        return FollowUp.FETCH, "waiting", False
+        return FollowUp.FETCH, InboxOutcome.WAITING, False
     follow_up, is_new = FollowUp.NOTHING, False
     if event.dispute is not None:
         apply_dispute(record, event.dispute, actor)
@@ -166,9 +170,9 @@ def apply_event(
         follow_up, is_new = learn(record, gateway, order, event.snapshot, actor)
         record.payment.webhook_data = {"type": event.type, "eventId": event.event_id}
     if follow_up is FollowUp.FETCH:
-        return follow_up, "waiting", is_new
+        return follow_up, InboxOutcome.WAITING, is_new
     is_applied = any(part is not None for part in (event.snapshot, event.dispute, event.refund))
-    return follow_up, "applied" if is_applied else "stored", is_new
+    return follow_up, InboxOutcome.APPLIED if is_applied else InboxOutcome.STORED, is_new
 
 
 def has_reached(payment: Payment, event: WebhookEvent) -> bool:
@@ -192,7 +196,7 @@ def move(
         return
     before, now = payment.status, actor.clock.now()
     payment.status, payment.updated_at = to, now
-    sequence = record.append("status", actor, reason, evidence, before=before, after=to)
+    sequence = record.append(EntryKind.STATUS, actor, reason, evidence, before=before, after=to)
     if to is PaymentStatus.COMPLETED:
         payment.completed_at = now
         answer(record, ReviewReason.CAPTURED_BUT_NOT_PAID, actor)
@@ -218,7 +222,7 @@ def may_expire(record: PaymentRecord, clock: Clock) -> bool:
 def expire(record: PaymentRecord, clock: Clock) -> None:
     """End it by our clock. A late success is still welcome."""
     evidence = {"expiresAt": record.payment.expires_at.isoformat()}
-    move(record, PaymentStatus.EXPIRED, Actor("clock", "order-expiry", clock), "time ran out", evidence)
+    move(record, PaymentStatus.EXPIRED, Actor(Source.CLOCK, "order-expiry", clock), "time ran out", evidence)
 
 
 def give_up(record: PaymentRecord, actor: Actor) -> None:
@@ -246,8 +250,8 @@ def _open_order(
     payment = record.payment
     order.gateway_order_id, order.updated_at = snapshot.order.gateway_order_id, clock.now()
     payment.next_check_at = next_follow_up(gateway.polling, payment.created_at, clock)
-    if order.status != LOST:
-        order.status = "open"
+    if order.status != OrderStatus.LOST:
+        order.status = order_becomes(order.status, OrderStatus.OPEN)
         payment.order_id = order.wire_id if gateway.browser_knows_wire_id else order.gateway_order_id
     return True
 
@@ -335,7 +339,7 @@ def _apply_attempt(
         "gatewayStatus": told.gateway_status,
         "amountPaise": told.amount.minor,
     }
-    record.append("attempt", actor, SAYS, evidence, before=before, after=status)
+    record.append(EntryKind.ATTEMPT, actor, SAYS, evidence, before=before, after=status)
 
 
 def apply_dispute(record: PaymentRecord, told: DisputeSnapshot, actor: Actor) -> None:
@@ -358,7 +362,7 @@ def apply_dispute(record: PaymentRecord, told: DisputeSnapshot, actor: Actor) ->
         "observedAt": observed_at.isoformat(),
     }
     record.disputes[told.dispute_id] = evidence
-    sequence = record.append("dispute", actor, SAYS, evidence)
+    sequence = record.append(EntryKind.DISPUTE, actor, SAYS, evidence)
     if last is None or _stage(last) != _stage(evidence):
         facts.tell_dispute(record, told, sequence, actor)
         _have_it_answered(record, evidence)

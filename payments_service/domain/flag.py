@@ -6,7 +6,7 @@ from uuid6 import uuid7
 
 from payments_service.domain import facts
 from payments_service.domain.payment import Actor, PaymentRecord, Review
-from payments_service.domain.states import ReviewReason, ReviewResolution
+from payments_service.domain.states import EntryKind, ReviewReason, ReviewResolution
 
 ADVICE = {
     ReviewReason.AMOUNT_MISMATCH: "Compare the sums at the gateway. Accept if the customer owes nothing "
@@ -37,7 +37,7 @@ def flag(record: PaymentRecord, reason: ReviewReason, actor: Actor, evidence: di
     record.reviews.append(Review(uuid7(), payment.id, reason, evidence, now, None, None))
     payment.review = payment.review or reason
     payment.updated_at = now
-    sequence = record.append("review", actor, reason, evidence)
+    sequence = record.append(EntryKind.REVIEW, actor, reason, evidence)
     told = {"reason": reason, "evidence": evidence, "whatToDo": ADVICE[reason]}
     facts.tell_review(record, told, sequence, actor)
     record.complain(__name__, "Payment needs review", {"id": payment.id, "why": reason, **evidence})
@@ -48,8 +48,9 @@ def answer(record: PaymentRecord, reason: ReviewReason, actor: Actor) -> None:
     """Close what the gateway's later word has answered."""
     for row in record.reviews:
         if row.reason == reason and row.closed_at is None:
-            close(record, row, ReviewResolution.ANSWERED, actor)
-            record.append("review", actor, "cleared", {"was": reason, "how": "answered"})
+            how = ReviewResolution.ANSWERED
+            close(record, row, how, actor)
+            record.append(EntryKind.REVIEW, actor, "cleared", {"was": reason, "how": how.value})
 
 
 def close(record: PaymentRecord, review: Review, resolution: ReviewResolution, actor: Actor) -> None:

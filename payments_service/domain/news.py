@@ -221,7 +221,7 @@ class WebhookEvent:
     of the raw body. `order` is None when the event names no order; `transaction_id` is the payment that
     it names, if any, where it does not name our id of the order. `snapshot`, `refund` and `dispute` are
     there when the body is signed and says enough. `wake_up` asks the caller to fetch instead, and the event
-    counts as processed once the payment has reached what it `claims`; with a `dispute_id` the dispute is
+    counts as applied once the payment has reached what it `claims`; with a `dispute_id` the dispute is
     fetched, too. An authentic event that lacks or spoils a member is a wake-up with all of these that could
     be read.
     """

@@ -16,17 +16,23 @@ from uuid import UUID
 
 from payments_service.domain.clock import REAL_TIME, Clock
 from payments_service.domain.money import Money
-from payments_service.domain.states import CAPTURED, HOLDS_MONEY, AlertCode, AttemptStatus, RefundStatus
-
-LOST = "lost"
-"""The status of an order that exists, and that no payer can be sent to."""
+from payments_service.domain.states import (
+    CAPTURED,
+    HOLDS_MONEY,
+    AlertCode,
+    AttemptStatus,
+    EntryKind,
+    OrderStatus,
+    RefundStatus,
+    Source,
+)
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts (webhook, verify, status, create-order, worker, operator, …), by which id and which clock."""
+    """Who acts, by which id and which clock."""
 
-    source: str
+    source: Source
     id: str
     clock: Clock = REAL_TIME
 
@@ -162,10 +168,10 @@ class Entry:
 
     payment_id: UUID
     sequence: int
-    kind: str
+    kind: EntryKind
     from_status: str | None
     to_status: str | None
-    source: str
+    source: Source
     actor: str
     reason: str
     evidence: dict[str, Any]
@@ -316,7 +322,7 @@ class PaymentRecord:
         Its status tells which one is current: the clocks of two machines may not agree on which is newer.
         """
         newest_first = sorted(self.orders, key=lambda order: (order.created_at, order.id), reverse=True)
-        return sorted(newest_first, key=lambda order: order.status == LOST)
+        return sorted(newest_first, key=lambda order: order.status == OrderStatus.LOST)
 
     @property
     def had_order(self) -> bool:
@@ -359,7 +365,7 @@ class PaymentRecord:
 
     def append(
         self,
-        kind: str,
+        kind: EntryKind,
         actor: Actor,
         reason: str,
         evidence: dict[str, Any],

@@ -18,6 +18,7 @@ from payments_service.domain.states import (
     CAPTURED,
     REFUND_OPEN,
     REFUND_RANK,
+    EntryKind,
     RefundStatus,
     ReviewReason,
 )
@@ -75,7 +76,7 @@ def move_refund(record: PaymentRecord, row: Refund, to: RefundStatus, actor: Act
         "amountPaise": row.amount,
         "gatewayStatus": row.gateway_status,
     }
-    sequence = record.append("refund", actor, reason, evidence, before=before, after=to)
+    sequence = record.append(EntryKind.REFUND, actor, reason, evidence, before=before, after=to)
     facts.tell_refund(record, row, sequence, actor)
     about = {"id": record.payment.id, "from": before, "to": to, "source": actor.source, "reason": reason}
     record.say(__name__, 20, "Refund status", {**about, **evidence})
@@ -169,7 +170,7 @@ def _follow(record: PaymentRecord, row: Refund, told: RefundSnapshot, actor: Act
     elif taken.order_id == asked.order_id:
         row.attempt_id = taken.id
         evidence = {"id": str(row.id), "askedOf": asked.transaction_id, "paymentId": taken.transaction_id}
-        record.append("note", actor, "the gateway gave back another attempt", evidence)
+        record.append(EntryKind.NOTE, actor, "the gateway gave back another attempt", evidence)
 
 
 def _differs(record: PaymentRecord, row: Refund, told: RefundSnapshot) -> bool:

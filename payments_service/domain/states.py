@@ -1,6 +1,8 @@
-"""The states of a payment and of a refund, and every legal move with its reason."""
+"""The states of a payment and of what hangs on it, and every legal move with its reason."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import TypeVar
 
 
 class PaymentStatus(StrEnum):
@@ -10,6 +12,21 @@ class PaymentStatus(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     EXPIRED = "expired"
+
+
+class OrderStatus(StrEnum):
+    """What is known of one order at a gateway; how it ends stands on the payment."""
+
+    CREATING = "creating"
+    """The call may be under way, or its answer lost."""
+    UNKNOWN = "unknown"
+    """The call has ended, and what it did is not known: the next request for it asks."""
+    OPEN = "open"
+    """Known at the gateway."""
+    REFUSED = "refused"
+    """The gateway surely never made it."""
+    LOST = "lost"
+    """Made, perhaps, but no payer can be sent there; another took its place."""
 
 
 class AttemptStatus(StrEnum):
@@ -34,6 +51,69 @@ class RefundStatus(StrEnum):
     PENDING = "pending"
     COMPLETED = "completed"
     FAILED = "failed"
+
+
+class InboxOutcome(StrEnum):
+    """What became of a webhook that is kept."""
+
+    RECEIVED = "received"
+    """Its effect is still to come: the word of a replay, else never left by a commit."""
+    WAITING = "waiting"
+    """Its body is no proof: the gateway is still to be asked."""
+    UNMATCHED = "unmatched"
+    """It names an order that is not ours, or not ours yet."""
+    FAILED = "failed"
+    """Its effect was rolled back; the worker tries again."""
+    APPLIED = "applied"
+    STORED = "stored"
+    """There is nothing to apply: a settlement."""
+    IGNORED = "ignored"
+    UNKNOWN = "unknown"
+    UNREADABLE = "unreadable"
+    UNCONFIRMED = "unconfirmed"
+    """The gateway never said the same; a person may have it tried again."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "InboxOutcome | None":
+        """The version before 0005, which may run beside us, has a word of its own for unmatched."""
+        return cls.UNMATCHED if value == FOREIGN else None
+
+    @property
+    def is_done(self) -> bool:
+        """Nothing is left to do, so it is never due."""
+        return self in INBOX_DONE
+
+
+FOREIGN = "foreign"
+
+
+class EntryKind(StrEnum):
+    """What a row of the history is about. Its words are for ever: they are sealed with the row."""
+
+    STATUS = "status"
+    ATTEMPT = "attempt"
+    REFUND = "refund"
+    DISPUTE = "dispute"
+    REVIEW = "review"
+    NOTE = "note"
+
+
+class Source(StrEnum):
+    """What caused a row of the history: for ever, too."""
+
+    CREATE_ORDER = "create-order"
+    VERIFY = "verify"
+    STATUS = "status"
+    RETURN = "return"
+    """The payer came back from the gateway."""
+    WEBHOOK = "webhook"
+    WORKER = "worker"
+    CLOCK = "clock"
+    """Its time ran out."""
+    API = "api"
+    """The merchant's server."""
+    OPERATOR = "operator"
+    """A person at the command line."""
 
 
 class ReviewReason(StrEnum):
@@ -101,6 +181,10 @@ class ReviewResolution(StrEnum):
     """The gateway's later word answered the question."""
 
 
+class IllegalMove(Exception):
+    """A move that its table does not have: a fault of ours, so nothing of the change is kept."""
+
+
 _I, _P, _A, _C, _F, _E = (
     PaymentStatus.INITIATED,
     PaymentStatus.PENDING,
@@ -134,6 +218,45 @@ MOVES: dict[tuple[PaymentStatus, PaymentStatus], str] = {
 
 OPEN = frozenset({_I, _P, _A})
 """Still asked for by status pages; the others are answered from the database."""
+
+ORDER_MOVES: dict[tuple[OrderStatus, OrderStatus], str] = {
+    (OrderStatus.CREATING, OrderStatus.OPEN): "the gateway told its id",
+    (OrderStatus.CREATING, OrderStatus.UNKNOWN): "the call ended without an answer",
+    (OrderStatus.CREATING, OrderStatus.REFUSED): "the gateway made none",
+    (OrderStatus.CREATING, OrderStatus.LOST): "it never came to be, or has no address",
+    (OrderStatus.UNKNOWN, OrderStatus.CREATING): "the same is asked for again",
+    (OrderStatus.UNKNOWN, OrderStatus.OPEN): "found at the gateway",
+    (OrderStatus.OPEN, OrderStatus.LOST): "its address was lost",
+    (OrderStatus.REFUSED, OrderStatus.CREATING): "the same is asked for again",
+    (OrderStatus.REFUSED, OrderStatus.OPEN): "found at the gateway after all",
+}
+"""Every legal move of an order. What a gateway says may open it from wherever it is, but for a lost one."""
+
+TO_TAKE_EFFECT = (InboxOutcome.RECEIVED, InboxOutcome.UNMATCHED, InboxOutcome.FAILED)
+"""The event is read (again), and what follows from it is written."""
+
+INBOX_DONE = frozenset(InboxOutcome) - {*TO_TAKE_EFFECT, InboxOutcome.WAITING}
+
+_TAKEN = {
+    InboxOutcome.APPLIED: "it took effect",
+    InboxOutcome.STORED: "there is nothing to apply",
+    InboxOutcome.WAITING: "its body is no proof",
+    InboxOutcome.UNMATCHED: "no order of ours is known by that name",
+    InboxOutcome.FAILED: "its effect could not be written",
+    InboxOutcome.IGNORED: "of no use here",
+    InboxOutcome.UNKNOWN: "its type is not known",
+    InboxOutcome.UNREADABLE: "its body cannot be read",
+}
+
+INBOX_MOVES: dict[tuple[InboxOutcome, InboxOutcome], str] = {
+    **{(before, to): why for before in TO_TAKE_EFFECT for to, why in _TAKEN.items() if before is not to},
+    (InboxOutcome.WAITING, InboxOutcome.APPLIED): "the gateway says the same",
+    (InboxOutcome.WAITING, InboxOutcome.UNCONFIRMED): "the gateway never said the same",
+    (InboxOutcome.UNMATCHED, InboxOutcome.UNCONFIRMED): "its order was never found",
+    (InboxOutcome.FAILED, InboxOutcome.UNCONFIRMED): "it failed to the last try",
+    (InboxOutcome.UNCONFIRMED, InboxOutcome.RECEIVED): "a person has it tried again",
+}
+"""Every legal move of an event that is kept. What is done with stays so, but for a replay."""
 
 ATTEMPT_RANK = {
     AttemptStatus.PENDING: 0,
@@ -178,3 +301,22 @@ def may_move(
     if RANK[claimed] > RANK[current]:
         return reason
     return reason if newer and released else None
+
+
+def order_becomes(before: str, to: OrderStatus) -> OrderStatus:
+    """`to`, when an order may become that, or is it. Raises IllegalMove."""
+    return _becomes(OrderStatus(before), to, ORDER_MOVES)
+
+
+def outcome_becomes(before: str, to: InboxOutcome) -> InboxOutcome:
+    """`to`, when an event's outcome may become that, or is it. Raises IllegalMove."""
+    return _becomes(InboxOutcome(before), to, INBOX_MOVES)
+
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+def _becomes(before: _Word, to: _Word, moves: Mapping[tuple[_Word, _Word], str]) -> _Word:
+    if before is not to and (before, to) not in moves:
+        raise IllegalMove(f"{type(to).__name__}: {before} would become {to}")
+    return to

@@ -3,10 +3,16 @@
 from datetime import timedelta
 
 from payments_service.domain.news import EventKind, WebhookEvent
+from payments_service.domain.states import InboxOutcome
 
 LEFT_TO_THE_WORKER = timedelta(seconds=30)
 """An event that could not be applied at once is tried again after this; its request is over then."""
 NOT_OURS_TO_APPLY = (EventKind.IGNORED, EventKind.UNKNOWN, EventKind.UNREADABLE, EventKind.SETTLEMENT)
+LEFT = {
+    EventKind.IGNORED: InboxOutcome.IGNORED,
+    EventKind.UNKNOWN: InboxOutcome.UNKNOWN,
+    EventKind.UNREADABLE: InboxOutcome.UNREADABLE,
+}
 
 
 def is_for_a_payment(event: WebhookEvent) -> bool:
@@ -14,10 +20,9 @@ def is_for_a_payment(event: WebhookEvent) -> bool:
     return names_a_payment and event.kind not in NOT_OURS_TO_APPLY
 
 
-def why_left(event: WebhookEvent) -> str:
+def why_left(event: WebhookEvent) -> InboxOutcome:
     """The outcome of an event that is kept and not applied."""
-    known = event.kind not in (EventKind.IGNORED, EventKind.UNKNOWN, EventKind.UNREADABLE)
-    return "stored" if known else event.kind.value
+    return LEFT.get(event.kind, InboxOutcome.STORED)
 
 
 def order_name(event: WebhookEvent) -> str | None:

@@ -8,6 +8,7 @@ from payments_service.domain.clock import REAL_TIME, Clock
 from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import GatewayError, UnknownAtGateway
 from payments_service.domain.payment import Actor
+from payments_service.domain.states import Source
 from payments_service.flows import reconcile, sync
 from payments_service.flows.create_order import Urls
 from payments_service.flows.history import Step, steps_of
@@ -59,7 +60,7 @@ def _ask(
         return f"{payment.provider} is switched off in the settings", False
     deadline = Deadline(BUDGET_SECONDS, Urgency.POLLING)
     try:
-        sync.refresh(db, gateway, payment.id, Actor("operator", "reconcile", clock), deadline)
+        sync.refresh(db, gateway, payment.id, Actor(Source.OPERATOR, "reconcile", clock), deadline)
     except UnknownAtGateway:
         return "knows no such order", True
     except GatewayError as error:

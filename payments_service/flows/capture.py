@@ -14,7 +14,7 @@ from payments_service.domain.errors import Conflict, GatewayError, Rejected
 from payments_service.domain.money import Money
 from payments_service.domain.news import OrderRef
 from payments_service.domain.payment import Actor
-from payments_service.domain.states import AttemptStatus, PaymentStatus
+from payments_service.domain.states import AttemptStatus, EntryKind, PaymentStatus
 from payments_service.flows import merchant, sync
 from payments_service.flows.payment_view import PaymentView, by_id
 from payments_service.gateways.base import Gateway
@@ -83,7 +83,7 @@ def _held(db: Database, payment_id: UUID, actor: Actor, wish: str, code: str, *,
             )
         order = next(o for o in payments.watched_orders(session, payment_id) if o.id == held.order_id)
         evidence = {"paymentId": held.transaction_id, "amountPaise": payment.amount}
-        history.append(session, payment, "note", actor, wish, evidence)
+        history.append(session, payment, EntryKind.NOTE, actor, wish, evidence)
         ref = OrderRef(order.wire_id, order.gateway_order_id)
         return Hold(ref, held.transaction_id, payment.money)
 

@@ -11,7 +11,7 @@ from payments_service.domain.deadline import Deadline
 from payments_service.domain.errors import Conflict, GatewayError
 from payments_service.domain.news import OrderRef
 from payments_service.domain.payment import Actor
-from payments_service.domain.states import PaymentStatus
+from payments_service.domain.states import EntryKind, OrderStatus, PaymentStatus
 from payments_service.flows import merchant, sync
 from payments_service.flows.payment_view import PaymentView, by_id
 from payments_service.gateways.base import Gateway
@@ -23,7 +23,6 @@ from payments_service.store.tables import PaymentOrder
 log = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 15.0
-CREATING = "creating"
 OPEN_WITHOUT_MONEY = (PaymentStatus.INITIATED, PaymentStatus.PENDING)
 
 
@@ -60,7 +59,7 @@ def close(db: Database, gateway: Gateway | None, payment_id: UUID, actor: Actor)
 def _refuse_while_its_order_is_made(db: Database, known: PaymentView, actor: Actor) -> None:
     with db.read() as session:
         order = payments.current_order(session, known.id)
-    if order.status == CREATING and order.leased_until > actor.clock.now():
+    if order.status == OrderStatus.CREATING and order.leased_until > actor.clock.now():
         raise BeingPaid(known.status)
 
 
@@ -84,7 +83,7 @@ def _write_wish(db: Database, payment_id: UUID, actor: Actor) -> PaymentOrder | 
             raise BeingPaid(payment.status)
         if payment.closed_at is None:
             payment.closed_at = payment.updated_at = actor.clock.now()
-            history.append(session, payment, "note", actor, "the merchant closed it", {})
+            history.append(session, payment, EntryKind.NOTE, actor, "the merchant closed it", {})
         return order if payment.status in OPEN_WITHOUT_MONEY else None
 
 

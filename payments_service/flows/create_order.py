@@ -19,7 +19,7 @@ from payments_service.domain.errors import (
 )
 from payments_service.domain.news import Checkout, Customer, NewOrder, OrderRef, PaymentSnapshot
 from payments_service.domain.payment import Actor, Order, PaymentRecord
-from payments_service.domain.states import PaymentStatus
+from payments_service.domain.states import OrderStatus, PaymentStatus, Source, order_becomes
 from payments_service.flows import idempotency, intent, sync, witnesses
 from payments_service.flows.idempotency import Claim, StillRunning, must_be_payable
 from payments_service.flows.intent import BUDGET_SECONDS, LEASE, Begun, NewPayment
@@ -103,7 +103,7 @@ def create_order(
     begun before is taken up. Raises CreateOrderFailed and Conflict; the payment is stored all the same, and
     an order whose creation was not confirmed is found again by our wire id.
     """
-    actor = Actor("create-order", request_id, clock)
+    actor = Actor(Source.CREATE_ORDER, request_id, clock)
     call = Call(db, gateway, urls, actor, Deadline(BUDGET_SECONDS), new.lifetime)
     about = {"gateway": gateway.name, "amount": str(new.amount), "email": masked_email(new.customer_email)}
     log.info("Creating order", extra={"data": about})
@@ -265,10 +265,11 @@ def _take_over(call: Call, payment_id: UUID) -> PaymentOrder | None:
         if is_sure:
             order.leased_until = idempotency.begun_anew(order.leased_until, now, LEASE)
             order.created_at = min(order.created_at, now)
-        if order.status != "creating" or (is_sure and order.leased_until <= now):
+        if order.status != OrderStatus.CREATING or (is_sure and order.leased_until <= now):
             order.generation += 1
             order.leased_until = now + LEASE
-            order.status = "open" if order.gateway_order_id else "creating"
+            is_there = order.gateway_order_id is not None
+            order.status = order_becomes(order.status, OrderStatus.OPEN if is_there else OrderStatus.CREATING)
             return order
     raise StillRunning("The first request for this order is still running")
 
@@ -300,8 +301,8 @@ def _end_call(db: Database, order: AnyOrder) -> None:
     with db.begin() as session:
         payments.lock(session, order.payment_id)
         row = session.get_one(PaymentOrder, order.id)
-        if row.generation == order.generation and row.status == "creating":
-            row.status = "unknown"
+        if row.generation == order.generation and row.status == OrderStatus.CREATING:
+            row.status = order_becomes(row.status, OrderStatus.UNKNOWN)
 
 
 def _refused(call: Call, order: AnyOrder, error: GatewayError) -> CreateOrderFailed:
@@ -312,7 +313,8 @@ def _refused(call: Call, order: AnyOrder, error: GatewayError) -> CreateOrderFai
         payment, row = known.payment, known.order(order.id)
         if row.generation != order.generation or row.gateway_order_id:
             return CreateOrderFailed(error, payment.id)
-        row.status, row.updated_at = payments.REFUSED, call.actor.clock.now()
+        row.status = order_becomes(row.status, OrderStatus.REFUSED)
+        row.updated_at = call.actor.clock.now()
         if payment.status in (PaymentStatus.INITIATED, PaymentStatus.PENDING):  # one that was lost, at most
             evidence: dict[str, Any] = {
                 "error": error.code,

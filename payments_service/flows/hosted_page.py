@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from payments_service.domain.clock import utc_now
 from payments_service.domain.errors import NotFound
 from payments_service.domain.payment import Actor
-from payments_service.domain.states import PaymentStatus
+from payments_service.domain.states import EntryKind, PaymentStatus, Source
 from payments_service.flows.payment_view import PaymentView, by_id, view
 from payments_service.flows.status import ask_if_open
 from payments_service.gateways.base import Gateway
@@ -80,7 +80,7 @@ def hosted_page(db: Database, payment_id: UUID) -> HostedPage:
 
 def come_back(db: Database, providers: Sequence[Gateway], payment_id: UUID, request_id: str) -> PaymentView:
     """The payer is back: ask the gateway once. When it fails, they are sent on all the same."""
-    return ask_if_open(db, providers, by_id(db, payment_id), Actor("return", request_id))
+    return ask_if_open(db, providers, by_id(db, payment_id), Actor(Source.RETURN, request_id))
 
 
 def _find(session: Session, payment_id: UUID) -> Payment:
@@ -95,7 +95,7 @@ def _paid_at(session: Session, payment: Payment) -> datetime | None:
         return None
     moves = select(func.max(PaymentEvent.created_at)).where(
         PaymentEvent.payment_id == payment.id,
-        PaymentEvent.kind == "status",
+        PaymentEvent.kind == EntryKind.STATUS,
         PaymentEvent.to_status == PaymentStatus.COMPLETED,
     )
     return session.execute(moves).scalar_one()

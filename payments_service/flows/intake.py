@@ -20,6 +20,7 @@ from payments_service.domain.decide import FollowUp
 from payments_service.domain.errors import Outdated, StoreUnavailable
 from payments_service.domain.news import WebhookEvent
 from payments_service.domain.payment import Actor, Line, PaymentRecord
+from payments_service.domain.states import InboxOutcome, Source
 from payments_service.flows.arrivals import LEFT_TO_THE_WORKER, is_for_a_payment, order_name, why_left
 from payments_service.gateways.base import Gateway
 from payments_service.store import burst, inbox
@@ -188,7 +189,7 @@ class _Batch:
                 continue
             order = self._orders.get(number)
             if not is_for_a_payment(event):
-                self._keep(arrival, None, why_left(event), processed=True)
+                self._keep(arrival, None, why_left(event))
             elif order is not None and order.payment_id in records:
                 self._apply(arrival, records[order.payment_id], order.id)
             else:
@@ -197,7 +198,7 @@ class _Batch:
             self._taken[key] = arrival.body
 
     def _apply(self, arrival: Arrival, record: PaymentRecord, order_id: UUID) -> None:
-        event, actor = arrival.event, Actor("webhook", arrival.event.event_id)
+        event, actor = arrival.event, Actor(Source.WEBHOOK, arrival.event.event_id)
         undo = record.mark()
         try:
             follow_up, outcome, is_new = decide.apply_event(
@@ -208,23 +209,21 @@ class _Batch:
             record.lines.clear()
             about = {"eventId": event.event_id, "error": type(error).__name__}
             log.exception("Webhook could not be applied", extra={"data": about})
-            self._keep(arrival, record, "failed", processed=False, error=type(error).__name__)
+            self._keep(arrival, record, InboxOutcome.FAILED, error=type(error).__name__)
             arrival.follow_up = FollowUp.FETCH
             return
         if is_new:
             raise BrokenInvariant("an order that was found by the gateway's id had none")
         arrival.lines, record.lines = record.lines, []
-        is_done = follow_up is not FollowUp.FETCH
-        self._keep(arrival, record, outcome, processed=is_done)
+        self._keep(arrival, record, outcome)
         arrival.follow_up = follow_up
 
     def _keep(
         self,
         arrival: Arrival,
         record: PaymentRecord | None,
-        outcome: str,
+        outcome: InboxOutcome,
         *,
-        processed: bool,
         error: str | None = None,
     ) -> None:
         now = REAL_TIME.now()
@@ -237,9 +236,8 @@ class _Batch:
             arrival.body,
             payment_id=payment_id,
             outcome=outcome,
-            processed=processed,
             error=error,
-            next_try_at=REAL_TIME.after(LEFT_TO_THE_WORKER) if payment_id else None,
+            next_try_at=None if outcome.is_done else REAL_TIME.after(LEFT_TO_THE_WORKER),
             created_at=now,
         )
         self.rows.append(row)
@@ -251,6 +249,6 @@ class _Batch:
             "eventId": arrival.event.event_id,
             "orderId": order_name(arrival.event),
         }
-        if outcome in ("unknown", "unreadable"):
+        if outcome in (InboxOutcome.UNKNOWN, InboxOutcome.UNREADABLE):
             arrival.lines.append(Line(logging.ERROR, "Webhook not understood", about, __name__))
         arrival.lines.append(Line(logging.INFO, "Webhook", {**about, "outcome": outcome}, __name__))

@@ -12,8 +12,8 @@ from payments_service.domain.clock import Clock
 from payments_service.domain.errors import Conflict
 from payments_service.domain.money import Money
 from payments_service.domain.news import WIRE_PREFIX, new_id
-from payments_service.domain.payment import LOST, Actor, Order, PaymentRecord
-from payments_service.domain.states import PaymentStatus
+from payments_service.domain.payment import Actor, Order, PaymentRecord
+from payments_service.domain.states import EntryKind, OrderStatus, PaymentStatus, order_becomes
 from payments_service.flows import idempotency
 from payments_service.flows.idempotency import Claim
 from payments_service.gateways.base import Gateway
@@ -77,7 +77,7 @@ def new_order(gateway: Gateway, payment: domain.Payment, clock: Clock) -> Order:
         provider=gateway.provider,
         wire_id=new_id(WIRE_PREFIX),
         gateway_order_id=None,
-        status="creating",
+        status=OrderStatus.CREATING,
         generation=1,
         leased_until=now + LEASE,
         checkout=None,
@@ -96,11 +96,11 @@ def add_order(
 
     The time to pay begins anew, because no payer could pay before.
     """
-    lost.status = LOST
+    lost.status = order_becomes(lost.status, OrderStatus.LOST)
     order = new_order(gateway, known.payment, actor.clock)
     known.orders.append(order)
     known.payment.expires_at = actor.clock.now() + lifetime
-    known.append("note", actor, reason, {"lostWireId": lost.wire_id, "wireId": order.wire_id})
+    known.append(EntryKind.NOTE, actor, reason, {"lostWireId": lost.wire_id, "wireId": order.wire_id})
     return order
 
 
@@ -183,6 +183,6 @@ def _write_payment(
     order = new_order(gateway, payment, actor.clock)
     known = PaymentRecord(payment, [order], [], [], [])
     evidence = {"amountPaise": payment.amount, "wireId": order.wire_id}
-    known.append("status", actor, "a buyer wants to pay", evidence, after=payment.status)
+    known.append(EntryKind.STATUS, actor, "a buyer wants to pay", evidence, after=payment.status)
     whole.write_first(session, known, commits=is_all)
     return payment, order

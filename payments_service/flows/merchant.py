@@ -2,6 +2,7 @@
 
 from payments_service.domain.errors import Conflict, GatewayError
 from payments_service.domain.payment import Actor
+from payments_service.domain.states import Source
 from payments_service.flows.payment_view import PaymentView
 
 RETRY_AFTER_SECONDS = 5
@@ -31,4 +32,4 @@ class RefusedByGateway(Conflict):
 
 def actor(key_name: str) -> Actor:
     """The merchant's server, by the name of its key, in the history."""
-    return Actor("api", key_name)
+    return Actor(Source.API, key_name)

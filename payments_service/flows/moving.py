@@ -7,6 +7,7 @@ from payments_service.domain.deadline import Deadline
 from payments_service.domain.errors import GatewayError, StoreUnavailable
 from payments_service.domain.news import OrderRef
 from payments_service.domain.payment import Actor
+from payments_service.domain.states import Source
 from payments_service.flows import sync
 from payments_service.flows.payment_view import PaymentView
 from payments_service.gateways.base import Gateway, gateway_of
@@ -33,7 +34,7 @@ def close_what_was_left(
             (payment.id, payment.provider, payments.current_order(session, payment.id))
             for payment in references.left_open(session, opened.reference, opened.id)
         ]
-    actor, deadline = Actor("create-order", request_id), Deadline(BUDGET_SECONDS)
+    actor, deadline = Actor(Source.CREATE_ORDER, request_id), Deadline(BUDGET_SECONDS)
     for payment_id, provider, order in left:
         gateway = gateway_of(provider, gateways)
         if gateway is None:

@@ -20,7 +20,7 @@ from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import GatewayError
 from payments_service.domain.payment import Actor, PaymentRecord
 from payments_service.domain.schedule import next_check, next_refund_check
-from payments_service.domain.states import OPEN, REFUND_OPEN, AlertCode, PaymentStatus
+from payments_service.domain.states import OPEN, REFUND_OPEN, AlertCode, EntryKind, PaymentStatus, Source
 from payments_service.flows import refund, sync, webhook, witnesses
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.create_order import Urls
@@ -80,7 +80,7 @@ def sweep_inbox(db: Database, gateway: Gateway, clock: Clock) -> int:
 
 def _payments(db: Database, gateway: Gateway, clock: Clock, at: Place, stop: Event) -> Line[Payment]:
     def ask(payment: Payment) -> bool | None:
-        actor = Actor("worker", "reconcile", clock)
+        actor = Actor(Source.WORKER, "reconcile", clock)
         well: bool | None = True
         try:
             sync.refresh(db, gateway, payment.id, actor, Deadline(BUDGET_SECONDS, Urgency.POLLING))
@@ -98,7 +98,7 @@ def _refunds(
     db: Database, gateway: Gateway, urls: Urls, clock: Clock, at: Place, stop: Event
 ) -> Line[Refund]:
     def ask(row: Refund) -> bool | None:
-        actor = Actor("worker", "reconcile", clock)
+        actor = Actor(Source.WORKER, "reconcile", clock)
         well: bool | None = True
         try:
             refund.ask(db, gateway, row.id, actor, webhook_url=urls.webhook(gateway.name))
@@ -172,7 +172,7 @@ def _set_right(known: PaymentRecord, actor: Actor) -> None:
     if ahead > LEAP:
         evidence = {"createdAt": payment.created_at.isoformat(), "expiresAt": payment.expires_at.isoformat()}
         payment.created_at, payment.expires_at = now, payment.expires_at - ahead
-        known.append("note", actor, "made by a clock that was ahead", evidence)
+        known.append(EntryKind.NOTE, actor, "made by a clock that was ahead", evidence)
     if payment.completed_at and payment.completed_at > now + LEAP:
         payment.completed_at = now
 

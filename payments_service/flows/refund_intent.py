@@ -17,7 +17,7 @@ from payments_service.domain.errors import Conflict, GatewayError, InvalidInput,
 from payments_service.domain.money import Money
 from payments_service.domain.news import REFUND_PREFIX, OrderRef, RefundSnapshot, new_id
 from payments_service.domain.payment import Actor
-from payments_service.domain.states import CAPTURED, REFUND_OPEN, PaymentStatus, RefundStatus
+from payments_service.domain.states import CAPTURED, REFUND_OPEN, EntryKind, PaymentStatus, RefundStatus
 from payments_service.flows import sync
 from payments_service.flows.idempotency import KeyReused
 from payments_service.gateways.base import Gateway
@@ -128,7 +128,7 @@ def _remembered(
     row.refund_id, row.idempotency_key, row.fingerprint = wire_id, key.text, key.fingerprint
     row.reason, row.speed = wish.reason, wish.speed
     evidence = {"id": str(row.id), "refundId": row.gateway_refund_id}
-    history.append(session, payment, "note", actor, "its key asked for this refund again", evidence)
+    history.append(session, payment, EntryKind.NOTE, actor, "its key asked for this refund again", evidence)
     return row
 
 
@@ -178,7 +178,8 @@ def write(
     session.add(row)
     session.flush()
     evidence = {"id": str(row.id), "amountPaise": wanted.minor}
-    history.append(session, payment, "refund", actor, "a refund is wanted", evidence, after=row.status)
+    why = "a refund is wanted"
+    history.append(session, payment, EntryKind.REFUND, actor, why, evidence, after=row.status)
     return row
 
 

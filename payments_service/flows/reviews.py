@@ -11,7 +11,7 @@ from payments_service.domain.clock import REAL_TIME, Clock
 from payments_service.domain.errors import Conflict, NotFound
 from payments_service.domain.flag import ADVICE
 from payments_service.domain.payment import Actor, PaymentRecord
-from payments_service.domain.states import PaymentStatus, ReviewReason, ReviewResolution
+from payments_service.domain.states import EntryKind, PaymentStatus, ReviewReason, ReviewResolution, Source
 from payments_service.flows.alerts import dismissed
 from payments_service.store import alerts, payments
 from payments_service.store import reviews as rows
@@ -70,7 +70,7 @@ def clear(
     changes no status. The same evidence is not flagged again. Raises NotFound when nothing is open under
     this id (and reason), Conflict when it is not clear which review is meant, or there is nothing to accept.
     """
-    actor = Actor("operator", operator, clock)
+    actor = Actor(Source.OPERATOR, operator, clock)
     with db.begin() as session:
         if not accept and alerts.close(session, review_id, clock.now()):
             dismissed(session, session.get_one(Alert, review_id), clock)
@@ -88,7 +88,7 @@ def _decide(known: PaymentRecord, actor: Actor, reason: str | None, *, accept: b
     resolution = ReviewResolution.ACCEPTED if accept else ReviewResolution.DISMISSED
     deciding = _money_to_accept(known) if accept else None
     flag.close(known, review, resolution, actor)
-    known.append("review", actor, "cleared", {"was": review.reason, "how": resolution.value})
+    known.append(EntryKind.REVIEW, actor, "cleared", {"was": review.reason, "how": resolution.value})
     if deciding is None:
         return f"Review of {review.reason} {resolution.value}"
     payment.transaction_id, payment.payment_method = deciding

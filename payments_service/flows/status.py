@@ -11,7 +11,7 @@ from cachetools import TTLCache
 from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import GatewayError, NotFound, StoreUnavailable, UnknownAtGateway
 from payments_service.domain.payment import Actor, PaymentRecord
-from payments_service.domain.states import OPEN
+from payments_service.domain.states import OPEN, Source
 from payments_service.flows import asking, sync
 from payments_service.flows.payment_view import Found, PaymentView, by_id, found
 from payments_service.gateways.base import Gateway, gateway_of
@@ -40,7 +40,7 @@ def status(
     if known is None:
         raise NotFound("Payment not found")
     payment, record = known
-    payment = ask_if_open(db, providers, payment, Actor("status", request_id))
+    payment = ask_if_open(db, providers, payment, Actor(Source.STATUS, request_id))
     return replace(payment, asked_by_order=names_order(record, reference))
 
 

@@ -15,7 +15,7 @@ from payments_service.domain.decide import FollowUp
 from payments_service.domain.errors import GatewayError, UnknownAtGateway
 from payments_service.domain.news import OrderRef, PaymentSnapshot, WebhookEvent
 from payments_service.domain.payment import Actor, Order, PaymentRecord
-from payments_service.domain.states import PaymentStatus
+from payments_service.domain.states import InboxOutcome, OrderStatus, PaymentStatus, Source
 from payments_service.flows import witnesses
 from payments_service.flows.arrivals import LEFT_TO_THE_WORKER
 from payments_service.gateways.base import Gateway
@@ -123,14 +123,15 @@ def apply_event(
     row.payment_id, row.next_try_at = known.payment.id, clock.after(LEFT_TO_THE_WORKER)
     undo = known.mark()
     try:
-        actor = Actor("webhook", event.event_id, clock)
+        actor = Actor(Source.WEBHOOK, event.event_id, clock)
         follow_up, outcome, is_new = decide.apply_event(known, gateway, current, event, actor)
     except Exception as error:
         undo()
-        row.outcome, row.error = "failed", type(error).__name__
+        inbox.move(row, InboxOutcome.FAILED)
+        row.error = type(error).__name__
         log.exception("Webhook could not be applied", extra={"data": {"eventId": event.event_id}})
         return FollowUp.FETCH
-    row.outcome, row.processed = outcome, follow_up is not FollowUp.FETCH
+    inbox.move(row, outcome)
     changes.write()
     if not is_new:
         return follow_up
@@ -180,7 +181,7 @@ def _ask(
     with db.read() as session:
         watched = payments.watched_orders(session, payment_id)
     # Nothing can be said of an order that was refused, as long as there is another one.
-    current, *lost = [order for order in watched if order.status != payments.REFUSED] or watched
+    current, *lost = [order for order in watched if order.status != OrderStatus.REFUSED] or watched
     for order in lost:
         try:
             _ask_about(db, gateway, order, actor, deadline)
@@ -215,7 +216,7 @@ def _let_time_speak(
         overdue = decide.is_over(known.payment, clock) and clock.now() >= known.current_order.leased_until
         denied = isinstance(error, UnknownAtGateway) and known.payment.status == PaymentStatus.INITIATED
         if denied and overdue and witnesses.agree(session, clock):
-            actor = Actor("clock", "order-expiry", clock)
+            actor = Actor(Source.CLOCK, "order-expiry", clock)
             evidence = {"error": error.code}
             decide.move(known, PaymentStatus.FAILED, actor, "no order came to be", evidence)
         changes.write()

@@ -7,7 +7,7 @@ from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import GatewayError, NotFound, PaymentsError, SignatureInvalid
 from payments_service.domain.news import OrderRef
 from payments_service.domain.payment import Actor
-from payments_service.domain.states import PaymentStatus
+from payments_service.domain.states import PaymentStatus, Source
 from payments_service.flows import asking, status
 from payments_service.flows.payment_view import PaymentView, by_id, found
 from payments_service.gateways.base import Gateway, gateway_of
@@ -69,7 +69,7 @@ def verify(
     is_news = gateway.returns_are_signed and asking.is_new_proof(payment.id, fields)
     try:
         is_asked = asking.ask_in_turn(
-            db, gateway, payment.id, Actor("verify", request_id), deadline, at_once=is_news
+            db, gateway, payment.id, Actor(Source.VERIFY, request_id), deadline, at_once=is_news
         )
     except GatewayError as error:
         log.warning("Verification without an answer", extra={"data": {"id": payment.id, "error": error.code}})

@@ -23,9 +23,9 @@ from payments_service.domain.errors import (
     UnknownAtGateway,
 )
 from payments_service.domain.news import WIRE_PREFIX, EventKind, OrderRef, WebhookEvent
-from payments_service.domain.payment import LOST, Actor
+from payments_service.domain.payment import Actor
 from payments_service.domain.schedule import next_follow_up
-from payments_service.domain.states import AlertCode
+from payments_service.domain.states import TO_TAKE_EFFECT, AlertCode, InboxOutcome, OrderStatus, Source
 from payments_service.flows import sync, unknown_orders, witnesses
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.arrivals import LEFT_TO_THE_WORKER, is_for_a_payment, order_name, why_left
@@ -127,7 +127,8 @@ def _keep_only(db: Database, arrival: Arrival, error: str) -> None:
     with db.begin() as session:
         row = _store(session, arrival.gateway, arrival.event, arrival.headers, arrival.body)
         if row is not None:
-            row.outcome, row.error = "failed", error
+            inbox.move(row, InboxOutcome.FAILED)
+            row.error = error
             row.next_try_at = REAL_TIME.after(LEFT_TO_THE_WORKER)
 
 
@@ -166,7 +167,7 @@ def _take_effect(
     session: Transaction, gateway: Gateway, event: WebhookEvent, row: PaymentWebhook
 ) -> tuple[UUID | None, FollowUp]:
     if not is_for_a_payment(event):
-        row.processed, row.outcome = True, why_left(event)
+        inbox.move(row, why_left(event))
         if event.kind in (EventKind.UNKNOWN, EventKind.UNREADABLE):
             log.error("Webhook not understood", extra={"data": _about(gateway, event)})
         return None, FollowUp.NOTHING
@@ -192,7 +193,7 @@ def _order_of(session: Session, gateway: Gateway, event: WebhookEvent) -> Paymen
 
 def _of_no_order(session: Session, gateway: Gateway, event: WebhookEvent, row: PaymentWebhook) -> FollowUp:
     """An order that is not ours, or not yet, or was lost; the gateway is asked for what may be ours."""
-    row.outcome = "unmatched"
+    inbox.move(row, InboxOutcome.UNMATCHED)
     if event.order and not unknown_orders.is_worth_a_question(session, gateway, event.order, row):
         return FollowUp.NOTHING
     row.next_try_at = REAL_TIME.after(LEFT_TO_THE_WORKER)
@@ -215,7 +216,7 @@ def follow_up(db: Database, wanted: Wanted, deadline: Deadline) -> bool:
     Raises GatewayError when the gateway could not be asked.
     """
     event = wanted.event
-    actor = Actor("webhook", event.event_id)
+    actor = Actor(Source.WEBHOOK, event.event_id)
     return _ask(db, wanted.gateway, wanted.payment_id, wanted.row_id, event, actor, deadline)
 
 
@@ -227,19 +228,23 @@ def try_again(db: Database, gateway: Gateway, row_id: UUID, clock: Clock) -> boo
     """
     with db.begin() as session:
         row = session.get_one(PaymentWebhook, row_id)
+        if InboxOutcome(row.outcome).is_done:  # meanwhile, or by the version before, which leaves it due
+            row.next_try_at = None
+            return False
         event = gateway.reread_webhook(row.event_id, row.payload)
         next_try_at = next_follow_up(gateway.polling, row.created_at, clock)
         if not witnesses.agree(session, clock):
             next_try_at = witnesses.look_soon(next_try_at, clock)
         payment_id, follow_up = row.payment_id, FollowUp.FETCH
-        if row.outcome != "waiting":
+        if InboxOutcome(row.outcome) in TO_TAKE_EFFECT:
             payment_id, follow_up = _take_effect(session, gateway, event, row)
-        if next_try_at is not None:
+        if next_try_at is not None and not InboxOutcome(row.outcome).is_done:
             row.next_try_at = next_try_at
     try:
         if follow_up is not FollowUp.NOTHING:
+            actor = Actor(Source.WORKER, event.event_id, clock)
             deadline = Deadline(SWEEP_SECONDS, Urgency.WAKE_UP)
-            _ask(db, gateway, payment_id, row_id, event, Actor("worker", event.event_id, clock), deadline)
+            _ask(db, gateway, payment_id, row_id, event, actor, deadline)
     finally:
         if next_try_at is None:  # this was the last time to ask
             _give_up(db, gateway, row_id, event, clock)
@@ -286,9 +291,12 @@ def _find_payment(
         order, is_denied = None, True
     with db.begin() as session:
         row = session.get_one(PaymentWebhook, row_id)
+        if InboxOutcome(row.outcome) not in TO_TAKE_EFFECT:
+            return row.payment_id, None
         again_at, row.next_try_at = row.next_try_at, None
         if order is None:
-            if gateway.browser_knows_wire_id and not is_denied and row.outcome == "unmatched":
+            is_unmatched = InboxOutcome(row.outcome) is InboxOutcome.UNMATCHED
+            if gateway.browser_knows_wire_id and not is_denied and is_unmatched:
                 unknown_orders.alert(session, transaction_id, _about(gateway, event), None, clock)
             return None, None
         row.order_id = order.gateway_order_id or order.wire_id
@@ -326,10 +334,10 @@ def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) 
     with db.begin() as session:
         row = session.get_one(PaymentWebhook, row_id)
         payment = load_one(session, payment_id).record.payment
-        if row.outcome != "waiting":
+        if row.outcome != InboxOutcome.WAITING:
             return True
         if decide.has_reached(payment, event) or _is_end_of_a_lost_order(session, row, event):
-            row.processed, row.outcome = True, "applied"
+            inbox.move(row, InboxOutcome.APPLIED)
             return True
         log.warning("Webhook not confirmed by the gateway", extra={"data": {"id": payment_id}})
         return False
@@ -345,20 +353,21 @@ def _is_end_of_a_lost_order(session: Session, row: PaymentWebhook, event: Webhoo
         wire_id=event.order.wire_id,
         gateway_order_id=event.order.gateway_order_id,
     )
-    return order is not None and order.status == LOST
+    return order is not None and order.status == OrderStatus.LOST
 
 
 def _give_up(db: Database, gateway: Gateway, row_id: UUID, event: WebhookEvent, clock: Clock) -> None:
     with db.begin() as session:
         row = session.get_one(PaymentWebhook, row_id)
         was_to_be_asked, row.next_try_at = row.next_try_at is not None, None
-        if not row.processed:
+        if not InboxOutcome(row.outcome).is_done:
             about = _about(gateway, event)
             wire_id = event.order.wire_id if event.order else ""
             subject = wire_id if wire_id.startswith(WIRE_PREFIX) else event.transaction_id
-            if subject and row.outcome == "unmatched" and was_to_be_asked:
+            is_unmatched = InboxOutcome(row.outcome) is InboxOutcome.UNMATCHED
+            if subject and is_unmatched and was_to_be_asked:
                 unknown_orders.alert(session, subject, about, None, clock)
-            row.processed, row.outcome = True, "unconfirmed"
+            inbox.move(row, InboxOutcome.UNCONFIRMED)
             log.error("Webhook never confirmed", extra={"data": about})
 
 

@@ -16,10 +16,13 @@ from sqlalchemy.orm import Session
 
 from payments_service.domain.alarms import ALARMS
 from payments_service.domain.states import (
+    INBOX_DONE,
     OPEN,
     REFUND_OPEN,
     AlertCode,
     AttemptStatus,
+    InboxOutcome,
+    OrderStatus,
     PaymentStatus,
     RefundStatus,
 )
@@ -181,7 +184,7 @@ def _orders(session: Session, at: Moment) -> Iterator[Sample]:
     yield Sample("orders_last_hour", last)
     yield Sample("orders_hour_last_week", then)
     yield Sample("orders_missing", 0 if last else then)
-    made_nothing = case((PaymentOrder.status.in_(("refused", "unknown")), Payment.id))
+    made_nothing = case((PaymentOrder.status.in_((OrderStatus.REFUSED, OrderStatus.UNKNOWN)), Payment.id))
     query = (
         select(Payment.gateway, func.count(distinct(Payment.id)), func.count(distinct(made_nothing)))
         .join(PaymentOrder, PaymentOrder.payment_id == Payment.id)
@@ -270,11 +273,12 @@ def _webhooks(session: Session, at: Moment) -> Iterator[Sample]:
 def _inbox(session: Session, at: Moment) -> Iterator[Sample]:
     """A row that failed is old from its arrival; one that waits, from the moment when it was due."""
     since = case(
-        (PaymentWebhook.outcome == "failed", PaymentWebhook.created_at), else_=PaymentWebhook.next_try_at
+        (PaymentWebhook.outcome == InboxOutcome.FAILED, PaymentWebhook.created_at),
+        else_=PaymentWebhook.next_try_at,
     )
     query = (
         select(PaymentWebhook.gateway, func.count(), func.min(since))
-        .where(PaymentWebhook.processed.is_(False), PaymentWebhook.next_try_at.is_not(None))
+        .where(PaymentWebhook.next_try_at.is_not(None), PaymentWebhook.outcome.not_in(INBOX_DONE))
         .group_by(PaymentWebhook.gateway)
     )
     for gateway, count, oldest in session.execute(query):

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from payments_service.domain.payment import Actor
+from payments_service.domain.states import EntryKind
 from payments_service.store import seal
 from payments_service.store.tables import Payment, PaymentEvent
 from payments_service.store.transaction import Transaction
@@ -16,7 +17,7 @@ from payments_service.store.transaction import Transaction
 def append(
     session: Transaction,
     payment: Payment,
-    kind: str,
+    kind: EntryKind,
     actor: Actor,
     reason: str,
     evidence: dict[str, Any],

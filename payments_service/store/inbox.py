@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
 from payments_service.domain.news import WebhookEvent
+from payments_service.domain.states import FOREIGN, InboxOutcome, outcome_becomes
 from payments_service.store.db import Database, changed_rows, claim, insert_once
 from payments_service.store.tables import PaymentWebhook
 from payments_service.store.wire import COMMIT, Statement, Table, Wire
@@ -20,8 +21,10 @@ LONGEST_WAIT = timedelta(days=1)
 SECRET_HEADERS = ("authorization", "cookie", "signature", "x-verify")
 """Headers whose name holds one of these words authenticate the sender and are not kept."""
 
-UNMATCHED = ("unmatched", "foreign")
+UNMATCHED = (InboxOutcome.UNMATCHED.value, FOREIGN)
 """Of an order that is not ours, or not yet; the second is how version 1 says so, which may run beside us."""
+AGAIN = (InboxOutcome.FAILED, InboxOutcome.WAITING, InboxOutcome.UNCONFIRMED)
+"""What a replay has tried once more."""
 
 
 @dataclass
@@ -38,8 +41,7 @@ class InboxRow:
     event_id: str
     headers: dict[str, Any]
     payload: bytes
-    processed: bool
-    outcome: str
+    outcome: InboxOutcome
     attempts: int
     next_try_at: datetime | None
     error: str | None
@@ -106,10 +108,16 @@ def store(
         transaction_id=transaction_id,
         headers={k: v for k, v in headers.items() if not _is_secret(k)},
         payload=payload,
-        processed=False,
-        outcome="stored",
+        outcome=InboxOutcome.RECEIVED,
     )
     return session.get(PaymentWebhook, row_id)
+
+
+def move(row: PaymentWebhook, to: InboxOutcome) -> None:
+    """Raises IllegalMove. What is done with is not due any more."""
+    row.outcome = outcome_becomes(row.outcome, to)
+    if to.is_done:
+        row.next_try_at = None
 
 
 def payload(session: Session, gateway: str, event_id: str) -> bytes | None:
@@ -146,11 +154,9 @@ def looking_for_unmatched(wire: Wire, provider: str, order_ids: Collection[str])
 
 def has_due(db: Database, provider: str, now: datetime) -> bool:
     """Whether `claim_due` would find any."""
-    sql = (
-        "SELECT id FROM payment_webhooks WHERE processed = %s AND next_try_at <= %s AND provider = %s LIMIT 1"
-    )
+    sql = "SELECT id FROM payment_webhooks WHERE provider = %s AND next_try_at <= %s LIMIT 1"
     with db.wire(reads=True) as (wire, begin):
-        due = Statement(sql, (False, wire.value(now), provider))
+        due = Statement(sql, (provider, wire.value(now)))
         return bool(wire.run([*begin, due, COMMIT])[-2])
 
 
@@ -162,7 +168,7 @@ def claim_due(
     The youngest come first: their payers wait now.
     """
     waiting = select(PaymentWebhook).where(
-        PaymentWebhook.processed.is_(False), PaymentWebhook.provider == provider
+        PaymentWebhook.next_try_at.is_not(None), PaymentWebhook.provider == provider
     )
     due, youngest = PaymentWebhook.next_try_at, PaymentWebhook.created_at.desc()
     taken = claim(session, waiting, due, now, lease_ends, limit, longest_wait=LONGEST_WAIT, first=youngest)
@@ -171,12 +177,14 @@ def claim_due(
     return taken
 
 
-def apply_again(session: Session, outcomes: Sequence[str], since: datetime | None, now: datetime) -> int:
-    """Have the worker try events once more; how many there are."""
-    chosen = update(PaymentWebhook).where(PaymentWebhook.outcome.in_(outcomes))
+def apply_again(session: Session, since: datetime | None, now: datetime) -> int:
+    """Have the worker try events once more that failed or were not confirmed; how many there are."""
+    chosen = update(PaymentWebhook).where(PaymentWebhook.outcome.in_(AGAIN))
     if since is not None:
         chosen = chosen.where(PaymentWebhook.created_at >= since)
-    return changed_rows(session, chosen.values(processed=False, next_try_at=now))
+    given_up = PaymentWebhook.outcome == InboxOutcome.UNCONFIRMED
+    becomes = case((given_up, InboxOutcome.RECEIVED), else_=PaymentWebhook.outcome)
+    return changed_rows(session, chosen.values(outcome=becomes, next_try_at=now))
 
 
 def _is_secret(header: str) -> bool:

@@ -10,8 +10,7 @@ from sqlalchemy.orm import Session
 from payments_service.domain import payment as domain
 from payments_service.domain.clock import utc_now
 from payments_service.domain.money import Money
-from payments_service.domain.payment import LOST
-from payments_service.domain.states import OPEN, RefundStatus
+from payments_service.domain.states import OPEN, OrderStatus, RefundStatus
 from payments_service.store.db import changed_rows, claim, insert_once
 from payments_service.store.tables import (
     Payment,
@@ -26,8 +25,6 @@ REFERENCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """What an id of ours or of a gateway can look like; anything else is the id of no payment."""
 LONGEST_WAIT = timedelta(days=5)
 """No payment or refund is ever put off for longer: a moment further off was written by a clock that leapt."""
-REFUSED = "refused"
-"""The status of an order that the gateway surely never made."""
 
 
 def lock(session: Session, payment_id: UUID) -> Payment:
@@ -105,7 +102,7 @@ def watched_orders(session: Session, payment_id: UUID) -> list[PaymentOrder]:
     """
     query = select(PaymentOrder).where(PaymentOrder.payment_id == payment_id)
     newest_first = PaymentOrder.created_at.desc(), PaymentOrder.id.desc()
-    return list(session.scalars(query.order_by(PaymentOrder.status == LOST, *newest_first)))
+    return list(session.scalars(query.order_by(PaymentOrder.status == OrderStatus.LOST, *newest_first)))
 
 
 def current_order(session: Session, payment_id: UUID) -> PaymentOrder:

@@ -24,7 +24,7 @@ from payments_service.domain.payment import (
     Refund,
     Review,
 )
-from payments_service.domain.states import PaymentStatus
+from payments_service.domain.states import EntryKind, PaymentStatus, RefundStatus
 from payments_service.store import alerts, outbox, seal, tables
 from payments_service.store.db import OUTDATED
 from payments_service.store.seal import ChainKeys
@@ -301,9 +301,9 @@ def _named(wire: Wire, ids: Any, names: Names) -> list[Statement]:
 def _load_disputes(wire: Wire, ids: Any, records: dict[UUID, PaymentRecord]) -> None:
     past = (
         f"SELECT {HISTORY.selected} FROM payment_events WHERE {wire.among('payment_id')}"
-        " AND kind = 'dispute' ORDER BY sequence"
+        " AND kind = %s ORDER BY sequence"
     )
-    [found] = wire.run([Statement(past, (ids,))])
+    [found] = wire.run([Statement(past, (ids, EntryKind.DISPUTE.value))])
     for row in wire.read(HISTORY, found):
         if row.payment_id in records:
             records[row.payment_id].disputes[row.evidence["disputeId"]] = row.evidence
@@ -398,8 +398,8 @@ def _asking_for_refunds(wire: Wire, record: PaymentRecord) -> Statement:
     assert record.asks_for_refunds_at is not None  # noqa: S101 (the caller looked)
     due = wire.value(record.asks_for_refunds_at)
     ids = wire.array([record.payment.id])
-    sql = f"UPDATE refunds SET next_check_at = %s WHERE {wire.among('payment_id')} AND status = 'pending'"
-    return Statement(sql, (due, ids))
+    sql = f"UPDATE refunds SET next_check_at = %s WHERE {wire.among('payment_id')} AND status = %s"
+    return Statement(sql, (due, ids, RefundStatus.PENDING.value))
 
 
 def _keep_the_rules(record: PaymentRecord, before: Payment) -> None:
@@ -412,7 +412,8 @@ def _keep_the_rules(record: PaymentRecord, before: Payment) -> None:
         raise BrokenInvariant(f"payment {payment.id} would be {payment.status}, and money is held")
     if (before.amount, before.currency) != (payment.amount, payment.currency):
         raise BrokenInvariant(f"the amount of payment {payment.id} would change")
-    if payment.status != before.status and not any(entry.kind == "status" for entry in record.entries):
+    is_written = any(entry.kind == EntryKind.STATUS for entry in record.entries)
+    if payment.status != before.status and not is_written:
         raise BrokenInvariant(f"payment {payment.id} would be {payment.status} without a row of history")
 
 

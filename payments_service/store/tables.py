@@ -174,8 +174,7 @@ class PaymentOrder(Base):
     wire_id: Mapped[str] = mapped_column(unique=True)
     gateway_order_id: Mapped[str | None]
     status: Mapped[str]
-    """creating: the call may be under way, or its answer lost · open: known at the gateway ·
-    refused: never made · lost: made, but no payer can be sent there; another took its place."""
+    """Of `OrderStatus`: creating · unknown · open · refused · lost."""
     generation: Mapped[int] = mapped_column(default=1)
     """Who answers for the call: a request that takes it over raises this, and no older answer is written."""
     leased_until: Mapped[datetime]
@@ -218,13 +217,23 @@ class PaymentAttempt(Base):
 
 
 class PaymentWebhook(Base):
-    """The inbox: every authenticated webhook, raw, before it was answered."""
+    """The inbox: every authenticated webhook, raw, before it was answered.
+
+    `processed` is there as well until the next release's migration drops it: only the version before reads
+    or writes it (`migrations.LEAVING`).
+    """
 
     __tablename__ = "payment_webhooks"
     __table_args__ = (
         UniqueConstraint("gateway", "event_id"),
         Index(None, "provider", "order_id"),
-        Index(None, "processed", "next_try_at"),
+        Index(
+            "ix_payment_webhooks_due",
+            "provider",
+            "next_try_at",
+            sqlite_where=text("next_try_at IS NOT NULL"),
+            postgresql_where=text("next_try_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -239,12 +248,12 @@ class PaymentWebhook(Base):
     event_id: Mapped[str]
     headers: Mapped[dict[str, Any]]
     payload: Mapped[bytes] = mapped_column(LargeBinary)
-    processed: Mapped[bool]
     outcome: Mapped[str]
-    """applied · stored · waiting · ignored · unknown · unreadable · unmatched · failed · unconfirmed."""
+    """Of `InboxOutcome`: received · waiting · unmatched · failed, and what is done with: applied · stored ·
+    ignored · unknown · unreadable · unconfirmed."""
     attempts: Mapped[int] = mapped_column(default=1)
     next_try_at: Mapped[datetime | None]
-    """When the worker tries again what waits or failed."""
+    """When the worker tries again. None for what is done with, and what has nothing to be asked."""
     error: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
@@ -259,11 +268,11 @@ class PaymentEvent(Base):
     payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"))
     sequence: Mapped[int]
     kind: Mapped[str]
-    """status · attempt · refund · dispute · review · note."""
+    """Of `EntryKind`: status · attempt · refund · dispute · review · note."""
     from_status: Mapped[str | None]
     to_status: Mapped[str | None]
     source: Mapped[str]
-    """create-order · verify · status · return · webhook · clock."""
+    """Of `Source`."""
     actor: Mapped[str]
     """The gateway's event id or the request id that caused it."""
     reason: Mapped[str]

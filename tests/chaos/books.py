@@ -64,7 +64,7 @@ class Books:
         for table, column, more in (
             ("payments", "next_check_at", ""),
             ("refunds", "next_check_at", ""),
-            ("payment_webhooks", "next_try_at", " AND NOT processed"),
+            ("payment_webhooks", "next_try_at", ""),
             ("outbox", "next_try_at", " AND state = 'pending'"),
         ):
             waits = f"{column} > '{text}' AND {column} < '{limit}'{more}"

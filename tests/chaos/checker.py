@@ -74,6 +74,7 @@ REFUND_MOVES = {
 }
 GATEWAY_CALL = re.compile(r"^\[(\S+)\] \[\w+\] Gateway call (\{.*\})$", re.M)
 """A line of the service's log: the moment when the answer came, and what was asked."""
+INBOX_OPEN = {"received", "waiting", "unmatched", "failed"}
 CAPTURE = re.compile(r"/payments/([^/]+)/capture$")
 SKEW = timedelta(seconds=1)
 """Between the date of a row and the commit of its transaction."""
@@ -471,7 +472,8 @@ def nothing_is_left_undone(facts: Facts) -> Found:
                 subject,
                 f"event {row['event_id']} ({row['webhook_type']}) is {row['outcome']}: {row['error']}",
             )
-        if not row["processed"] and (row["outcome"] != "unmatched" or row["order_id"] in wire_ids):
+        is_left = row["outcome"] in ("received", "waiting") or row["order_id"] in wire_ids
+        if row["outcome"] in INBOX_OPEN and is_left:
             yield subject, f"event {row['event_id']} ({row['webhook_type']}) is left {row['outcome']}"
     for refund in facts.books["refunds"]:
         if refund["status"] in ("initiated", "pending"):

@@ -168,7 +168,7 @@ SABOTAGES = (
         (
             Patch(
                 "flows/create_order.py",
-                'if order.status != "creating" or (is_sure and order.leased_until <= now):',
+                "if order.status != OrderStatus.CREATING or (is_sure and order.leased_until <= now):",
                 "if True:",
                 function="_take_over",
             ),

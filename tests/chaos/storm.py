@@ -184,7 +184,7 @@ FOLLOW_UP_SECONDS = 120
 UNSETTLED = {
     "outbox": "SELECT count(*) FROM outbox WHERE state = 'pending'",
     "refunds": "SELECT count(*) FROM refunds WHERE next_check_at IS NOT NULL",
-    "inbox": "SELECT count(*) FROM payment_webhooks WHERE NOT processed AND outcome <> 'unmatched'",
+    "inbox": "SELECT count(*) FROM payment_webhooks WHERE outcome IN ('received', 'waiting', 'failed')",
 }
 
 

@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from payments_service import cli, create_app
 from payments_service.domain.errors import Unavailable
@@ -97,11 +97,12 @@ def test_replay_webhooks_tries_again_what_could_not_be_applied(shop: Shop) -> No
     body = shop.gateway.event(order=bought.order_id, status="completed", amount=49900, wake_up=True)
     receive(shop.db, shop.gateway, {**GENUINE, "x-event-id": "evt-1"}, body)
     with shop.db.begin() as session:
-        session.execute(update(PaymentWebhook).values(outcome="unconfirmed", processed=True))
+        session.execute(update(PaymentWebhook).values(outcome="unconfirmed", next_try_at=None))
     assert "0 events tried again." in shop.says("replay-webhooks", "--since", "2999-01-01")
     assert "1 events tried again." in shop.says("replay-webhooks", "--since", "2026-01-01")
     with shop.db.read() as session:
         assert session.get_one(Payment, bought.id).status == "completed"
+        assert [row.outcome for row in session.scalars(select(PaymentWebhook))] == ["applied"]
 
 
 # ── the outbox ──────────────────────────────────────────────────────────────────────────────────────

@@ -91,7 +91,7 @@ class TestPhonePe(PhonePeJourneys):
         assert self.deliver(house, raw, self.genuine_headers(raw)).status_code == 200
         row = look.inbox_row(house, raw)
         assert row is not None
-        assert (row.outcome, row.processed) == ("waiting", False)
+        assert (row.outcome, row.next_try_at is not None) == ("waiting", True)
         assert look.trail(house, payment_id)[-1] == "pending"
 
     def test_basic_credentials_are_the_same_credentials(self, house: House) -> None:

@@ -163,7 +163,7 @@ def test_what_it_does_not_come_to_in_time_is_left_to_the_worker(
     [queue] = process.follow_ups._queues.values()
     until(lambda: not queue.is_worked_on)
     assert not queue.waiting
-    assert {row.processed for row in ledger.inbox()} == {False}
+    assert {row.outcome for row in ledger.inbox()} == {"waiting"}
 
 
 def test_no_more_waits_than_a_process_can_remember(

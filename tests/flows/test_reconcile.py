@@ -6,6 +6,7 @@ from datetime import timedelta
 from threading import Barrier
 
 import pytest
+from sqlalchemy import text, update
 
 from payments_service.domain import decide
 from payments_service.domain.clock import Clock
@@ -19,7 +20,7 @@ from payments_service.flows.lines import FAILURES_IN_A_ROW
 from payments_service.store import outbox, payments
 from payments_service.store.db import Database
 from payments_service.store.record import load_one
-from payments_service.store.tables import Outbox, Payment
+from payments_service.store.tables import Outbox, Payment, PaymentWebhook
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.flows.delivering import HandClock
 from tests.support.fake_gateway import GENUINE, FakeGateway
@@ -252,7 +253,7 @@ def test_an_event_whose_effect_failed_is_applied_later(
     hand.advance(timedelta(minutes=1))
     assert reconcile.sweep_inbox(db, gateway, hand.clock) == 1
     [row] = ledger.inbox()
-    assert (row.outcome, row.processed, row.attempts) == ("applied", True, 2)
+    assert (row.outcome, row.next_try_at, row.attempts) == ("applied", None, 2)
     assert ledger.payment(opened.id).status == "completed"
     assert reconcile.sweep_inbox(db, gateway, hand.clock) == 0
 
@@ -273,6 +274,25 @@ def test_a_wake_up_waits_until_the_gateway_says_the_same(
     assert ledger.payment(opened.id).status == "completed"
 
 
+def test_what_the_version_before_leaves_due_and_done_with_is_not_taken_in_again(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
+) -> None:
+    """It applies an event, says so in `processed` as well, and leaves the moment when it would try again."""
+    opened = buy(db, gateway)
+    event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor, wake_up=True)
+    webhook.receive(db, gateway, GENUINE, event)
+    due = {"outcome": "applied", "next_try_at": hand.moment}
+    with db.begin() as session:
+        session.execute(update(PaymentWebhook).values(due))
+        session.execute(text("UPDATE payment_webhooks SET processed = true"))
+    asked = len(gateway.calls)
+    hand.advance(timedelta(minutes=1))
+    reconcile.sweep_inbox(db, gateway, hand.clock)
+    assert [(row.outcome, row.next_try_at) for row in ledger.inbox()] == [("applied", None)]
+    assert len(gateway.calls) == asked
+    assert reconcile.sweep_inbox(db, gateway, hand.clock) == 0
+
+
 def test_a_wake_up_that_is_never_confirmed_ends_so_marked(
     db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
 ) -> None:
@@ -282,7 +302,7 @@ def test_a_wake_up_that_is_never_confirmed_ends_so_marked(
     for _ in range(8):
         hand.advance(DAY)
         reconcile.sweep_inbox(db, gateway, hand.clock)
-    assert [(row.outcome, row.processed) for row in ledger.inbox()] == [("unconfirmed", True)]
+    assert [(row.outcome, row.next_try_at) for row in ledger.inbox()] == [("unconfirmed", None)]
     assert ledger.payment(opened.id).status != "completed"
 
 

@@ -317,7 +317,7 @@ def test_an_event_that_needs_the_gateways_word_waits_until_it_is_had(
     gateway.fetch_error = Unavailable("away")
     event = gateway.event(order=opened.order_id, status="completed", amount=44900)
     webhook.receive(db, gateway, GENUINE, event)
-    assert [(row.outcome, row.processed) for row in ledger.inbox()] == [("waiting", False)]
+    assert [(row.outcome, row.next_try_at is None) for row in ledger.inbox()] == [("waiting", False)]
     gateway.fetch_error = None
     gateway.paid("pay_1", Money(44900))
     webhook.receive(db, gateway, GENUINE, event + b" ")
@@ -420,7 +420,7 @@ def test_one_poisonous_event_is_kept_with_its_error_and_the_next_one_goes_throug
         gateway.fetch_error = Unavailable("away")
         webhook.receive(db, gateway, GENUINE, event)
     row = ledger.inbox()[0]
-    assert (row.outcome, row.processed, row.error) == ("failed", False, "ZeroDivisionError")
+    assert (row.outcome, row.next_try_at is None, row.error) == ("failed", False, "ZeroDivisionError")
     assert ledger.payment(opened.id).status == "pending"
     assert ledger.trail(opened.id, "attempt") == []
     event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor, again=True)
@@ -433,11 +433,14 @@ def test_a_wake_up_sets_nothing_by_itself(db: Database, gateway: FakeGateway, le
     event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor, wake_up=True)
     webhook.receive(db, gateway, GENUINE, event)
     assert ledger.payment(opened.id).status == "pending"
-    assert [(row.outcome, row.processed) for row in ledger.inbox()] == [("waiting", False)]
+    assert [(row.outcome, row.next_try_at is None) for row in ledger.inbox()] == [("waiting", False)]
     gateway.paid("pay_1", PRICE)
     webhook.receive(db, gateway, GENUINE, event + b" ")
     assert ledger.payment(opened.id).status == "completed"
-    assert [(row.outcome, row.processed) for row in ledger.inbox()] == [("waiting", False), ("applied", True)]
+    assert [(row.outcome, row.next_try_at is None) for row in ledger.inbox()] == [
+        ("waiting", False),
+        ("applied", True),
+    ]
 
 
 def test_secrets_among_the_headers_are_not_kept(db: Database, gateway: FakeGateway, ledger: Ledger) -> None:

@@ -9,9 +9,10 @@ import ast
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -19,7 +20,7 @@ from flask import Flask
 
 from payments_service.api.codes import CODES
 from payments_service.api.errors import title_code
-from payments_service.domain.states import MOVES, AlertCode, ReviewReason
+from payments_service.domain.states import INBOX_MOVES, MOVES, ORDER_MOVES, AlertCode, ReviewReason
 from payments_service.settings import variable_names
 from payments_service.store.revision import VERSION_TABLE
 from payments_service.store.tables import Base
@@ -147,9 +148,19 @@ def test_the_picture_of_rooms_names_every_file() -> None:
     assert named - {path.name for path in ROOT.rglob("*.py") if ".venv" not in path.parts} == set()
 
 
-def test_the_diagram_of_states_has_every_move_and_no_other() -> None:
-    drawn = dict(re.findall(r"^    ([a-z]+ --> [a-z]+): (.+)$", ARCHITECTURE, re.M))
-    assert drawn == {f"{before} --> {after}": reason for (before, after), reason in MOVES.items()}
+DIAGRAMS: Mapping[str, Mapping[Any, str]] = {
+    "paymentStatus": MOVES,
+    "payment_orders.status": ORDER_MOVES,
+    "payment_webhooks.outcome": INBOX_MOVES,
+}
+"""What stands in the heading or table before each diagram, and the moves that it draws."""
+
+
+@pytest.mark.parametrize("name", DIAGRAMS)
+def test_the_diagram_of_states_has_every_move_and_no_other(name: str) -> None:
+    diagram = ARCHITECTURE.partition(f"`{name}`")[2].partition("```mermaid")[2].partition("```")[0]
+    drawn = dict(re.findall(r"^    ([a-z]+ --> [a-z]+): (.+)$", diagram, re.M))
+    assert drawn == {f"{before} --> {after}": reason for (before, after), reason in DIAGRAMS[name].items()}
 
 
 # ── links ───────────────────────────────────────────────────────────────────────────────────────────

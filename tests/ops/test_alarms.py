@@ -105,9 +105,9 @@ def inbox_waits(ops: Ops) -> Mend:
     event = ops.gateway.event(order=opened.order_id, status="pending", amount=PRICE.minor)
     webhook.receive(ops.db, ops.gateway, GENUINE, event)
     now = ops.hand.moment
-    failed = {"processed": False, "outcome": "failed", "next_try_at": now + DAY, "created_at": now - HOUR}
+    failed = {"outcome": "failed", "next_try_at": now + DAY, "created_at": now - HOUR}
     ops.change(update(PaymentWebhook).values(failed))
-    return lambda: ops.change(update(PaymentWebhook).values(processed=True, outcome="applied"))
+    return lambda: ops.change(update(PaymentWebhook).values(outcome="applied", next_try_at=None))
 
 
 def outbox_waits(ops: Ops) -> Mend:

@@ -15,8 +15,9 @@ from uuid6 import uuid7
 from payments_service import create_app
 from payments_service.flows import reviews as review_flow
 from payments_service.settings import Settings
-from payments_service.store import chain, migrations, reviews, revision
+from payments_service.store import chain, inbox, migrations, reviews, revision
 from payments_service.store.db import Database
+from payments_service.store.tables import PaymentWebhook
 from tests.flows.conftest import buy
 from tests.support import dumps
 from tests.support.environment import environment
@@ -158,6 +159,39 @@ def test_what_the_version_before_writes_after_the_upgrade_is_counted(old: Databa
     after = rows_of(old)["payments"][last["payment_id"]]
     assert after["history_count"] == last["sequence"] + 1
     assert verified(old) == findings
+
+
+@pytest.mark.parametrize("old", dumps.REVISIONS[1:], indirect=True)
+def test_an_event_that_is_done_with_is_not_due_and_one_that_is_tried_again_is(old: Database) -> None:
+    """The versions before wrote both words, and left what was applied due."""
+    due = "UPDATE payment_webhooks SET next_try_at = created_at WHERE outcome IN ('applied', 'unconfirmed')"
+    with old.engine.begin() as connection:
+        connection.execute(text(due))
+    migrations.upgrade(old)
+    rows = rows_of(old)["payment_webhooks"].values()
+    words = {row["event_id"]: (row["outcome"], row["next_try_at"] is not None) for row in rows}
+    assert (words["evt_1"], words["evt_9"]) == (("applied", False), ("received", True))
+    assert {word for word, is_due in words.values() if is_due} == {"received", "waiting", "failed"}
+
+
+def test_a_column_that_goes_is_filled_by_the_database_until_it_is_gone(old: Database) -> None:
+    migrations.upgrade(old)
+    with old.begin() as session:
+        inbox.store(
+            session,
+            gateway="razorpay",
+            provider="razorpay",
+            event_id="evt_new",
+            webhook_type="order.paid",
+            order_id=None,
+            transaction_id=None,
+            headers={},
+            payload=b"{}",
+        )
+    rows = rows_of(old)["payment_webhooks"].values()
+    assert [row["processed"] for row in rows if row["event_id"] == "evt_new"] == [False]
+    for _, column in migrations.LEAVING:
+        assert column not in PaymentWebhook.__table__.columns
 
 
 def verified(db: Database) -> list[chain.Finding]:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
-from payments_service.store import events, lookup, payment_pages, search
+from payments_service.store import events, inbox, lookup, payment_pages, search
 from payments_service.store.db import Database
 from payments_service.store.payment_pages import Filters
 
@@ -50,6 +50,14 @@ def test_no_question_of_the_merchants_server_reads_a_whole_table(db: Database, a
         plan = plan_of(db, statement, values)
         whole = [line for line in plan if reads_a_whole_table(line)]
         assert not whole, "\n".join([statement, *plan])
+
+
+def test_events_that_are_due_are_found_by_an_index_that_holds_no_others(db: Database) -> None:
+    """Any other one leads through all that ever came."""
+    asked = statements(db, lambda s: inbox.claim_due(s, "razorpay", PLACE[0], PLACE[0], 20))
+    [claim] = [(statement, values) for statement, values in asked if "payment_webhooks" in statement]
+    plan = "\n".join(plan_of(db, *claim))
+    assert set(re.findall(r"ix_payment_webhooks\w+", plan)) == {"ix_payment_webhooks_due"}, plan
 
 
 def statements(db: Database, ask: Callable[[Session], object]) -> list[tuple[str, Any]]:

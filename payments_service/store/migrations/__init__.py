@@ -10,7 +10,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Column, Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import SchemaItem
 
@@ -25,6 +25,8 @@ from payments_service.store.tables import Base
 
 LOCK = 20_260_101_000_001
 """A number of our own for PostgreSQL's advisory lock: upgrades wait for each other, and for nothing else."""
+LEAVING = {("payment_webhooks", "processed")}
+"""Columns that only the version before has in its code; the next release's migration drops them."""
 STEP_SECONDS = 3600
 """A large table takes its time."""
 OTHER_UPGRADE_SECONDS = 600
@@ -145,9 +147,12 @@ def difference(database: Database) -> list[object]:
 
 
 def is_ours(
-    _item: SchemaItem, name: str | None, kind: str, reflected: bool, _compared_to: SchemaItem | None
+    item: SchemaItem, name: str | None, kind: str, reflected: bool, _compared_to: SchemaItem | None
 ) -> bool:
-    """Leave tables alone that are in the database but not in our code, and indexes of search.py."""
+    """Leave tables alone that are in the database but not in our code, columns on their way out, and indexes
+    of search.py."""
+    if isinstance(item, Column) and reflected and (item.table.name, name) in LEAVING:
+        return False
     if kind == "index" and reflected and (name or "").startswith(PREFIX):
         return False
     return not (kind == "table" and reflected and name not in Base.metadata.tables)

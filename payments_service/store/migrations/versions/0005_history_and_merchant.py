@@ -30,6 +30,7 @@ OF_UNIQUE = (("payment_orders", "wire_id"), ("refunds", "refund_id"))
 
 def upgrade() -> None:
     _seal_the_history()
+    _let_the_outcome_say_it()
     _make_events()
     op.add_column("payments", sa.Column("closed_at", UtcDateTime(timezone=True), nullable=True))
     op.add_column("refunds", sa.Column("idempotency_key", sa.Text(), nullable=True))
@@ -54,7 +55,6 @@ def _seal_the_history() -> None:
     if op.get_bind().execute(sa.text("SELECT 1 FROM payments LIMIT 1")).first():
         _count_what_is_there()
         _count_what_the_version_before_writes()
-    op.execute("UPDATE payment_webhooks SET outcome = 'unmatched' WHERE outcome = 'foreign'")
 
 
 def _count_what_is_there() -> None:
@@ -99,6 +99,28 @@ def _count_what_the_version_before_writes() -> None:
     op.execute(
         "CREATE TRIGGER payment_events_counted AFTER INSERT ON payment_events"
         " FOR EACH ROW WHEN (NEW.mac IS NULL) EXECUTE FUNCTION payment_events_counted()"
+    )
+
+
+def _let_the_outcome_say_it() -> None:
+    """What is done with by its outcome is never due. `processed` is filled by a default from now on: the
+    version before still writes it, and reads it beside `next_try_at`, so that it takes up what is due alone.
+    """
+    op.drop_index(op.f("ix_payment_webhooks_processed_next_try_at"), "payment_webhooks")
+    with op.batch_alter_table("payment_webhooks") as table:
+        table.alter_column(
+            "processed", existing_type=sa.Boolean(), existing_nullable=False, server_default=sa.false()
+        )
+    op.execute("UPDATE payment_webhooks SET outcome = 'unmatched' WHERE outcome = 'foreign'")
+    op.execute("UPDATE payment_webhooks SET next_try_at = NULL WHERE processed AND next_try_at IS NOT NULL")
+    op.execute(
+        "UPDATE payment_webhooks SET outcome = 'received'"  # a person is having it tried again
+        " WHERE outcome = 'unconfirmed' AND next_try_at IS NOT NULL"
+    )
+    is_due = sa.text("next_try_at IS NOT NULL")
+    columns = ["provider", "next_try_at"]
+    op.create_index(
+        "ix_payment_webhooks_due", "payment_webhooks", columns, sqlite_where=is_due, postgresql_where=is_due
     )
 
 
