@@ -34,6 +34,11 @@ from payments_service.settings import API_KEY, SCOPES, SettingsError
 from payments_service.store import inbox
 from payments_service.store.db import Database
 
+UNREADABLE = (
+    "A row that this needs cannot be read: it holds something that is not JSON, so it was damaged or written "
+    "by hand. Keep a copy of the database, and take that row from the backup."
+)
+
 Given = ParamSpec("Given")
 Done = TypeVar("Done")
 
@@ -63,6 +68,8 @@ def _in_a_sentence(do: Callable[Given, Done]) -> Callable[Given, Done]:
             return do(*words, **more)
         except PaymentsError as error:
             raise click.ClickException(error.message) from error
+        except json.JSONDecodeError as error:
+            raise click.ClickException(UNREADABLE) from error
 
     return doing
 

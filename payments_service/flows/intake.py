@@ -207,7 +207,7 @@ class _Batch:
         except Exception as error:
             undo()
             record.lines.clear()
-            about = {"eventId": event.event_id, "error": type(error).__name__}
+            about = {"eventId": event.event_id, "id": record.payment.id, "error": type(error).__name__}
             log.exception("Webhook could not be applied", extra={"data": about})
             self._keep(arrival, record, InboxOutcome.FAILED, error=type(error).__name__)
             arrival.follow_up = FollowUp.FETCH

@@ -129,7 +129,8 @@ def apply_event(
         undo()
         inbox.move(row, InboxOutcome.FAILED)
         row.error = type(error).__name__
-        log.exception("Webhook could not be applied", extra={"data": {"eventId": event.event_id}})
+        about = {"eventId": event.event_id, "id": known.payment.id}
+        log.exception("Webhook could not be applied", extra={"data": about})
         return FollowUp.FETCH
     inbox.move(row, outcome)
     changes.write()

@@ -94,7 +94,7 @@ def _take_alone(db: Database, arrival: Arrival) -> None:
     except Exception as error:
         if isinstance(error, StoreUnavailable) and not isinstance(error, Outdated):
             raise
-        log.exception("Webhook could not be applied", extra={"data": {"eventId": arrival.event.event_id}})
+        log.exception("Webhook could not be applied", extra={"data": _about(arrival.gateway, arrival.event)})
         _keep_only(db, arrival, type(error).__name__)
 
 
@@ -130,6 +130,8 @@ def _keep_only(db: Database, arrival: Arrival, error: str) -> None:
             inbox.move(row, InboxOutcome.FAILED)
             row.error = error
             row.next_try_at = REAL_TIME.after(LEFT_TO_THE_WORKER)
+    about = {**_about(arrival.gateway, arrival.event), "outcome": InboxOutcome.FAILED, "error": error}
+    log.info("Webhook", extra={"data": about})
 
 
 def _authentic(gateway: Gateway, headers: Mapping[str, str], raw_body: bytes) -> WebhookEvent:

@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from payments_service import cli, create_app
 from payments_service.domain.errors import Unavailable
@@ -276,3 +276,17 @@ def test_help_and_api_key_need_no_settings() -> None:
 def test_every_command_of_the_document_is_there(shop: Shop) -> None:
     known = set(shop.app.cli.list_commands(None))  # type: ignore[arg-type]
     assert {"show", "outbox", "resend", "reconcile", "replay-webhooks", "reviews", "clear-review"} <= known
+
+
+# ── a row that cannot be read ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])  # PostgreSQL takes nothing else into such a column
+def test_a_damaged_row_is_a_sentence_to_show_and_leaves_the_histories_to_be_verified(shop: Shop) -> None:
+    bought = shop.buy()
+    with shop.db.begin() as session:
+        session.execute(text("UPDATE payments SET metadata = '{half'"))
+    said = shop.says("show", str(bought.id), exit_code=1)
+    assert said.startswith("Error: A row that this needs cannot be read")
+    assert said.count("\n") == 1
+    assert "as it was written" in shop.says("verify-ledger")

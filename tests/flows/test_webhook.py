@@ -1,5 +1,6 @@
 """Webhooks: kept once, applied once, never in the way of the next."""
 
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -410,6 +411,25 @@ def test_a_second_success_is_flagged_and_completes_nothing_twice(
     assert ledger.moves(opened.id).count("completed") == 1
 
 
+def test_an_event_of_a_payment_that_cannot_be_read_is_kept_and_both_lines_say_of_which_order(
+    db: Database,
+    gateway: FakeGateway,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    opened = buy(db, gateway)
+    event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor)
+    monkeypatch.setattr(burst, "run", _explode)
+    monkeypatch.setattr(payments, "lock", _explode)
+    with caplog.at_level(logging.INFO):
+        webhook.receive(db, gateway, GENUINE, event)
+    assert [row.outcome for row in ledger.inbox()] == ["failed"]
+    told = {one.message: vars(one)["data"] for one in caplog.records if one.message.startswith("Webhook")}
+    assert told["Webhook could not be applied"]["orderId"] == opened.order_id
+    assert (told["Webhook"]["outcome"], told["Webhook"]["orderId"]) == ("failed", opened.order_id)
+
+
 def test_one_poisonous_event_is_kept_with_its_error_and_the_next_one_goes_through(
     db: Database, gateway: FakeGateway, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -507,7 +527,7 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_with_room_again_nothing_is_l
     assert (len(ledger.inbox()), ledger.payment(opened.id).status) == (1, "completed")
 
 
-def _explode(*_: object) -> None:
+def _explode(*_: object, **__: object) -> None:
     raise ZeroDivisionError
 
 
