@@ -170,7 +170,8 @@ class Database:
             cause = getattr(error, "orig", None) or error
             if _is_about_tables(cause):
                 self._tables_are_known = False
-                log.error("Database not migrated", extra={"data": _facts(error)})  # noqa: TRY400
+                about = {**_facts(error), "missing": _missing(cause)}
+                log.error("Database not migrated", extra={"data": about})  # noqa: TRY400
                 raise NotMigrated(f"The database lacks what this version needs; {revision.HOW}") from error
             if isinstance(cause, WRITTEN_MEANWHILE):
                 raise Outdated(OUTDATED) from error
@@ -284,6 +285,13 @@ def _is_about_tables(cause: BaseException) -> bool:
     """A table or column is missing: a backup of an older version was restored, say."""
     state = getattr(cause, "sqlstate", None)
     return state in MISSING_IN_POSTGRES or bool(MISSING_IN_SQLITE.match(str(cause)))
+
+
+def _missing(cause: BaseException) -> str:
+    """The database's own words: they name a table or a column, and no value."""
+    if isinstance(cause, psycopg.Error):
+        return cause.diag.message_primary or ""
+    return str(cause)
 
 
 def _facts(error: Exception) -> dict[str, str]:
