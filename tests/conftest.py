@@ -5,6 +5,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +195,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not isinstance(item, pytest.Function) or "database_kind" not in getattr(item, "fixturenames", ()):
             continue
         kind = item.callspec.params["database_kind"]
-        folder = _path(item).parts[0]
+        folder = _path(item.path).parts[0]
         case = tuple((name, n) for name, n in item.callspec.indices.items() if name != "database_kind")
         others = cases.setdefault(item.nodeid.partition("[")[0], [])
         if case not in others:
@@ -217,12 +218,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def _turn(item: pytest.Item) -> int:
-    places = (number for number, name in enumerate(SLOWEST_FIRST) if _path(item).is_relative_to(name))
+    path = str(_path(item.path))
+    places = (number for number, name in enumerate(SLOWEST_FIRST) if path.startswith(name))
     return next(places, len(SLOWEST_FIRST))
 
 
-def _path(item: pytest.Item) -> Path:
-    return item.path.relative_to(Path(__file__).parent)
+@cache
+def _path(path: Path) -> Path:
+    return path.relative_to(Path(__file__).parent)
 
 
 def count_use(of: str) -> None:
