@@ -335,14 +335,21 @@ def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) 
     """What had to wait for the gateway's own word is done with when that word is as claimed; whether so."""
     with db.begin() as session:
         row = session.get_one(PaymentWebhook, row_id)
-        payment = load_one(session, payment_id).record.payment
+        is_reached = _is_reached(session, row, event)
         if row.outcome != InboxOutcome.WAITING:
             return True
-        if decide.has_reached(payment, event) or _is_end_of_a_lost_order(session, row, event):
+        if is_reached or _is_end_of_a_lost_order(session, row, event):
             inbox.move(row, InboxOutcome.APPLIED)
             return True
         log.warning("Webhook not confirmed by the gateway", extra={"data": {"id": payment_id}})
         return False
+
+
+def _is_reached(session: Transaction, row: PaymentWebhook, event: WebhookEvent) -> bool:
+    """Whether the payment of a waiting event is where the event says it is; its row is locked then."""
+    if row.outcome != InboxOutcome.WAITING or row.payment_id is None:
+        return False
+    return decide.has_reached(load_one(session, row.payment_id).record.payment, event)
 
 
 def _is_end_of_a_lost_order(session: Session, row: PaymentWebhook, event: WebhookEvent) -> bool:
@@ -362,7 +369,9 @@ def _give_up(db: Database, gateway: Gateway, row_id: UUID, event: WebhookEvent, 
     with db.begin() as session:
         row = session.get_one(PaymentWebhook, row_id)
         was_to_be_asked, row.next_try_at = row.next_try_at is not None, None
-        if not InboxOutcome(row.outcome).is_done:
+        if _is_reached(session, row, event):  # by what was heard of the payment in another way
+            inbox.move(row, InboxOutcome.APPLIED)
+        elif not InboxOutcome(row.outcome).is_done:
             about = _about(gateway, event)
             wire_id = event.order.wire_id if event.order else ""
             subject = wire_id if wire_id.startswith(WIRE_PREFIX) else event.transaction_id

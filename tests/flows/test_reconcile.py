@@ -17,6 +17,7 @@ from payments_service.domain.states import AttemptStatus, PaymentStatus
 from payments_service.flows import intent, reconcile, reviews, webhook
 from payments_service.flows.create_order import Urls
 from payments_service.flows.lines import FAILURES_IN_A_ROW
+from payments_service.flows.status import status
 from payments_service.store import outbox, payments
 from payments_service.store.db import Database
 from payments_service.store.record import load_one
@@ -318,6 +319,22 @@ def test_a_wake_up_that_was_left_for_days_is_asked_about_before_it_is_given_up(
     reconcile.sweep_inbox(db, gateway, hand.clock)
     assert [(row.outcome, row.next_try_at) for row in ledger.inbox()] == [("applied", None)]
     assert ledger.payment(opened.id).status == "completed"
+
+
+def test_a_wake_up_whose_payment_was_found_paid_in_another_way_is_never_a_persons_to_look_at(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
+) -> None:
+    """The gateway was away each time that this event was to be asked about."""
+    opened = buy(db, gateway)
+    gateway.paid("pay_1", PRICE)
+    assert status(db, "fake", [gateway], str(opened.id), "r").status == "completed"
+    gateway.fetch_error = Unavailable("away")
+    event = gateway.event(order=opened.order_id, status="completed", amount=PRICE.minor, wake_up=True)
+    webhook.receive(db, gateway, GENUINE, event)
+    assert [row.outcome for row in ledger.inbox()] == ["waiting"]  # it may tell of a second payment
+    hand.advance(6 * DAY)
+    reconcile.sweep_inbox(db, gateway, hand.clock)
+    assert [(row.outcome, row.next_try_at) for row in ledger.inbox()] == [("applied", None)]
 
 
 @pytest.mark.parametrize(("claim", "outcome"), [("expired", "applied"), ("completed", "waiting")])
