@@ -10,7 +10,7 @@ run: $(VENV)/.runtime ## Run everything on this machine: service on PORT (5000),
 
 test: $(VENV)/.tools ## Run all tests, with their own PostgreSQL and a real Chromium
 	@sh deploy/need-chromium.sh $(VENV)
-	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.tools ## Check style and types
 	$(BIN)/ruff check .

@@ -257,8 +257,8 @@ def pytest_testnodedown(node: Any) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """More than there are cores, for most tests wait for other processes half of their time."""
-    return min(4, (os.cpu_count() or 1) + 2)
+    """One more than there are cores, for most tests wait for other processes half of their time."""
+    return min(4, (os.cpu_count() or 1) + 1)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 
 WRONG = (None, [], {"x": 1}, "\0", "\ud800", -(2**62), 10**30, 1.5, True)
@@ -16,6 +17,12 @@ any_json = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
+
+
+A_THIRD_OR_ALL = pytest.mark.parametrize(
+    "step", [pytest.param(3, id="a third"), pytest.param(1, id="all", marks=pytest.mark.check)]
+)
+"""Of the strange values that a test goes through; each kind has its turn, and `make check` takes them all."""
 
 
 def with_one_strange_member(value: Any) -> Iterator[Any]:
