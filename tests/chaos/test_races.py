@@ -28,7 +28,7 @@ from tests.e2e.test_razorpay import TestRazorpay as RazorpaysWords
 from tests.e2e.test_razorpay import sign
 from tests.support.house import House, running_house
 
-ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "25"))
+ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "15"))
 PROCESSES = 20
 POST = """
 import http.client, sys, time

@@ -78,6 +78,7 @@ def copied() -> Iterator[tuple[str, str]]:
         yield from ((source, target) for source in sources)
 
 
+@pytest.mark.check
 def test_what_is_in_the_image_is_enough_to_serve_to_work_and_to_migrate(tmp_path: Path) -> None:
     """In a folder that has only that, and that cannot be written to."""
     image = tmp_path / "image"
