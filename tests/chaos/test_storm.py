@@ -9,7 +9,7 @@ from tests.chaos.town import Options
 
 SMALL = Options(
     seed=int(os.environ.get("CHAOS_SEED", "7")),
-    payments=20,
+    payments=14,
     processes=2,
     workers=1,
     fault_rate=0.1,

@@ -156,6 +156,7 @@ def postgresql_v1_house(
         yield house
 
 
+@pytest.mark.check  # the older generation: its contract and its flows are tried in `make test`
 class TestPhonePeV1(PhonePeJourneys):
     our_clock: ClassVar[bool] = True
     success_after_failure: ClassVar[str] = "late-success"
