@@ -6,13 +6,10 @@ Beat sends every sweep in its turn, and the service wakes one when a commit has 
 loses, doubles or drops does no harm: rows in the database are the truth, and the next sweep finds them.
 """
 
-from dataclasses import replace
-
 from celery import Celery
 
 from payments_service import broker, worker
 from payments_service.domain.clock import REAL_TIME
-from payments_service.flows.beats import Beats
 from payments_service.services import wire
 from payments_service.settings import Settings
 from payments_service.settings.told import tell
@@ -52,9 +49,7 @@ def from_environment() -> Celery:
     house = wire(Settings.from_environment())
     tell(house.settings, house.gateways)
     made = broker.client(house.settings.celery_broker_url or "")
-    beats = Beats(house.db, REAL_TIME, house.settings.heartbeat_url)
-    sweeps = worker.sweeps(house.db, house.gateways, house.channels, house.urls, REAL_TIME)
-    return tasks(made, [replace(sweep, run=beats.watched(sweep.name, sweep.run)) for sweep in sweeps])
+    return tasks(made, worker.watched(house, REAL_TIME))
 
 
 app = from_environment()

@@ -76,7 +76,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"flask", "click"}
     | {"certifi", "gateways.base"},
     "broker": {"celery", "kombu"},
-    "tasks": {"broker", "domain", "flows", "services", "settings", "worker", "celery"},
+    "tasks": {"broker", "domain", "services", "settings", "worker", "celery"},
     "worker": {"domain", "environment", "flows", "gateways.base", "services", "settings", "store.db"},
     "settings": {
         "settings",
