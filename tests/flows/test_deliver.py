@@ -373,6 +373,17 @@ def test_the_operator_is_told_of_trouble(telling: Telling) -> None:
     assert '"amountPaise": 49900' in letter.get_content()
 
 
+def test_a_letter_about_an_alarm_says_what_is_wrong_for_how_long_and_what_to_ask() -> None:
+    detail = {"measure": "review_oldest_seconds", "value": 90_061.5, "limit": 86_400.0, "paymentIds": ["p-1"]}
+    said = list(deliver._about_alert({"code": "review_waits", "detail": detail}))
+    assert said[:3] == [
+        "A payment waits for a person for more than a day.",
+        "Now 25 hours, limit 24 hours",
+        "flask --app wsgi show p-1",
+    ]
+    assert said[3].endswith("docs/handbook.md#review_waits")
+
+
 @pytest.mark.parametrize(
     ("refusal", "state", "alerts"),
     [("550 nobody", "dead", [("event_undelivered", "customer")]), ("451 later", "pending", [])],

@@ -250,6 +250,16 @@ def test_what_is_back_is_told_again(ops: Ops) -> None:
     assert len({told["id"] for told in ops.told("outbox_waits")}) == 2
 
 
+@pytest.mark.parametrize("make", [review_waits, capture_window, inbox_waits])
+def test_an_alarm_about_payments_names_them(ops: Ops, make: Callable[[Ops], Mend]) -> None:
+    make(ops)
+    with ops.db.read() as session:
+        ids = {str(one) for one in session.scalars(select(Payment.id))}
+    ops.look()
+    [told] = ops.told(make.__name__)
+    assert set(told["detail"]["paymentIds"]) == ids
+
+
 def test_what_lasts_is_told_once_a_day_whatever_the_number_of_looks(ops: Ops) -> None:
     review_waits(ops)
     for _ in range(50):
