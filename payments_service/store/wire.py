@@ -15,6 +15,7 @@ from types import NoneType
 from typing import Any, NamedTuple, get_args, get_type_hints
 from uuid import UUID
 
+import orjson
 import psycopg
 from sqlalchemy.orm import Session
 
@@ -136,11 +137,11 @@ class Postgres:
 
     @staticmethod
     def insert(table: Table, rows: Sequence[Any], more: str = "") -> Statement:
-        return Statement(table.postgres_insert + more, (_json([table.values(row) for row in rows]),))
+        return Statement(table.postgres_insert + more, (_json(rows),))
 
     @staticmethod
     def update(table: Table, rows: Sequence[Any]) -> Statement:
-        return Statement(table.postgres_update, (_json([table.values(row) for row in rows]),))
+        return Statement(table.postgres_update, (_json(rows),))
 
     @staticmethod
     def value(value: Any) -> Any:
@@ -228,21 +229,17 @@ def _plain(hint: Any) -> type:
     return dict if getattr(kind, "__origin__", None) is dict else kind
 
 
-def _json(rows: list[dict[str, Any]]) -> str:
-    return _JSON.encode(rows)
+def _json(rows: Sequence[Any]) -> str:
+    return orjson.dumps(rows, default=_encode).decode()
 
 
-def _encode(value: Any) -> Any:
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
+def _encode(value: Any) -> str:
+    """What orjson does not write by itself: bytes, and ids of uuid6's own class."""
     if isinstance(value, bytes):
         return b64encode(value).decode()
+    if isinstance(value, UUID):
+        return str(value)
     raise TypeError(f"{type(value).__name__} is no JSON")
-
-
-_JSON = json.JSONEncoder(default=_encode, ensure_ascii=False, separators=(",", ":"))
 
 
 def _for_sqlite(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,15 @@
 """One gunicorn configuration: what the platform runs, what `make run` runs and what tests run is the same."""
 
 import re
+import socket
 import subprocess
 import sys
+from threading import Event, Thread
+from urllib.parse import urlsplit
 
-from tests.support.house import ROOT
+import requests
+
+from tests.support.house import ROOT, House
 
 STARTS = ("Procfile", "deploy/development.py", "tests/support/house.py", "tests/chaos/town.py")
 SERVING = re.compile("--(threads|timeout|keep-alive|worker-class|no-control-socket|config)")
@@ -26,3 +31,27 @@ def test_nothing_that_starts_gunicorn_says_how_it_serves() -> None:
         text = (ROOT / name).read_text()
         assert "gunicorn" in text
         assert not [line for line in text.splitlines() if "gunicorn" in line and SERVING.search(line)], name
+
+
+def test_a_connection_that_never_pauses_does_not_keep_the_others_waiting(sqlite_house: House) -> None:
+    """All its requests are sent at once; one of another connection is answered long before the last of them."""
+    count, answers, begun = 3_000, bytearray(), Event()
+    address = urlsplit(sqlite_house.url)
+    request = f"GET /health HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode()
+    with socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=60) as greedy:
+
+        def read() -> None:
+            while answers.count(b"HTTP/1.1 200") < count:
+                answers.extend(greedy.recv(1 << 20))
+                begun.set()
+
+        reader = Thread(target=read)
+        reader.start()
+        Thread(target=greedy.sendall, args=(request * count,)).start()
+        while not answers:
+            pass
+        assert requests.get(sqlite_house.url + "/health", timeout=60).status_code == 200
+        answered = answers.count(b"HTTP/1.1 200")
+        reader.join(60)
+    assert answered < count / 2
+    assert answers.count(b"HTTP/1.1 200") == count
