@@ -16,7 +16,7 @@ from payments_service.api.described import described
 from payments_service.domain.errors import InvalidInput
 from payments_service.flows import moving, quotes
 from payments_service.flows.create_order import create_order
-from payments_service.flows.idempotency import Claim, Kept, buyer, claim, keep
+from payments_service.flows.idempotency import Claim, Kept, buyer, claim, keep, still_payable
 from payments_service.flows.intent import LEASE, NewPayment
 from payments_service.flows.payment_view import PaymentView
 from payments_service.flows.quotes import Quote
@@ -223,6 +223,7 @@ def _claim(key: str, new: NewPayment, fingerprint: str) -> Claim | Kept:
         key=key,
         fingerprint=fingerprint,
         lease=LEASE,
+        still_valid=still_payable,
     )
 
 

@@ -5,6 +5,7 @@ the 200; failures that never reached the gateway let the key go, and an unknown 
 its payment, so that the next request with it asks before it creates.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -20,6 +21,7 @@ from payments_service.domain.states import PaymentStatus
 from payments_service.flows import witnesses
 from payments_service.store import keys, payments
 from payments_service.store.db import Database
+from payments_service.store.keys import Key
 from payments_service.store.tables import Payment
 
 KEPT = timedelta(hours=24)
@@ -56,6 +58,10 @@ class Kept:
     body: bytes
 
 
+StillValid = Callable[[Session, Key, Clock], None]
+"""Raises Conflict when the answer that is kept under a key is of no use any more."""
+
+
 def buyer(phone: str, email: str) -> str:
     """The owner of a browser's keys: no other buyer can take this buyer's, and the table holds no e-mail."""
     return sha256(f"{phone}\n{email.casefold()}".encode()).hexdigest()
@@ -70,8 +76,10 @@ def claim(
     fingerprint: str,
     lease: timedelta,
     clock: Clock = REAL_TIME,
+    still_valid: StillValid | None = None,
 ) -> Claim | Kept:
-    """Raises KeyReused, StillRunning, or Conflict when the kept answer is of no use any more."""
+    """Raises KeyReused, StillRunning, or what `still_valid` raises for a kept answer that is of no use any
+    more."""
     row_id = uuid7()
     with db.begin() as session:
         is_sure, now = witnesses.agree(session, clock), clock.now()
@@ -92,8 +100,9 @@ def claim(
             return Claim(row.id, row.generation, None)
         if row.fingerprint != fingerprint:
             raise KeyReused("This Idempotency-Key was used for another request")
-        if row.answer is not None and row.payment_id:
-            must_be_payable(session, payments.by_id(session, row.payment_id), clock)
+        if row.answer is not None:
+            if still_valid:
+                still_valid(session, row, clock)
             return Kept(row.answer)
         ends = begun_anew(row.leased_until, now, lease) if is_sure else row.leased_until
         if is_sure and ends <= now:
@@ -134,6 +143,12 @@ def leave_open(db: Database, claim: Claim | None, clock: Clock = REAL_TIME) -> N
     if claim:
         with db.begin() as session:
             keys.write(session, claim.row_id, claim.generation, leased_until=clock.now(), commits=True)
+
+
+def still_payable(session: Session, row: Key, clock: Clock) -> None:
+    """Of a kept create-order: whether a payer may still be sent there."""
+    if row.payment_id:
+        must_be_payable(session, payments.by_id(session, row.payment_id), clock)
 
 
 def is_time_over(session: Session, payment: Payment | domain.Payment, clock: Clock) -> bool:

@@ -61,7 +61,9 @@ class Shop:
 
     def claim(self, key: str = "key-of-the-test-0") -> Claim | Kept:
         words = {"endpoint": "create-order", "owner": "", "key": key, "fingerprint": "f"}
-        return idempotency.claim(self.db, **words, lease=LEASE, clock=self.clock)
+        return idempotency.claim(
+            self.db, **words, lease=LEASE, clock=self.clock, still_valid=idempotency.still_payable
+        )
 
     def buy(self, key: str = "key-of-the-test-0") -> PaymentView | None:
         """What the door does; None when the kept answer serves."""

@@ -71,7 +71,9 @@ class Caller:
 
     def claim(self, key: str = "key-of-the-test-0", fingerprint: str = "f", owner: str = "") -> Claim | Kept:
         words = {"endpoint": "create-order", "owner": owner, "key": key, "fingerprint": fingerprint}
-        return idempotency.claim(self.db, **words, lease=LEASE, clock=self.hand.clock)
+        return idempotency.claim(
+            self.db, **words, lease=LEASE, clock=self.hand.clock, still_valid=idempotency.still_payable
+        )
 
     def is_told(self, code: str, **words: Any) -> dict[str, Any]:
         """The same request again gets this error."""

@@ -54,7 +54,8 @@ def order_for(
 
 def claim(db: Database, key: str, hand: HandClock | None = None) -> Any:
     words = {"endpoint": "create-order", "owner": "shop", "key": key, "fingerprint": "f"}
-    return idempotency.claim(db, **words, lease=LEASE, clock=(hand or HandClock()).clock)
+    clock, still_valid = (hand or HandClock()).clock, idempotency.still_payable
+    return idempotency.claim(db, **words, lease=LEASE, clock=clock, still_valid=still_valid)
 
 
 def refused(ask: Callable[[], object]) -> str:
