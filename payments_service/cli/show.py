@@ -59,11 +59,14 @@ def _screen(known: Dossier, log: TextIO | None) -> Iterator[str]:
     )
     yield from section(
         "Attempts",
-        ("payment id", "status", "gateway says", "amount", "method", "error", "bank reference", "first seen"),
+        (
+            *("payment id", "status", "gateway says", "amount", "method", "error", "bank reference"),
+            *("capture by", "first seen"),
+        ),
         [
             (
                 *(a.transaction_id, a.status, a.gateway_status, a.money, a.method, a.error_code),
-                *(a.bank_reference, ist(a.created_at)),
+                *(a.bank_reference, ist(a.capture_by), ist(a.created_at)),
             )
             for a in known.attempts
         ],

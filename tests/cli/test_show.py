@@ -83,6 +83,13 @@ def test_columns_stand_under_each_other(shop: Shop) -> None:
                 assert row[heads.index(word) - 1] == " ", (heading, word)
 
 
+def test_an_attempt_says_until_when_its_money_is_held(shop: Shop) -> None:
+    payment_id = a_whole_life(shop)["our id"]
+    with shop.db.begin() as session:
+        session.execute(update(PaymentAttempt).values(capture_by=datetime(2026, 12, 24, 10, tzinfo=UTC)))
+    assert "2026-12-24 15:30:00" in shop.says("show", payment_id)
+
+
 def test_times_are_indian(shop: Shop) -> None:
     bought = shop.buy()
     moment = datetime(2026, 1, 31, 18, 45, 7, tzinfo=UTC)
