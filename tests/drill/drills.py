@@ -82,7 +82,8 @@ def no_orders(town: Town) -> None:
         made = gauges.id_at(then + timedelta(milliseconds=number)).hex
         town.sql(f"INSERT INTO payments VALUES ({','.join('?' * len(payment))})", made, *payment[1:])
         moment = then.replace(tzinfo=None).isoformat(" ", "microseconds")
-        town.sql("UPDATE payments SET created_at = ? WHERE id = ?", moment, made)
+        has_no_history = "history_count = 0, history_unchained = 0, history_head = NULL"
+        town.sql(f"UPDATE payments SET created_at = ?, {has_no_history} WHERE id = ?", moment, made)
     town.sql("UPDATE payments SET status = 'completed', next_check_at = NULL")
 
 
