@@ -88,7 +88,7 @@ def _presented_key(scope: str) -> ApiKey:
 
 def _must_have(key: ApiKey, scope: str) -> None:
     if scope not in key.scopes:
-        raise Forbidden(f"This API key has not the scope {scope}", code="scope_missing")
+        raise Forbidden(f"This API key lacks the scope {scope}", code="scope_missing")
 
 
 def reader_of_metrics(view: View[Parameters, Result]) -> View[Parameters, Result]:

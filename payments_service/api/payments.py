@@ -125,8 +125,9 @@ def _create_order(house: WebServices) -> ResponseReturnValue:
 @described(
     "Ask whether a payment is paid",
     about=(
-        "A 2xx says that it is paid, and nothing else does. What the browser says only begins the question: "
-        "the gateway is asked. The members of each gateway go by several names."
+        "A 2xx says that it is paid or, where the merchant captures, that the money is held: `paymentStatus` "
+        "says which. The browser's word proves nothing: the gateway is asked. The fields of each "
+        "gateway have several names."
     ),
     tag="Checkout",
     takes=schemas.VerifySchema,

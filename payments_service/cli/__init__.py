@@ -88,7 +88,7 @@ def db() -> None:
 @db.command()
 @_in_a_sentence
 def upgrade() -> None:
-    """Bring the tables to this version; does nothing when they are there."""
+    """Update the tables to this version; does nothing if they are up to date."""
     from payments_service.store import migrations  # with Alembic, a quarter of every start
 
     click.echo(f"Database is at {migrations.upgrade(_database())}")
@@ -118,7 +118,7 @@ def api_key(name: str, scopes: str) -> None:
     "--time-scale", type=click.IntRange(1, 100_000), default=1, help="Let waits pass faster (tests)."
 )
 def worker_(once: bool, time_scale: int) -> None:
-    """Follow every payment and refund to its end, and tell what happened. Ends with SIGTERM or Ctrl-C."""
+    """Follow every payment and refund until it ends, and send events. Stop it with SIGTERM or Ctrl-C."""
     if time_scale != 1 and not _house().settings.is_development:
         raise click.UsageError("--time-scale is for development and tests.")
     clock = replace(REAL_TIME, scale=time_scale)
@@ -129,19 +129,19 @@ def worker_(once: bool, time_scale: int) -> None:
 
 
 @click.command("replay-webhooks")
-@click.option("--since", type=Moment(), help="Those that came since then.")
+@click.option("--since", type=Moment(), help="Only webhooks that came since then.")
 def replay_webhooks(since: datetime | None) -> None:
-    """Try stored events again that could not be applied or confirmed."""
+    """Try again the stored webhooks that could not be applied or confirmed."""
     house = _house()
     with house.db.begin() as session:
         count = inbox.apply_again(session, since, utc_now())
     worker.run_once(list(worker.sweeps(house.db, house.gateways, house.channels, house.urls, REAL_TIME)))
-    click.echo(f"{count} events tried again.")
+    click.echo(f"{count} webhooks tried again.")
 
 
 @click.command("reviews")
 def reviews_() -> None:
-    """List what a person has to look at, and what can be done about it."""
+    """List payments and alarms that a person must look at, and what to do."""
     for review in reviews.open_reviews(_database()):
         detail = json.dumps(review.detail, ensure_ascii=False)
         click.echo(f"{review.id}  {review.why}  {review.subject}  since {review.since.isoformat()}  {detail}")
@@ -152,16 +152,17 @@ def reviews_() -> None:
 @click.command("clear-review")
 @click.argument("review_id", metavar="ID", type=click.UUID)
 @click.argument("reason", required=False)
-@click.option("--accept/--dismiss", default=None, help="It is paid after all / it stays as it is.")
-@click.option("--by", "operator", default=getpass.getuser, help="Who has looked: it stands in the history.")
+@click.option("--accept/--dismiss", default=None, help="The payment is paid / its status stays as it is.")
+@click.option("--by", "operator", default=getpass.getuser, help="Your name, which the history stores.")
 def clear_review(review_id: UUID, reason: str | None, accept: bool | None, operator: str) -> None:
-    """Say that a person has looked at a payment, by our id of it, or at an alert, by the alert's.
+    """Close a review of a payment, or an alert; `reviews` prints the ID.
 
-    --accept completes a payment whose money the gateway holds, or says was collected. --dismiss changes no
-    status. With several open reviews of one payment, REASON says which. The same evidence is not told again.
+    --accept completes a payment, if the gateway holds its money or says that cash was collected. --dismiss
+    changes no status. If a payment has several open reviews, give its REASON, too. The same evidence is not
+    flagged again.
     """
     if accept is None:
-        raise click.UsageError("Say either --accept or --dismiss.")
+        raise click.UsageError("Give either --accept or --dismiss.")
     click.echo(reviews.clear(_database(), review_id, operator, reason=reason, accept=accept))
 
 

@@ -16,7 +16,7 @@ from payments_service.store.tables import Payment
 
 @click.command()
 @click.argument("any_ids", metavar="[ANY_ID]...", nargs=-1)
-@click.option("--since", type=Moment(), help="Those made since then, also when they have ended.")
+@click.option("--since", type=Moment(), help="Payments made since then, also those that have ended.")
 def reconcile(any_ids: Sequence[str], since: datetime | None) -> None:
     """Ask the gateways now: about some payments, those since a moment, or all that are watched.
 
@@ -24,7 +24,7 @@ def reconcile(any_ids: Sequence[str], since: datetime | None) -> None:
     gateway could not be asked.
     """
     if any_ids and since:
-        raise click.UsageError("Say either ids, or --since.")
+        raise click.UsageError("Give either ids or --since, not both.")
     services = house()
     chosen, unknown = _chosen(services.db, any_ids, since)
     for any_id in unknown:
@@ -37,7 +37,7 @@ def reconcile(any_ids: Sequence[str], since: datetime | None) -> None:
             click.echo(line)
     click.echo(f"{len(chosen) - not_asked} payments asked about.")
     if not_asked or unknown:
-        raise click.ClickException(f"{not_asked} could not be asked about, {len(unknown)} ids are unknown.")
+        raise click.ClickException(f"{not_asked} payments not asked about; {len(unknown)} ids are unknown.")
 
 
 def _chosen(db: Database, any_ids: Sequence[str], since: datetime | None) -> tuple[list[Payment], list[str]]:

@@ -49,12 +49,12 @@ Check = Callable[[], Iterable[Finding]]
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
-@click.option("--skip", multiple=True, metavar="CHECK", help="Leave a check out, by its name; repeatable.")
+@click.option("--skip", multiple=True, metavar="CHECK", help="Leave out the check of this name; repeatable.")
 def doctor(as_json: bool, skip: Sequence[str]) -> None:
-    """Look at settings, database, gateways, public address, worker and mail; change nothing.
+    """Check settings, database, gateways, public address, worker and mail; change nothing.
 
-    Each line says what was seen and what to do. Ends with 0 when nothing is bad, with 1 when something is,
-    with 3 when the settings are wrong: usable as a hook of a deployment.
+    Each line says what was found and what to do. Exit code: 0 nothing is bad, 1 something is bad, 3 the
+    settings are wrong. So a deployment script can stop when it is not 0.
     """
     error = current_app.extensions.get(SETTINGS_ERROR)
     with _quiet():
@@ -83,7 +83,7 @@ def _quiet() -> Iterator[None]:
 
 def _of_settings_error(error: SettingsError) -> Iterator[Finding]:
     for name, sentences in sorted(error.errors.items()):
-        yield bad("settings", f"{name} {' '.join(sentences)}", "See .env.example; nothing else was looked at")
+        yield bad("settings", f"{name} {' '.join(sentences)}", "See .env.example; nothing else was checked")
 
 
 def _look(services: Services, skip: Sequence[str]) -> list[Finding]:
@@ -117,9 +117,7 @@ def _run(named: tuple[str, Check]) -> list[Finding]:
     try:
         return list(check())
     except Exception as error:
-        return [
-            bad(name, f"could not be looked at: {type(error).__name__}", "This is a fault of doctor itself")
-        ]
+        return [bad(name, f"could not be checked: {type(error).__name__}", "This is a bug of doctor itself")]
 
 
 def _modes(settings: Settings, gateways: Sequence[Gateway]) -> Iterator[Finding]:
@@ -127,7 +125,7 @@ def _modes(settings: Settings, gateways: Sequence[Gateway]) -> Iterator[Finding]
     if not gateways:
         yield bad("settings", f"{settings.env}, no gateway is on", "Set the credentials of at least one")
     elif not settings.is_development and all(gateway.mode == "test" for gateway in gateways):
-        yield warn("settings", f"{settings.env}: {modes}", "A rehearsal: no payment here moves money")
+        yield warn("settings", f"{settings.env}: {modes}", "ALLOW_TEST_MODE: no payment here moves money")
     else:
         yield ok("settings", f"{settings.env}: {modes}")
 
@@ -142,9 +140,9 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
         other = owners.setdefault(value, name)
         if other != name and not settings.is_development:
             wrong.append(
-                warn("secrets", f"{name} is the same as {other}", "Each secret has one use: which is it?")
+                warn("secrets", f"{name} is the same as {other}", "Each needs its own secret: copy again")
             )
-    yield from wrong or [ok("secrets", f"{len(owners)}, none of an odd shape")]
+    yield from wrong or [ok("secrets", f"{len(owners)} checked, all look complete")]
 
 
 def _all_secrets(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -181,7 +179,7 @@ def _database(services: Services) -> Iterator[Finding]:
         return
     saw = f"{seen.product}, at {seen.revision or 'no revision'}"
     if seen.troubles:
-        todo = "What it acknowledges must last, on the primary, in UTF8"
+        todo = "The service needs the primary, durable commits and UTF8"
         yield bad("database", f"{saw}: {'; '.join(seen.troubles)}", todo)
     else:
         yield ok("database", f"{saw}, primary, {seen.encoding}, durable")
@@ -189,7 +187,7 @@ def _database(services: Services) -> Iterator[Finding]:
         yield bad("migrations", missing, revision.HOW)
     yield from _pooler(services, seen)
     if seen.free_bytes is not None and seen.free_bytes < LEAST_FREE_BYTES:
-        yield bad("disk", f"{seen.free_bytes // 1024**2} MiB are left beside the database", "Make room")
+        yield bad("disk", f"{seen.free_bytes // 1024**2} MiB are left beside the database", "Free disk space")
     if seen.now is not None:
         yield from _skew("the database's", wall_clock() - seen.now)
 
@@ -198,9 +196,9 @@ def _pooler(services: Services, seen: condition.Condition) -> Iterator[Finding]:
     is_told = "pgbouncer=true" in services.settings.database_url
     if seen.has_pooler and not is_told:
         todo = "If it is a pooler in transaction mode, set DATABASE_POOLER=true"
-        yield warn("pooler", "something stands between this service and the server", todo)
+        yield warn("pooler", "there is a pooler or proxy between this service and PostgreSQL", todo)
     elif seen.has_pooler:
-        yield ok("pooler", "stands between, as DATABASE_POOLER says")
+        yield ok("pooler", "there is one, as DATABASE_POOLER says")
 
 
 def _worker(services: Services) -> Iterator[Finding]:
@@ -216,7 +214,7 @@ def _worker(services: Services) -> Iterator[Finding]:
             "Start one: python -m payments_service.worker (or, by cron, flask --app wsgi worker --once)",
         )
     elif utc_now() - last > WORKER_SILENT:
-        yield bad("worker", f"silent for {_ago(last)}", "Start it, and see in its log why it ended")
+        yield bad("worker", f"no heartbeat for {_ago(last)}", "Start it, and read in its log why it ended")
     else:
         yield ok("worker", f"alive {_ago(last)} ago")
 
@@ -246,15 +244,15 @@ def _gateway(gateway: Gateway) -> Iterator[Finding]:
     except Rejected as error:
         check = ", ".join(gateway.credential_names)
         yield bad(
-            name, clean(error.message), f"Compare {check} with its dashboard; test ones with live ones?"
+            name, clean(error.message), f"Compare {check} with its dashboard; are test and live keys mixed?"
         )
     except GatewayError as error:
         is_its_own = error.gateway_status is not None  # an answer was heard, so the way there is open
-        reach = "does this machine reach the internet by DNS and port 443?"
-        todo = f"Look at its status page{'' if is_its_own else '; ' + reach}"
+        reach = "can this machine reach the internet (DNS, port 443)?"
+        todo = f"Read its status page{'' if is_its_own else '; ' + reach}"
         yield bad(name, clean(error.message), todo)
     else:
-        yield warn(name, "knows an order that was never made", "Is its API address right?")
+        yield warn(name, "answers for an order that does not exist", "Is its …_API_URL right?")
 
 
 def _webhooks(services: Services, gateway: Gateway) -> Iterator[Finding]:
@@ -267,11 +265,11 @@ def _webhooks(services: Services, gateway: Gateway) -> Iterator[Finding]:
             opened = [code for code in codes if alerts.the_open(session, code, gateway.provider)]
     except StoreUnavailable:
         return
-    seen = f"the last good one came {_ago(last)} ago" if last else "none has come yet"
+    seen = f"the last valid one came {_ago(last)} ago" if last else "none has come yet"
     if AlertCode.WEBHOOKS_REFUSED in opened:
         yield bad(name, f"they are refused; {seen}", f"Compare {', '.join(gateway.webhook_secret_names)}")
     elif opened:
-        yield bad(name, f"they stay away; {seen}", "Is the webhook switched on in the dashboard?")
+        yield bad(name, f"they do not come; {seen}", "Is the webhook switched on in the dashboard?")
     elif last is None:
         yield warn(name, seen, "Enter the webhook address below in its dashboard, and make one test payment")
     else:
@@ -281,7 +279,7 @@ def _webhooks(services: Services, gateway: Gateway) -> Iterator[Finding]:
 def _clock() -> Iterator[Finding]:
     watch = clock.WATCH
     if watch.gateways_agree() is None:
-        yield warn("clock", "no gateway told the time", "See the gateways above")
+        yield warn("clock", "not compared: no gateway answered", "See the gateways above")
     else:
         yield from _skew("the gateways'", wall_clock() - watch.gateways_now())
 
@@ -293,7 +291,7 @@ def _skew(whose: str, off: timedelta) -> Iterator[Finding]:
         yield ok("clock", f"agrees with {whose}, within {max(1, abs(seconds))} s")
     else:
         verdict = bad if abs(off) > SKEW_BAD else warn
-        yield verdict("clock", saw, "Look after this machine's time service (NTP)")
+        yield verdict("clock", saw, "Repair this machine's time service (NTP)")
 
 
 def _ago(moment: datetime) -> str:
@@ -308,4 +306,4 @@ def _lines(findings: Sequence[Finding]) -> Iterator[str]:
             yield f"{'':<{width + 8}}{clean(finding.todo)}"
     bad_ones = sum(finding.verdict is Verdict.BAD for finding in findings)
     to_look_at = sum(finding.verdict is Verdict.WARN for finding in findings)
-    yield f"{bad_ones} bad, {to_look_at} worth a look, {len(findings)} looked at."
+    yield f"{bad_ones} bad, {to_look_at} warnings, {len(findings)} lines."

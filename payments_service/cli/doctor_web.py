@@ -82,7 +82,7 @@ def public_address(settings: Settings) -> Iterator[Finding]:
     try:
         answer = call("GET", f"{home}/health", {"X-Request-Id": mark})
     except (OSError, ValueError, HTTPException) as error:
-        todo = "Is BACKEND_URL right, the service up, its name in DNS, and its port open to the internet?"
+        todo = "Is BACKEND_URL right? Does the service run? Is its name in DNS, and its port open?"
         yield bad(name, f"{home} cannot be reached: {_why(error)}", todo)
         return
     if answer.status != 200 or answer.member("status") != "ok":
@@ -116,23 +116,21 @@ def webhook_door(settings: Settings) -> Iterator[Finding]:
         answer = call("POST", url, headers, LARGE_EVENT)
     except (OSError, ValueError, HTTPException) as error:
         yield bad(
-            name, f"POST {url}: {_why(error)}", "Until this works, no webhook arrives: see public address"
+            name, f"POST {url}: {_why(error)}", "Until this works, no webhook arrives; see: public address"
         )
         return
     code, is_ours = answer.member("code"), answer.headers.get("x-request-id") == mark
     if answer.status == 403 and code == "address_not_allowed":
-        yield ok(name, "reached the service, which takes none from here (WEBHOOK_ALLOWED_IPS)")
+        yield ok(name, "reached the service, which refuses this machine's address (WEBHOOK_ALLOWED_IPS)")
     elif answer.status == 404 and code == "gateway_off" and is_ours:
         kibibytes = len(LARGE_EVENT) // 1024
         yield ok(name, f"{kibibytes} KiB reached the service and its answer came in {answer.milliseconds} ms")
     elif 300 <= answer.status < 400:
         yield bad(
-            name, f"is redirected{_leads(answer)}", "Gateways follow no redirect: register the last address"
+            name, f"is redirected{_leads(answer)}", "Gateways follow no redirect: register that address"
         )
     else:
-        todo = (
-            "Something in front answers in its place (firewall, bot check, limit of the body): let it through"
-        )
+        todo = "A firewall, bot check or body limit in front blocks webhooks: let them through"
         yield bad(name, f"POST {url} answers {answer.status} {code or ''}".rstrip(), todo)
 
 
@@ -164,16 +162,16 @@ def domains(settings: Settings, modes: Mapping[str, str]) -> Iterator[Finding]:
     home = urlsplit(settings.backend_url).netloc
     pages = sorted({urlsplit(url).netloc for url in settings.frontend_urls if not is_loopback(url)})
     yield ok(
-        "domains", ", ".join([home, *pages]), "Register them with the gateways that check where a payer is"
+        "domains", ", ".join([home, *pages]), "Register them with the gateways that check the payer's site"
     )
     for name, mode in modes.items():
         url = f"{settings.backend_url}/api/webhook/{name}"
-        yield ok("webhook address", url, f"It stands so in {name}'s dashboard, in {mode} mode")
+        yield ok("webhook address", url, f"Enter it in {name}'s dashboard, in {mode} mode")
 
 
 def mail(settings: Settings) -> Iterator[Finding]:
     if not settings.smtp_url:
-        yield warn("mail", "SMTP_URL is not set", "Payers get no confirmation and alarms no letter: set it")
+        yield warn("mail", "SMTP_URL is not set", "Payers and operators get no e-mail: set it")
         return
     address = urlsplit(settings.smtp_url)
     host = address.hostname or ""
@@ -184,15 +182,15 @@ def mail(settings: Settings) -> Iterator[Finding]:
         yield bad("mail", f"{host}: {_why(error)}", todo)
         return
     if settings.ops_email:
-        yield ok("mail", f"{host} takes our letters; alarms go to {settings.ops_email}")
+        yield ok("mail", f"{host} can be reached; alarms go to {settings.ops_email}")
     else:
-        yield warn("mail", f"{host} takes our letters", "Set OPS_EMAIL: alarms are sent to no person")
+        yield warn("mail", f"{host} can be reached", "Set OPS_EMAIL: alarms are e-mailed to no person")
 
 
 def merchant_address(settings: Settings) -> Iterator[Finding]:
     name = "merchant's address"
     if not settings.merchant_webhook_url:
-        todo = "Your application hears of no payment: set MERCHANT_WEBHOOK_URL, or ask for each status"
+        todo = "Your server gets no events: set MERCHANT_WEBHOOK_URL, or request each status"
         yield warn(name, "MERCHANT_WEBHOOK_URL is not set", todo)
         return
     host = urlsplit(settings.merchant_webhook_url).hostname
@@ -205,12 +203,12 @@ def merchant_address(settings: Settings) -> Iterator[Finding]:
 def helpers(settings: Settings) -> Iterator[Finding]:
     """Servers without which payments go on, and something else does not."""
     parts = (
-        ("REDIS_URL", settings.redis_url, warn, "Each process counts callers for itself meanwhile"),
+        ("REDIS_URL", settings.redis_url, warn, "Meanwhile each process counts rate limits for itself"),
         (
             "CELERY_BROKER_URL",
             settings.celery_broker_url,
             bad,
-            "No worker is woken: start it, or correct the URL",
+            "Celery starts no work: start the broker, or correct the URL",
         ),
     )
     for name, url, verdict, todo in parts:
@@ -236,7 +234,7 @@ def _tls_finding(settings: Settings, answer: Answer) -> Iterator[Finding]:
     saw = f"the certificate is good for {days} more days"
     if days < DAYS_WARN:
         yield (bad if days < DAYS_BAD else warn)(
-            "TLS", saw, "Renew it, and see why it was not renewed by itself"
+            "TLS", saw, "Renew it, and find out why it was not renewed automatically"
         )
     else:
         yield ok("TLS", saw)
@@ -251,11 +249,11 @@ def _scheme_known(settings: Settings) -> Iterator[Finding]:
         if "strict-transport-security" in answer.headers:
             yield ok(
                 "proxies",
-                f"TRUSTED_PROXY_HOPS={settings.trusted_proxy_hops} fits: it is seen who calls, and how",
+                f"TRUSTED_PROXY_HOPS={settings.trusted_proxy_hops} is right: caller and https are seen",
             )
         else:
             todo = "Set TRUSTED_PROXY_HOPS to the number of proxies in front; now all payers share one limit"
-            yield warn("proxies", "the service does not see that it was asked by https", todo)
+            yield warn("proxies", "the service does not see that the request came by https", todo)
 
 
 def _moved_to(origin: str) -> str | None:

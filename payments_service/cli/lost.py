@@ -39,16 +39,20 @@ class Lost:
 @click.command("lost")
 @click.argument("order_ids", metavar="[ORDER_ID]...", nargs=-1)
 @click.option(
-    "--log", "logs", type=click.File(errors="replace"), multiple=True, help="Orders that a log names."
+    "--log",
+    "logs",
+    type=click.File(errors="replace"),
+    multiple=True,
+    help="Also orders that this log names.",
 )
 def lost(order_ids: Sequence[str], logs: Sequence[TextIO]) -> None:
-    """After a restored backup: find orders that this database does not know, and ask the gateways of them.
+    """After a restored backup: find orders that this database does not know, and ask the gateways about them.
 
     The ids come from your application's orders and from the service's log. Nothing is changed. Ends with 1
     when one of them was paid, or could not be asked about.
     """
     if not order_ids and not logs:
-        raise click.UsageError("Name orders, or a log that does.")
+        raise click.UsageError("Give order ids, or a log file that names orders (--log).")
     services = house()
     named = {order_id: "" for order_id in order_ids} | dict(_of_logs(logs))
     unknown = {one: name for one, name in named.items() if not show.find(services.db, one)}

@@ -8,7 +8,7 @@ from payments_service.store import chain
 
 @click.command("verify-ledger")
 def verify_ledger() -> None:
-    """Look through the seals of every payment's history; ends with 1 when a row was changed, lost or added.
+    """Check the seals of every payment's history; ends with 1 when a row was changed, lost or added.
 
     What it cannot see is a whole payment that was removed with its history; backups show that.
     """
@@ -20,5 +20,5 @@ def verify_ledger() -> None:
             row = f", row {finding.sequence}" if finding.sequence else ""
             click.echo(f"{finding.payment_id}{row}: {finding.what}")
     if found:
-        raise click.ClickException(f"{found} payments have another history than was written")
-    click.echo("The history is as it was written")
+        raise click.ClickException(f"{found} payments have a history that was changed")
+    click.echo("The history of every payment is unchanged")

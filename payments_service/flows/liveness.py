@@ -88,7 +88,8 @@ def worker_silent_since(session: Session, clock: Clock) -> datetime | None:
 
 
 def tell_of_silence(session: Transaction, since: datetime, clock: Clock) -> bool:
-    about = {"since": since.isoformat(), "hint": "Start a worker; until then no payment is asked about"}
+    hint = "Start a worker: until then no event is sent, and lost webhooks are not made good"
+    about = {"since": since.isoformat(), "hint": hint}
     return raise_alert(session, SILENT, heartbeats.WORKER, about, clock)
 
 

@@ -114,7 +114,7 @@ def _webhooks_come(session: Transaction, gateway: Gateway, clock: Clock) -> int:
     silent = gauges.paid_without_webhook(session, provider, moment)
     if silent < SILENT_PAYMENTS or is_dismissed(session, code, provider, clock):
         return 0
-    about = {"paidWithoutWebhook": silent, "hint": "Your webhook there is probably disabled"}
+    about = {"paidWithoutWebhook": silent, "hint": "The webhook is probably switched off at the gateway"}
     return raise_alert(session, code, provider, about, clock)
 
 

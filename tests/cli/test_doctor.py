@@ -264,7 +264,7 @@ def test_a_worker_is_missed_before_and_after_its_life(shop: Shop) -> None:
     assert line(shop, "worker") == "warn none has run yet"
     with shop.db.begin() as session:
         heartbeats.beat(session, heartbeats.WORKER, datetime.now(UTC) - timedelta(hours=5))
-    assert line(shop, "worker") == "bad silent for 5 hours"
+    assert line(shop, "worker") == "bad no heartbeat for 5 hours"
     with shop.db.begin() as session:
         heartbeats.beat(session, heartbeats.WORKER, datetime.now(UTC))
     assert line(shop, "worker").startswith("ok alive")
@@ -281,7 +281,7 @@ def test_a_gateway_is_told_apart_by_what_it_does_with_a_harmless_question(shop: 
         assert re.search(f"bad +gateway fake +{re.escape(error.message)}", said)
         assert todo in said
     shop.gateway.fetch_error = KeyError("a fault of ours")  # type: ignore[assignment]
-    assert "could not be looked at: KeyError" in shop.says("doctor", exit_code=1)
+    assert "could not be checked: KeyError" in shop.says("doctor", exit_code=1)
 
 
 def test_an_open_alarm_about_webhooks_is_bad(shop: Shop) -> None:
@@ -289,7 +289,7 @@ def test_an_open_alarm_about_webhooks_is_bad(shop: Shop) -> None:
     now = datetime.now(UTC)
     with shop.db.begin() as session:
         alerts.open_once(session, AlertCode.WEBHOOK_SILENCE, "fake", {}, now)
-    assert line(shop, "webhooks fake").startswith("bad they stay away")
+    assert line(shop, "webhooks fake").startswith("bad they do not come")
     with shop.db.begin() as session:
         alerts.open_once(session, AlertCode.WEBHOOKS_REFUSED, "fake", {}, now)
     assert line(shop, "webhooks fake").startswith("bad they are refused")
@@ -305,7 +305,7 @@ def test_a_clock_is_compared_with_the_gateways(seconds: int, verdict: str) -> No
 
 def test_without_any_answer_nothing_is_said_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("payments_service.domain.clock.WATCH._gateways", {})
-    assert only(_clock()).saw == "no gateway told the time"
+    assert only(_clock()).saw == "not compared: no gateway answered"
 
 
 # ── from outside ────────────────────────────────────────────────────────────────────────────────────

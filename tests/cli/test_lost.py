@@ -68,4 +68,4 @@ def test_only_the_gateway_that_the_line_names_is_asked(shop: Shop, tmp_path: Pat
 
 
 def test_without_orders_and_log_it_says_what_it_needs(shop: Shop) -> None:
-    assert "Name orders, or a log" in shop.says("lost", exit_code=2)
+    assert "Give order ids, or a log" in shop.says("lost", exit_code=2)

@@ -111,8 +111,8 @@ def test_a_try_that_is_under_way_no_longer_counts(app: Flask, telling: Telling) 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ((), "Say either EVENT_ID, or"),
-        (("evt_1", "--dead"), "Say either EVENT_ID, or"),
+        ((), "Give either EVENT_ID, or"),
+        (("evt_1", "--dead"), "Give either EVENT_ID, or"),
         (("--since", "yesterday"), "must look like 2026-01-31"),
         (("evt_nobody",), "No event evt_nobody to merchant"),
     ],

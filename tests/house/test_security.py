@@ -5,7 +5,7 @@ import re
 from tests.support.house import ROOT
 
 ROW = re.compile(r"\| .+ \| .+ \| `(test_\w+)` \|")
-HEADINGS = ("| Tried | What holds | Test |", "|---|---|---|")
+HEADINGS = ("| Attack | What stops it | Test |", "|---|---|---|")
 
 
 def test_every_attack_names_a_test_that_is_there() -> None:
