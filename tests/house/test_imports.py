@@ -50,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
         "cachetools",
         "razorpay",
     },
-    "store": {"domain"} | {"store", "logs", "sqlalchemy", "alembic", "psycopg", "gevent", "uuid6"},
+    "store": {"domain"} | {"store", "logs", "sqlalchemy", "alembic", "psycopg", "gevent", "orjson", "uuid6"},
     "flows": {"domain"}
     | {
         "flows",
