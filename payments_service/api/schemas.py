@@ -58,6 +58,17 @@ class Text(fields.String):
         return text
 
 
+class QuoteText(Text):
+    """A quote. A number is none: counted as its text, it would open an order whose quote nothing has read."""
+
+    default_error_messages = {"invalid": "Quote must be text"}  # noqa: RUF012
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 class EmailText(Text):
     """An e-mail address by marshmallow's own rule; spaces around it are dropped."""
 
@@ -206,7 +217,7 @@ class CreateOrderSchema(Schema):
     reference = Text(load_default=None, allow_none=True, validate=validate.Length(max=64))
     userId = Text(load_default=None, allow_none=True, validate=validate.Length(max=64))
     returnUrl = Text(load_default=None, allow_none=True, validate=validate.Length(max=MAX_RETURN_URL))
-    quote = Text(load_default=None, allow_none=True, error_messages={"invalid": "Quote must be text"})
+    quote = QuoteText(load_default=None, allow_none=True)
     metadata = Metadata(
         keys=Text(validate=validate.Length(min=1, max=64)),
         values=Text(validate=validate.Length(max=500)),

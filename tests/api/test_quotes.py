@@ -232,6 +232,26 @@ def test_with_require_quote_a_browser_names_no_amount(shop: Shop) -> None:
     assert ask(shop, "payment/create-order", {**GOOD, "reference": "B"}, **key).status_code == 200
 
 
+NO_QUOTES = [5, 0, 1.5, True, ["q"], {"q": 1}]
+
+
+@pytest.mark.parametrize("no_quote", NO_QUOTES)
+def test_what_is_no_text_is_no_quote(shop: Shop, no_quote: object) -> None:
+    """A number counts as its text in other members."""
+    answer = ask(shop, "payment/create-order", {**GOOD, "quote": no_quote})
+    assert refusal(answer) == (400, "validation_error")
+    assert list(told(answer)["details"]) == ["quote"]
+    assert stored(shop) == []
+
+
+@pytest.mark.parametrize("no_quote", NO_QUOTES)
+def test_with_require_quote_what_is_no_text_opens_nothing(shop: Shop, no_quote: object) -> None:
+    """Any member of that name would do otherwise, and the browser would choose the amount."""
+    require_quotes(shop)
+    assert refusal(ask(shop, "payment/create-order", {**GOOD, "quote": no_quote})) == (401, "quote_required")
+    assert stored(shop) == []
+
+
 def test_the_same_request_with_a_fresh_quote_is_the_same_request(shop: Shop) -> None:
     first = buy(shop, quote_of(shop), headers={"Idempotency-Key": KEY})
     again = buy(shop, quote_of(shop, expiresIn=700), headers={"Idempotency-Key": KEY})
