@@ -199,9 +199,9 @@ def new_refund(payment_id: UUID) -> ResponseReturnValue:
     except RefundFailed as error:
         made = refund.one(house.db, payment_id, error.refund_id)
         raise RefundFailedForGood(made, error.explanation) from error
+    made = refund.one(house.db, payment_id, made.id)
     if made.status is RefundStatus.FAILED:
         raise RefundFailedForGood(made, None)
-    made = refund.one(house.db, payment_id, made.id)
     answer = jsonify(shapes.dumped(shapes.RefundAnswerOut(), {"refund": made}))
     answer.status_code = 202 if made.status is RefundStatus.INITIATED else 201
     answer.headers["Location"] = f"/api/payment/{payment_id}/refunds/{made.id}"
