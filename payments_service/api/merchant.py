@@ -76,10 +76,11 @@ def payments_() -> ResponseReturnValue:
     "Search payments",
     about=(
         "Any id, reference, UTR or RRN; with the scope personal also e-mail, phone and name. Whole, or how "
-        "it begins."
+        "it begins. An Idempotency-Key changes nothing: every search looks anew."
     ),
     takes=shapes.SearchSchema,
     headers=(schemas.KEY_HEADER,),
+    replays=False,
     gives={200: shapes.SearchOut},
     refuses={400: ("validation_error", "unknown_field")},
     example={"query": "ORDER-1001"},
@@ -153,6 +154,7 @@ def refund_(payment_id: UUID, refund_id: UUID) -> ResponseReturnValue:
     may_be_empty=True,
     headers=(schemas.KEY_HEADER,),
     needs=(schemas.KEY_HEADER,),
+    replays=False,
     gives={201: shapes.RefundAnswerOut, 202: shapes.RefundAnswerOut},
     refuses={
         400: ("validation_error", "unknown_field"),
