@@ -54,6 +54,13 @@ class Moment(fields.Field[datetime]):
             raise self.make_error("invalid") from error
 
 
+class GatewayName(Text):
+    """In any case, as create-order takes it."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        return super()._deserialize(value, attr, data, **kwargs).lower()
+
+
 class Cursor(fields.Field[Place]):
     """A place in the list of payments, opaque to its reader."""
 
@@ -89,7 +96,7 @@ class FilterSchema(_Asked):
     """Which payments."""
 
     status = fields.String(load_default=None, validate=validate.OneOf([one.value for one in PaymentStatus]))
-    gateway = Text(load_default=None, validate=validate.Length(max=40))
+    gateway = GatewayName(load_default=None, validate=validate.Length(max=40))
     mode = fields.String(load_default=None, validate=validate.OneOf(["test", "live"]))
     since = Moment(load_default=None, data_key="from")
     until = Moment(load_default=None, data_key="to")

@@ -444,20 +444,24 @@ def refuse_what_is_no_text(body: Mapping[str, Any]) -> None:
 def verify_fields(declared: Sequence[VerifyField], body: Mapping[str, Any]) -> dict[str, str]:
     """The gateway's own fields of a verify-payment body, by any name they go by."""
     values: dict[str, str] = {}
-    missing = []
+    missing, wrong = [], {}
     for one in declared:
         value = next((body[n] for n in (one.name, *one.aliases) if body.get(n) not in (None, "")), None)
         if isinstance(value, str | int) and not isinstance(value, bool):
             values[one.name] = str(value)
-        elif one.required or value is not None:
+        elif one.required:
             missing.append(one.name)
+        elif value is not None:
+            wrong[one.name] = [f"{one.name} must be text"]
     if missing:
         names = ", ".join(one.name for one in declared if one.required)
         raise InvalidInput(
             f"Missing required fields: {names}",
             code="missing_fields",
-            details={name: [f"{name} is required, as text"] for name in missing},
+            details={name: [f"{name} is required, as text"] for name in missing} | wrong,
         )
+    if wrong:
+        raise refusal(wrong)
     return values
 
 

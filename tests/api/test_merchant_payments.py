@@ -137,6 +137,7 @@ def test_every_filter_chooses(shop: MerchantShop) -> None:
         "status=completed": paid,
         "status=pending": other,
         "gateway=fake": paid,
+        "gateway=Fake": paid,
         "gateway=older": other,
         "mode=live": other,
         "reference=ORDER-1": paid,

@@ -16,11 +16,11 @@ UNSEEN = Path(__file__).parents[1] / "fixtures" / "openapi" / "unseen.txt"
 NAMES = [gateway.name for gateway in GATEWAYS]
 JSON, PROBLEM = "application/json", "application/problem+json"
 METHODS = ("get", "post", "put", "patch", "delete")
-OF_ANY_SITE = frozenset(
-    "cache-control connection content-encoding content-length content-type date server "
-    "strict-transport-security transfer-encoding vary x-content-type-options "
-    "content-security-policy referrer-policy x-frame-options".split()
-)
+OF_ANY_SITE = {
+    *("cache-control", "connection", "content-encoding", "content-length", "content-type", "date", "server"),
+    *("content-security-policy", "referrer-policy", "strict-transport-security", "transfer-encoding", "vary"),
+    *("x-content-type-options", "x-frame-options"),
+}
 """Headers that say nothing of this API, so that the document has none of them; nor has it those of CORS."""
 STRICT = {
     name: {**schema, "additionalProperties": False} if "properties" in schema else schema
@@ -126,7 +126,7 @@ def _unnamed(operation: str, status: int, headers: Mapping[str, str]) -> Iterato
     method, _, path = operation.partition(" ")
     named = DOCUMENT["paths"][path][method.lower()]["responses"][str(status)].get("headers", {})
     known = OF_ANY_SITE | {name.lower() for name in named}
-    for name in headers.keys():
+    for name in headers:
         if name.lower() not in known and not name.lower().startswith("access-control-"):
             yield f"the header {name} is not named"
 
