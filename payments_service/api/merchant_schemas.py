@@ -15,6 +15,7 @@ from payments_service.api.answers import Rupees
 from payments_service.api.schemas import (
     Amount,
     Text,
+    Whole,
     json_object,
     nearest_of,
     refusal,
@@ -89,7 +90,7 @@ class _Asked(Schema):
 
 
 def _limit() -> fields.Integer:
-    return fields.Integer(load_default=USUAL, validate=validate.Range(1, MOST))
+    return Whole(load_default=USUAL, validate=validate.Range(1, MOST))
 
 
 class FilterSchema(_Asked):

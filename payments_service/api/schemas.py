@@ -58,6 +58,15 @@ class Text(fields.String):
         return text
 
 
+class Whole(fields.Integer):
+    """A whole number, or its text. One of a million digits, which `1e999999` writes, is not worked out."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        if isinstance(value, Decimal) and not (value.is_finite() and abs(value) < 10**15 and value % 1 == 0):
+            raise self.make_error("invalid")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 class QuoteText(Text):
     """A quote. A number is none: counted as its text, it would open an order whose quote nothing has read."""
 
@@ -308,7 +317,7 @@ class QuoteSchema(Schema):
         values=Text(validate=validate.Length(max=500)),
         load_default=dict,
     )
-    expiresIn = fields.Integer(
+    expiresIn = Whole(
         load_default=QUOTE_SECONDS, validate=validate.Range(LEAST_QUOTE_SECONDS, MOST_QUOTE_SECONDS)
     )
 

@@ -151,6 +151,7 @@ def test_only_a_key_that_may_write_makes_one(shop: Shop) -> None:
         ({"expiresIn": 59}, "expiresIn"),
         ({"expiresIn": 30 * 24 * 3600 + 1}, "expiresIn"),
         ({"expiresIn": "soon"}, "expiresIn"),
+        ({"expiresIn": 60.5}, "expiresIn"),
         ({"metadata": {"a": 1}}, "metadata.a.value"),
         ({"refrence": "A-2"}, "refrence"),
     ],
