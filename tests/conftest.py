@@ -61,7 +61,12 @@ _open = FlaskClient.open
 def _recorded(self: FlaskClient, *args: Any, **kwargs: Any) -> Any:
     answer = _open(self, *args, **kwargs)
     RECORDER.see(
-        answer.request.method, answer.request.path, answer.status_code, answer.mimetype, answer.get_data()
+        answer.request.method,
+        answer.request.path,
+        answer.status_code,
+        dict(answer.headers),
+        answer.mimetype,
+        answer.get_data(),
     )
     return answer
 

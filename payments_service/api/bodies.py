@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from flask import current_app, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 
 from payments_service.domain.errors import InvalidInput
 
@@ -37,13 +37,18 @@ def json_body() -> object:
 def raw_body() -> bytes:
     """The body as it came; RequestEntityTooLarge when it is longer than this route takes.
 
-    Werkzeug cuts a chunked body off at the limit and does not say so: one more byte tells.
+    Werkzeug cuts a chunked body off at the limit and does not say so: one more byte tells. BadRequest for
+    one that breaks off, or whose chunks are none: each server has exceptions of its own for that.
     """
-    body = request.get_data()
-    if request.content_length is None and request.environ.get("wsgi.input_terminated"):
-        with suppress(OSError):
-            if request.environ["wsgi.input"].read(1):
-                raise RequestEntityTooLarge
+    try:
+        body = request.get_data()
+        is_chunked = request.content_length is None and request.environ.get("wsgi.input_terminated")
+        if is_chunked and request.environ["wsgi.input"].read(1):
+            raise RequestEntityTooLarge
+    except HTTPException:
+        raise
+    except Exception as error:
+        raise BadRequest("The body breaks off, or breaks a rule of HTTP") from error
     return body
 
 
@@ -68,6 +73,7 @@ def _declared_bytes(environ: "WSGIEnvironment") -> int:
 
 def _read_away(body: "InputStream") -> None:
     left = READ_AWAY_BYTES + 1  # the end of a chunked body is read as well
-    with suppress(OSError):  # the client went away, or its chunks are none: the server closes the connection
+    # The client went away, or its chunks are none: the server closes the connection.
+    with suppress(Exception):
         while left > 0 and (piece := body.read(PIECE_BYTES)):
             left -= len(piece)

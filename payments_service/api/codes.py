@@ -174,6 +174,7 @@ CODES: Mapping[str, Code] = {
     "being_paid": Code(
         "This payment is being paid",
         "Money is held for it, or its order is being made, so that it cannot be closed now.",
+        retry_after=True,
     ),
     "payment_closed": Code(
         "This payment was closed", "The merchant closed it: money that came later is for a person to look at."

@@ -41,6 +41,8 @@ class Described:
     """Of `headers`, those that must be sent."""
     also: Mapping[int, Sequence[str]] = field(default_factory=dict)
     """By status: other media types that `Accept` can choose."""
+    replays: bool = True
+    """The first answer under an Idempotency-Key is given again, unchanged."""
     may_be_empty: bool = False
     """The body may be left out."""
     uses_database: bool = True

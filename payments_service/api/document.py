@@ -52,11 +52,11 @@ TAGS = {
 }
 HEADERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "Idempotency-Key": (
-        "Quoted or bare. The same request with the same key is carried out once and gets the same answer, "
-        "for 24 hours.",
+        "Quoted or bare.",
         {"type": "string", "minLength": 16, "maxLength": 257, "examples": ["order-1001-first-try"]},
     ),
 }
+REPLAYED = " The same request with the same key is carried out once and gets the same answer, for 24 hours."
 PARAMETERS: Mapping[str, tuple[str, str]] = {
     "gateway": ("the gateway", GATEWAYS[0].name),
     "reference": ("orderId, paymentId or our id of the payment", answers.AN_ID),
@@ -87,7 +87,7 @@ ANSWER_HEADERS: Mapping[str, Mapping[str, Any]] = {
     },
     "Retry-After": {
         "description": "Seconds after which another try makes sense.",
-        "schema": {"type": "integer", "minimum": 0},
+        "schema": {"type": "integer", "minimum": 1},
     },
     "Idempotency-Replayed": {
         "description": "true: the answer of the first request with this Idempotency-Key.",
@@ -95,6 +95,14 @@ ANSWER_HEADERS: Mapping[str, Mapping[str, Any]] = {
     },
     "Location": {
         "description": "Where to go, or where what was made can be asked for.",
+        "schema": {"type": "string"},
+    },
+    "WWW-Authenticate": {
+        "description": "How to show who asks.",
+        "schema": {"const": "Bearer"},
+    },
+    "Content-Disposition": {
+        "description": "Beside CSV: it is a file, and its name.",
         "schema": {"type": "string"},
     },
     "RateLimit": {
@@ -206,7 +214,7 @@ def _header_parameters(entry: Described) -> Iterator[dict[str, Any]]:
             "name": name,
             "in": "header",
             "required": is_needed,
-            "description": about,
+            "description": about + (REPLAYED if entry.replays else ""),
             "schema": dict(schema),
         }
 
@@ -246,15 +254,21 @@ def _link(link: Link) -> dict[str, Any]:
     }
 
 
-def _headers(entry: Described, status: int, *, retries: bool = False) -> dict[str, Any]:
+def _headers(
+    entry: Described, status: int, *, retries: bool = False, asks_who: bool = False
+) -> dict[str, Any]:
     names = ["X-Request-Id"]
     if 300 <= status < 400 or status in (201, 202):
         names.append("Location")
-    if status < 300 and "Idempotency-Key" in entry.headers:
+    if status < 300 and entry.replays and "Idempotency-Key" in entry.headers:
         names.append("Idempotency-Replayed")
+    if status in entry.also:
+        names.append("Content-Disposition")
+    if asks_who:
+        names.append("WWW-Authenticate")
     if retries or status == 503:
         names.append("Retry-After")
-    if status == 429:
+    if 429 in entry.refuses:
         names += ["RateLimit", "RateLimit-Policy"]
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
@@ -294,7 +308,12 @@ def _refusal(entry: Described, status: int, names: list[str]) -> dict[str, Any]:
     }
     return {
         "description": HTTPStatus(status).phrase + ": " + ", ".join(f"`{name}`" for name in names),
-        "headers": _headers(entry, status, retries=any(CODES[name].retry_after for name in names)),
+        "headers": _headers(
+            entry,
+            status,
+            retries=any(CODES[name].retry_after for name in names),
+            asks_who="unauthorized" in names,
+        ),
         "content": {
             JSON: {"schema": schema, "examples": examples},
             PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}},

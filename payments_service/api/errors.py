@@ -14,13 +14,15 @@ from werkzeug.exceptions import HTTPException
 
 from payments_service import logs
 from payments_service.api import services
+from payments_service.api.codes import CODES
 from payments_service.domain.errors import PaymentsError, Unauthorized
 
 log = logging.getLogger(__name__)
 
 PROBLEM = "application/problem+json"
 RETRY_SECONDS = 5
-"""After which a request may be tried again where its error does not know better."""
+"""After which a request may be tried again where its error does not know better, or says at once."""
+RETRIED = frozenset(name for name, code in CODES.items() if code.retry_after)
 
 
 def register(app: Flask) -> None:
@@ -37,13 +39,11 @@ def _ours(error: Exception) -> Response:
         extra["details"] = explanation
     log.info("Refused", extra={"data": {"status": error.http_status, "code": error.code}})
     response = _body(error.http_status, error.message, error.code, extra)
-    retry_after = getattr(error, "retry_after_seconds", None)
-    if retry_after is None and extra.get("retryable"):
-        retry_after = RETRY_SECONDS
     if isinstance(error, Unauthorized):
         response.headers["WWW-Authenticate"] = "Bearer"
-    if retry_after is not None:
-        response.headers["Retry-After"] = str(retry_after)
+    if extra.get("retryable", error.code in RETRIED):
+        seconds = getattr(error, "retry_after_seconds", None) or RETRY_SECONDS
+        response.headers["Retry-After"] = str(seconds)
     return response
 
 

@@ -76,10 +76,11 @@ def payments_() -> ResponseReturnValue:
     "Search payments",
     about=(
         "Any id, reference, UTR or RRN; with the scope personal also e-mail, phone and name. Whole, or how "
-        "it begins."
+        "it begins. An Idempotency-Key changes nothing: every search looks anew."
     ),
     takes=shapes.SearchSchema,
     headers=(schemas.KEY_HEADER,),
+    replays=False,
     gives={200: shapes.SearchOut},
     refuses={400: ("validation_error", "unknown_field")},
     example={"query": "ORDER-1001"},
@@ -153,6 +154,7 @@ def refund_(payment_id: UUID, refund_id: UUID) -> ResponseReturnValue:
     may_be_empty=True,
     headers=(schemas.KEY_HEADER,),
     needs=(schemas.KEY_HEADER,),
+    replays=False,
     gives={201: shapes.RefundAnswerOut, 202: shapes.RefundAnswerOut},
     refuses={
         400: ("validation_error", "unknown_field"),
@@ -199,9 +201,9 @@ def new_refund(payment_id: UUID) -> ResponseReturnValue:
     except RefundFailed as error:
         made = refund.one(house.db, payment_id, error.refund_id)
         raise RefundFailedForGood(made, error.explanation) from error
+    made = refund.one(house.db, payment_id, made.id)
     if made.status is RefundStatus.FAILED:
         raise RefundFailedForGood(made, None)
-    made = refund.one(house.db, payment_id, made.id)
     answer = jsonify(shapes.dumped(shapes.RefundAnswerOut(), {"refund": made}))
     answer.status_code = 202 if made.status is RefundStatus.INITIATED else 201
     answer.headers["Location"] = f"/api/payment/{payment_id}/refunds/{made.id}"

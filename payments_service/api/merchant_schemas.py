@@ -15,6 +15,7 @@ from payments_service.api.answers import Rupees
 from payments_service.api.schemas import (
     Amount,
     Text,
+    Whole,
     json_object,
     nearest_of,
     refusal,
@@ -54,6 +55,13 @@ class Moment(fields.Field[datetime]):
             raise self.make_error("invalid") from error
 
 
+class GatewayName(Text):
+    """In any case, as create-order takes it."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        return super()._deserialize(value, attr, data, **kwargs).lower()
+
+
 class Cursor(fields.Field[Place]):
     """A place in the list of payments, opaque to its reader."""
 
@@ -82,14 +90,14 @@ class _Asked(Schema):
 
 
 def _limit() -> fields.Integer:
-    return fields.Integer(load_default=USUAL, validate=validate.Range(1, MOST))
+    return Whole(load_default=USUAL, validate=validate.Range(1, MOST))
 
 
 class FilterSchema(_Asked):
     """Which payments."""
 
     status = fields.String(load_default=None, validate=validate.OneOf([one.value for one in PaymentStatus]))
-    gateway = Text(load_default=None, validate=validate.Length(max=40))
+    gateway = GatewayName(load_default=None, validate=validate.Length(max=40))
     mode = fields.String(load_default=None, validate=validate.OneOf(["test", "live"]))
     since = Moment(load_default=None, data_key="from")
     until = Moment(load_default=None, data_key="to")

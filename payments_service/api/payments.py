@@ -188,11 +188,9 @@ def _quote_of(body: object) -> Quote | None:
     """
     house = services()
     text = schemas.json_object(body).get("quote")
-    if isinstance(text, str) and schemas.is_text(text):
-        text = text.strip()
-        if text:
-            return quotes.read(text, house.settings.secret_keys, house.mode)
-    if text in (None, "") and house.settings.requires_quote and g.api_key is None:
+    if isinstance(text, str) and schemas.is_text(text) and text.strip():
+        return quotes.read(text.strip(), house.settings.secret_keys, house.mode)
+    if house.settings.requires_quote and g.api_key is None:
         raise quotes.QuoteRequired("This shop fixes its prices: a quote is required")
     return None
 

@@ -58,6 +58,26 @@ class Text(fields.String):
         return text
 
 
+class Whole(fields.Integer):
+    """A whole number, or its text. One of a million digits, which `1e999999` writes, is not worked out."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        if isinstance(value, Decimal) and not (value.is_finite() and abs(value) < 10**15 and value % 1 == 0):
+            raise self.make_error("invalid")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class QuoteText(Text):
+    """A quote. A number is none: counted as its text, it would open an order whose quote nothing has read."""
+
+    default_error_messages = {"invalid": "Quote must be text"}  # noqa: RUF012
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 class EmailText(Text):
     """An e-mail address by marshmallow's own rule; spaces around it are dropped."""
 
@@ -206,7 +226,7 @@ class CreateOrderSchema(Schema):
     reference = Text(load_default=None, allow_none=True, validate=validate.Length(max=64))
     userId = Text(load_default=None, allow_none=True, validate=validate.Length(max=64))
     returnUrl = Text(load_default=None, allow_none=True, validate=validate.Length(max=MAX_RETURN_URL))
-    quote = Text(load_default=None, allow_none=True, error_messages={"invalid": "Quote must be text"})
+    quote = QuoteText(load_default=None, allow_none=True)
     metadata = Metadata(
         keys=Text(validate=validate.Length(min=1, max=64)),
         values=Text(validate=validate.Length(max=500)),
@@ -297,7 +317,7 @@ class QuoteSchema(Schema):
         values=Text(validate=validate.Length(max=500)),
         load_default=dict,
     )
-    expiresIn = fields.Integer(
+    expiresIn = Whole(
         load_default=QUOTE_SECONDS, validate=validate.Range(LEAST_QUOTE_SECONDS, MOST_QUOTE_SECONDS)
     )
 
@@ -433,20 +453,24 @@ def refuse_what_is_no_text(body: Mapping[str, Any]) -> None:
 def verify_fields(declared: Sequence[VerifyField], body: Mapping[str, Any]) -> dict[str, str]:
     """The gateway's own fields of a verify-payment body, by any name they go by."""
     values: dict[str, str] = {}
-    missing = []
+    missing, wrong = [], {}
     for one in declared:
         value = next((body[n] for n in (one.name, *one.aliases) if body.get(n) not in (None, "")), None)
         if isinstance(value, str | int) and not isinstance(value, bool):
             values[one.name] = str(value)
-        elif one.required or value is not None:
+        elif one.required:
             missing.append(one.name)
+        elif value is not None:
+            wrong[one.name] = [f"{one.name} must be text"]
     if missing:
         names = ", ".join(one.name for one in declared if one.required)
         raise InvalidInput(
             f"Missing required fields: {names}",
             code="missing_fields",
-            details={name: [f"{name} is required, as text"] for name in missing},
+            details={name: [f"{name} is required, as text"] for name in missing} | wrong,
         )
+    if wrong:
+        raise refusal(wrong)
     return values
 
 

@@ -7,7 +7,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from payments_service import create_app
-from payments_service.domain.errors import Rejected, Unavailable
+from payments_service.domain.errors import GatewayError, OutcomeUnknown, Rejected, Unavailable
 from payments_service.domain.money import Money
 from payments_service.domain.news import OrderRef
 from payments_service.gateways import GATEWAYS
@@ -92,3 +92,15 @@ def test_what_may_be_tried_again_says_when(shop: Shop) -> None:
         assert answer.status_code == 500
         assert (answer.json or {})["retryable"] is is_retryable
         assert ("Retry-After" in answer.headers) is is_retryable
+
+
+@pytest.mark.parametrize("error", [Unavailable, OutcomeUnknown, Rejected])
+@pytest.mark.parametrize("told_by_gateway", [None, 0, 7])
+def test_a_gateways_own_wait_is_told_where_another_try_makes_sense(
+    shop: Shop, error: type[GatewayError], told_by_gateway: int | None
+) -> None:
+    """Cashfree says zero beside every answer; at once would be no wait."""
+    shop.gateway.create_error = error("no order", retry_after_seconds=told_by_gateway)
+    shop.gateway.fetch_error = Unavailable("away")
+    expected = str(told_by_gateway or 5) if error.retryable else None
+    assert shop.ask(key=None).headers.get("Retry-After") == expected

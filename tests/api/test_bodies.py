@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -73,10 +74,34 @@ def test_a_connection_goes_on_after_a_body_that_was_refused(sqlite_house: House)
     connection = http.client.HTTPConnection(urlsplit(sqlite_house.url).netloc, timeout=60)
     for body, status in ((b"x" * 3 * MIB, 413), (b"{}", 400)):
         connection.request("POST", CREATE, body)
-        socket = connection.sock
+        wire = connection.sock
         answer = connection.getresponse()
-        assert (answer.status, answer.read()[:1], connection.sock) == (status, b"{", socket)
+        assert (answer.status, answer.read()[:1], connection.sock) == (status, b"{", wire)
     connection.close()
+
+
+@pytest.mark.parametrize("breaks", ["zz\r\n", "5\r\n{}", "2;\r\n{}", "2\r\n{}xx"])
+@pytest.mark.parametrize(
+    ("path", "headers", "expected"),
+    [
+        (CREATE, "", (400, "bad_request")),
+        (CREATE, "Authorization: Bearer wrong\r\n", (401, "unauthorized")),
+        ("/api/webhook/razorpay", "", (400, "bad_request")),
+    ],
+)
+def test_a_body_that_breaks_off_is_the_clients_fault(
+    sqlite_house: House, path: str, headers: str, expected: tuple[int, str], breaks: str
+) -> None:
+    before = sqlite_house.log().count("Unforeseen error")
+    address = urlsplit(sqlite_house.url)
+    request = f"POST {path} HTTP/1.1\r\nHost: shop\r\n{headers}Transfer-Encoding: chunked\r\n\r\n{breaks}"
+    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
+        connection.sendall(request.encode())
+        connection.shutdown(socket.SHUT_WR)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert (answer.status, json.loads(answer.read())["code"]) == expected
+    assert sqlite_house.log().count("Unforeseen error") == before
 
 
 @pytest.mark.parametrize("chunked", [False, True])

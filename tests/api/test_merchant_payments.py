@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from payments_service.domain.money import Money
 from payments_service.flows import payment_list
 from payments_service.store.tables import IdempotencyKey, Payment, PaymentAttempt
-from tests.api.merchant_shop import CUSTOMER, MerchantShop, told
+from tests.api.merchant_shop import CUSTOMER, MerchantShop, secret, told
 from tests.api.merchant_shop import shop as shop
 
 LIST = "/api/payment"
@@ -137,6 +137,7 @@ def test_every_filter_chooses(shop: MerchantShop) -> None:
         "status=completed": paid,
         "status=pending": other,
         "gateway=fake": paid,
+        "gateway=Fake": paid,
         "gateway=older": other,
         "mode=live": other,
         "reference=ORDER-1": paid,
@@ -286,6 +287,17 @@ def test_a_search_for_nothing_is_refused(shop: MerchantShop, body: dict[str, obj
     answer = shop.post(f"{LIST}/search", body)
     assert answer.status_code == 400
     assert list(answer.json["details"]) == ["query"]
+
+
+@pytest.mark.parametrize("limit", ["1e300", "1e999999", "-1e999999", "1.5", "NaN", "Infinity"])
+def test_a_number_of_any_size_is_refused_before_it_is_worked_out(shop: MerchantShop, limit: str) -> None:
+    """A million digits take a minute, in which the process answers no other request."""
+    answer = shop.app.test_client().post(
+        f"{LIST}/search",
+        data=f'{{"query": "a", "limit": {limit}}}',
+        headers={"Authorization": f"Bearer {secret('reader')}"},
+    )
+    assert (answer.status_code, answer.json["details"]) == (400, {"limit": ["Not a valid integer."]})
 
 
 def test_a_search_finds_as_many_as_asked_for_and_says_that_there_are_more(shop: MerchantShop) -> None:

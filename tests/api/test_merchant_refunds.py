@@ -270,7 +270,7 @@ def test_a_refund_that_failed_is_final_under_its_key(shop: MerchantShop) -> None
     shop.gateway.refund_error = None
     again = ask(shop, payment_id, amount=100)
     assert told(again) == (409, "refund_failed")
-    assert again.json["refund"]["id"] == first.json["refund"]["id"]
+    assert again.json["refund"] == first.json["refund"]
     assert ask(shop, payment_id, "another-key-for-it", amount=100).status_code == 201
 
 
@@ -310,6 +310,16 @@ def test_what_was_not_paid_or_is_not_there_is_not_refunded(shop: MerchantShop) -
     assert told(ask(shop, paid, paymentId="pay_of_another")) == (404, "not_found")
     # Refusals are not kept: the same key may run again.
     assert ask(shop, paid, amount=499).status_code == 201
+
+
+def test_while_another_refund_is_under_way_the_answer_says_when_to_come_back(shop: MerchantShop) -> None:
+    payment_id = shop.paid()
+    shop.gateway.one_refund_at_a_time = True  # type: ignore[misc]
+    shop.gateway.refund_status = RefundStatus.PENDING
+    assert ask(shop, payment_id, amount=100).status_code == 201
+    beside = ask(shop, payment_id, "refund-of-order-1002", amount=100)
+    assert told(beside) == (409, "refund_in_progress")
+    assert int(beside.headers["Retry-After"]) > 0
 
 
 def test_during_an_open_dispute_only_force_refunds(shop: MerchantShop) -> None:

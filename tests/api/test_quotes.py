@@ -151,6 +151,7 @@ def test_only_a_key_that_may_write_makes_one(shop: Shop) -> None:
         ({"expiresIn": 59}, "expiresIn"),
         ({"expiresIn": 30 * 24 * 3600 + 1}, "expiresIn"),
         ({"expiresIn": "soon"}, "expiresIn"),
+        ({"expiresIn": 60.5}, "expiresIn"),
         ({"metadata": {"a": 1}}, "metadata.a.value"),
         ({"refrence": "A-2"}, "refrence"),
     ],
@@ -230,6 +231,26 @@ def test_with_require_quote_a_browser_names_no_amount(shop: Shop) -> None:
     assert buy(shop, quote_of(shop)).status_code == 200
     key = {"Authorization": f"Bearer {API_KEYS['shop']}"}
     assert ask(shop, "payment/create-order", {**GOOD, "reference": "B"}, **key).status_code == 200
+
+
+NO_QUOTES = [5, 0, 1.5, True, ["q"], {"q": 1}]
+
+
+@pytest.mark.parametrize("no_quote", NO_QUOTES)
+def test_what_is_no_text_is_no_quote(shop: Shop, no_quote: object) -> None:
+    """A number counts as its text in other members."""
+    answer = ask(shop, "payment/create-order", {**GOOD, "quote": no_quote})
+    assert refusal(answer) == (400, "validation_error")
+    assert list(told(answer)["details"]) == ["quote"]
+    assert stored(shop) == []
+
+
+@pytest.mark.parametrize("no_quote", NO_QUOTES)
+def test_with_require_quote_what_is_no_text_opens_nothing(shop: Shop, no_quote: object) -> None:
+    """Any member of that name would do otherwise, and the browser would choose the amount."""
+    require_quotes(shop)
+    assert refusal(ask(shop, "payment/create-order", {**GOOD, "quote": no_quote})) == (401, "quote_required")
+    assert stored(shop) == []
 
 
 def test_the_same_request_with_a_fresh_quote_is_the_same_request(shop: Shop) -> None:

@@ -52,7 +52,7 @@ class House:
         if answer.url.startswith(self.url + "/"):
             method, path = answer.request.method or "", unquote(urlsplit(answer.url).path)
             media_type = answer.headers.get("Content-Type", "").partition(";")[0]
-            RECORDER.see(method, path, answer.status_code, media_type, answer.content)
+            RECORDER.see(method, path, answer.status_code, answer.headers, media_type, answer.content)
 
     def post(self, path: str, body: Any = None, **options: Any) -> requests.Response:
         return self.http.post(self.url + path, json=body, timeout=40, **options)

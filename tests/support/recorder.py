@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,12 @@ UNSEEN = Path(__file__).parents[1] / "fixtures" / "openapi" / "unseen.txt"
 NAMES = [gateway.name for gateway in GATEWAYS]
 JSON, PROBLEM = "application/json", "application/problem+json"
 METHODS = ("get", "post", "put", "patch", "delete")
+OF_ANY_SITE = {
+    *("cache-control", "connection", "content-encoding", "content-length", "content-type", "date", "server"),
+    *("content-security-policy", "referrer-policy", "strict-transport-security", "transfer-encoding", "vary"),
+    *("x-content-type-options", "x-frame-options"),
+}
+"""Headers that say nothing of this API, so that the document has none of them; nor has it those of CORS."""
 STRICT = {
     name: {**schema, "additionalProperties": False} if "properties" in schema else schema
     for name, schema in DOCUMENT["components"]["schemas"].items()
@@ -63,7 +69,9 @@ class Recorder:
         self.seen: set[Answer] = set()
         self.problems: list[str] = []
 
-    def see(self, method: str, path: str, status: int, media_type: str, body: bytes) -> None:
+    def see(
+        self, method: str, path: str, status: int, headers: Mapping[str, str], media_type: str, body: bytes
+    ) -> None:
         """Judge one answer. What it does not name at all (files, 405, the way to HTTPS) is left alone."""
         operation = operation_of(method, path)
         if operation is None or status in (308, 405, 501):
@@ -76,7 +84,7 @@ class Recorder:
                 f"{operation} answered {status} {code}, which docs/openapi.json does not name"
             )
             return
-        for wrong in _judge(operation, status, media_type, told):
+        for wrong in (*_judge(operation, status, media_type, told), *_unnamed(operation, status, headers)):
             self.problems.append(f"{operation} {status} {code}: {wrong}")
 
 
@@ -112,6 +120,15 @@ def _judge(operation: str, status: int, media_type: str, told: Any) -> Iterator[
     elif media_type in (JSON, PROBLEM) and not _is_of_a_fake(told):
         for wrong in _validator(operation, status, media_type).iter_errors(told):
             yield f"{wrong.json_path}: {wrong.message}"
+
+
+def _unnamed(operation: str, status: int, headers: Mapping[str, str]) -> Iterator[str]:
+    method, _, path = operation.partition(" ")
+    named = DOCUMENT["paths"][path][method.lower()]["responses"][str(status)].get("headers", {})
+    known = OF_ANY_SITE | {name.lower() for name in named}
+    for name in headers:
+        if name.lower() not in known and not name.lower().startswith("access-control-"):
+            yield f"the header {name} is not named"
 
 
 def _is_of_a_fake(told: Any) -> bool:
