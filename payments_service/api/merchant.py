@@ -62,12 +62,11 @@ def payments_() -> ResponseReturnValue:
         services().db, chosen, asked["limit"], after=asked["after"], before=asked["before"]
     )
     _note_people("list", count=len(found.payments))
-    first, last = (
-        (shapes.cursor(found.payments[0].place), shapes.cursor(found.payments[-1].place))
-        if found.payments
-        else (None, None)
-    )
-    return {**_listed(found), "hasMore": found.has_more, "after": last, "before": first}
+    first, last = asked["before"], asked["after"]  # an empty page is read on from where it was asked for
+    if found.payments:
+        first, last = found.payments[0].place, found.payments[-1].place
+    cursors = {"after": last and shapes.cursor(last), "before": first and shapes.cursor(first)}
+    return {**_listed(found), "hasMore": found.has_more, **cursors}
 
 
 @blueprint.post("/search")
@@ -93,7 +92,12 @@ def search() -> ResponseReturnValue:
     people = people and len(text) >= shapes.SHORTEST_PERSONAL
     schemas.idempotency_key(request.headers.get(schemas.KEY_HEADER))  # a look is not kept: it holds people
     found = payment_list.find(
-        services().db, text, asked["limit"], people=people, includes_labels=asked["includes_labels"]
+        services().db,
+        text,
+        asked["limit"],
+        people=people,
+        phone=schemas.phone_in(text),
+        includes_labels=asked["includes_labels"],
     )
     _note_people("search", count=len(found.payments))
     return {**_listed(found), "hasMore": found.has_more, "searchedPeople": people}

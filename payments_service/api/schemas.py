@@ -125,14 +125,23 @@ class Phone(Text):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         if isinstance(value, Decimal) and value.is_finite() and abs(value) < 10**15 and value % 1 == 0:
             value = int(value)  # some languages write every number as 9876543210.0
-        pasted = super()._deserialize(value, attr, data, **kwargs)
-        text = "".join(c for c in PASTED.sub("", pasted) if unicodedata.category(c) not in PASTED_CATEGORIES)
+        text = _without_what_was_pasted(super()._deserialize(value, attr, data, **kwargs))
         if not text:
             raise ValidationError("Phone is required")
         digits = PHONE.fullmatch(text)
         if digits is None:
             raise ValidationError("Invalid phone number (must be 10 digits starting with 6-9)")
         return digits[1]
+
+
+def phone_in(text: str) -> str | None:
+    """The ten digits of a phone as people write it; None where the text is none."""
+    found = PHONE.fullmatch(_without_what_was_pasted(text))
+    return found[1] if found else None
+
+
+def _without_what_was_pasted(text: str) -> str:
+    return "".join(c for c in PASTED.sub("", text) if unicodedata.category(c) not in PASTED_CATEGORIES)
 
 
 class Metadata(fields.Dict):
@@ -423,9 +432,11 @@ def _odd(unknown: Mapping[str, Any], knows_all: bool) -> Iterator[tuple[str, lis
 
 
 def refusal(wrong: Mapping[str, list[str]], code: str | None = None) -> InvalidInput:
-    """All wrong members in one answer, as long as it stays short."""
+    """All wrong members in one answer, as long as it stays short; its sentence names the first."""
     details = {_shown(name): messages for name, messages in islice(wrong.items(), MAX_DETAILS)}
-    return InvalidInput(next(iter(details.values()))[0], code=code, details=details)
+    name, [sentence, *_] = next(iter(details.items()))
+    is_named = name.rpartition(".")[2].casefold() in sentence.casefold()
+    return InvalidInput(sentence if is_named else f"{name}: {sentence}", code=code, details=details)
 
 
 def json_object(body: object) -> Mapping[str, Any]:

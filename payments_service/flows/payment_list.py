@@ -61,11 +61,22 @@ def page(
         return Page(_listed(session, kept), has_more)
 
 
-def find(db: Database, text: str, limit: int, *, people: bool, includes_labels: bool) -> Page:
-    """What begins with this text: ids, references, and with `people` e-mails, names and phones."""
+def find(
+    db: Database,
+    text: str,
+    limit: int,
+    *,
+    people: bool,
+    phone: str | None = None,
+    includes_labels: bool,
+) -> Page:
+    """What begins with this text: ids, references, and with `people` e-mails, names and phones.
+
+    `phone` is the text as digits, where it is a phone as people write it.
+    """
     with db.read() as session:
         found = search.beginning_with(
-            session, text, limit + 1, people=people, includes_labels=includes_labels
+            session, text, limit + 1, people=people, phone=phone or text, includes_labels=includes_labels
         )
         return Page(_listed(session, found[:limit]), len(found) > limit)
 

@@ -21,31 +21,31 @@ PEOPLE: tuple[Text, ...] = (Payment.customer_email, Payment.customer_name)
 
 
 def beginning_with(
-    session: Session, text: str, limit: int, *, people: bool, includes_labels: bool
+    session: Session, text: str, limit: int, *, people: bool, phone: str, includes_labels: bool
 ) -> list[Payment]:
     """At most `limit` payments, newest first.
 
     By ids of ours and of the gateway (of payment, order, attempt, refund, event), the merchant's reference
-    and the bank's; with `people` also by e-mail, name and phone. A reference counts where the merchant
-    vouches for it, unless `includes_labels`.
+    and the bank's; with `people` also by e-mail, name and `phone` (digits). A reference counts where the
+    merchant vouches for it, unless `includes_labels`.
     """
     is_postgres = session.get_bind().dialect.name == "postgresql"
     found = [
         select(one.limit(limit).subquery().c[0])
-        for one in _selects(text, is_postgres, people=people, includes_labels=includes_labels)
+        for one in _selects(text, is_postgres, phone=phone if people else None, labels=includes_labels)
     ]
     query = select(Payment).where(Payment.id.in_(union(*found)))
     return list(session.scalars(query.order_by(Payment.created_at.desc(), Payment.id.desc()).limit(limit)))
 
 
-def _selects(text: str, is_postgres: bool, *, people: bool, includes_labels: bool) -> Iterator[Select[Any]]:
+def _selects(text: str, is_postgres: bool, *, phone: str | None, labels: bool) -> Iterator[Select[Any]]:
     def begins(column: Text) -> ColumnElement[bool]:
         return _begins(column, text, is_postgres)
 
     for column in (Payment.order_id, Payment.transaction_id):
         yield select(Payment.id).where(begins(column))
     of_reference = select(Payment.id).where(begins(Payment.reference))
-    yield of_reference if includes_labels else of_reference.where(Payment.price_verified)
+    yield of_reference if labels else of_reference.where(Payment.price_verified)
     for column in (PaymentOrder.wire_id, PaymentOrder.gateway_order_id):
         yield select(PaymentOrder.payment_id).where(begins(column))
     for column in (PaymentAttempt.transaction_id, PaymentAttempt.bank_reference):
@@ -56,10 +56,10 @@ def _selects(text: str, is_postgres: bool, *, people: bool, includes_labels: boo
     for first, last in _ids(text):
         yield select(Payment.id).where(Payment.id >= first, Payment.id <= last)
         yield select(Refund.payment_id).where(Refund.id >= first, Refund.id <= last)
-    if people:
+    if phone is not None:
         for column in PEOPLE:
             yield select(Payment.id).where(_begins_in_any_case(column, text, is_postgres))
-        yield select(Payment.id).where(begins(Payment.customer_phone))
+        yield select(Payment.id).where(_begins(Payment.customer_phone, phone, is_postgres))
 
 
 def _begins(column: Text, text: str, is_postgres: bool) -> ColumnElement[bool]:

@@ -91,7 +91,8 @@ def test_bad_input_is_refused_by_name(client: FlaskClient, raw: str, field: str,
     answer = post(client, raw.replace("%s", rest))
     assert answer.status_code == 400, answer.text
     assert answer.json is not None
-    assert answer.json["error"] == message
+    assert answer.json["error"] in (message, f"{field}: {message}")
+    assert field.rpartition(".")[2].casefold() in answer.json["error"].casefold()
     assert answer.json["code"] == "validation_error"
     assert answer.json["details"][field] == [message]
     assert stored(client) == []

@@ -30,7 +30,9 @@ ASKED: dict[str, Callable[[Session], object]] = {
     "by reference": lambda s: payment_pages.page(s, Filters(reference="ORDER-1"), 20),
     "by review": lambda s: payment_pages.page(s, Filters(review=True), 20),
     "by time": lambda s: payment_pages.page(s, Filters(since=PLACE[0]), 20),
-    "search": lambda s: search.beginning_with(s, "0199", 20, people=True, includes_labels=False),
+    "search": lambda s: search.beginning_with(
+        s, "0199", 20, people=True, phone="0199", includes_labels=False
+    ),
     "any id": lambda s: lookup.behind(s, "order_1"),
     "our id": lambda s: lookup.behind(s, str(uuid7())),
     "stream": lambda s: events.page(s, 5, 20, destination="merchant", delivered="delivered"),
