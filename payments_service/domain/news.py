@@ -127,6 +127,8 @@ class AttemptSnapshot:
         _may_be_text(self.method, self.error_code, self.bank_reference)
         if not self.transaction_id:
             raise ValueError("an attempt needs its id")
+        if self.amount.minor < 0:
+            raise ValueError("no attempt takes less than nothing")
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,14 @@ from payments_service.gateways.http import (
     edge_told_apart,
     reading_answer,
 )
-from payments_service.gateways.phonepe_reading import DISPUTE_ID, PAYMENT_ID, order_status, read_event
-from payments_service.gateways.reading import UNREADABLE, each, text, text_or_none, whole
+from payments_service.gateways.phonepe_reading import (
+    DISPUTE_ID,
+    PAYMENT_ID,
+    order_status,
+    read_event,
+    says_paid,
+)
+from payments_service.gateways.reading import UNREADABLE, deciding, each, text, text_or_none, whole
 from payments_service.gateways.signatures import any_same, hmac_sha256_hex, password_headers, sha256_hex
 from payments_service.gateways.tokens import SharedToken
 
@@ -240,7 +246,7 @@ class PhonePeGateway(Gateway):
         observed_at = utc_now()
         path = f"/checkout/v2/order/{order.wire_id}/status"
         answer = self._send("GET", path, deadline, params={"details": "true"})
-        with reading_answer(self.provider, of_write=False):
+        with reading_answer(self.provider, of_write=False), deciding(says_paid(answer)):
             return PaymentSnapshot(
                 order=OrderRef(order.wire_id, text_or_none(answer.get("orderId"))),
                 status=order_status(answer),
