@@ -31,6 +31,7 @@ CASHFREE = trial("cashfree-refunds-404")["answers"]
 CF_ORDER, CF_PAY = CASHFREE["order"], CASHFREE["payments"][0]
 CF_OVER = {**CF_ORDER, "order_status": "EXPIRED"}
 PHONEPE = {"orderId": "OMO1", "state": "COMPLETED", "amount": 50000}
+NO_ID = {"transactionId": None, "state": "COMPLETED", "amount": 50000}
 PHONEPE_PAY = {"orderId": "OMO1", "state": "PENDING", "redirectUrl": "https://phonepe.example/t"}
 
 
@@ -76,6 +77,10 @@ def ask_after(town: Town, opened: PaymentView, time: timedelta) -> None:
         ),
         ("cashfree", {**CASHFREE, "order": {**CF_ORDER, "order_amount": "1,500.00"}}),
         ("phonepe", {"pay": PHONEPE_PAY, "status": {**PHONEPE, "amount": None}}),
+        *(
+            ("phonepe", {"pay": PHONEPE_PAY, "status": {**PHONEPE, "state": word, "paymentDetails": [NO_ID]}})
+            for word in ("FAILED", "PENDING")
+        ),
     ],
     indirect=["town"],
 )
