@@ -43,8 +43,8 @@ from payments_service.gateways import razorpay_reading as reading
 from payments_service.gateways.base import AnswerField, Gateway, VerifyField
 from payments_service.gateways.http import ErrorFacts, GatewaySession, reading_answer
 from payments_service.gateways.razorpay_reading import Entity
-from payments_service.gateways.reading import UNREADABLE, deciding, each, text_or_none
-from payments_service.gateways.signatures import any_same, hmac_sha256_hex, same, sha256_hex
+from payments_service.gateways.reading import UNREADABLE, deciding, each, event_id, text_or_none
+from payments_service.gateways.signatures import any_same, hmac_sha256_hex, same
 
 OFFICIAL_API = "https://api.razorpay.com"
 PAYMENT_ID = re.compile(r"pay_[A-Za-z0-9]{6,40}")
@@ -195,7 +195,7 @@ class RazorpayGateway(Gateway):
             raise MissingCredentials("The header X-Razorpay-Signature is missing")
         if not any_same(signature, [hmac_sha256_hex(s, raw_body) for s in self.config.webhook_secrets]):
             raise SignatureInvalid("The webhook signature is wrong")
-        return self.reread_webhook(headers.get("x-razorpay-event-id") or sha256_hex(raw_body), raw_body)
+        return self.reread_webhook(event_id(headers.get("x-razorpay-event-id"), raw_body), raw_body)
 
     def reread_webhook(self, event_id: str, raw_body: bytes) -> WebhookEvent:
         try:

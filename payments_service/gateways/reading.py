@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 
 from cachetools import TTLCache
 
+from payments_service.domain.news import LONGEST_ID
 from payments_service.gateways.signatures import sha256_hex
 
 log = logging.getLogger(__name__)
 
+SAYS_NOTHING = ("", "null", "na", "n/a")
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What reading an answer or an event raises when a member is missing or is not what was promised."""
 
@@ -82,10 +84,15 @@ def text(value: Any) -> str:
     return value
 
 
+def event_id(header: str | None, raw_body: bytes) -> str:
+    """What tells an event from others: the gateway's header, which nothing signs, else the body's digest."""
+    return text_or_none(header) or sha256_hex(raw_body)
+
+
 def text_or_none(value: Any) -> str | None:
     """A decorating text: a value that is no text, or says nothing, is as good as missing."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if not isinstance(value, str) or value.strip().lower() in ("", "null", "na", "n/a"):
+    if not isinstance(value, str) or len(value) > LONGEST_ID or value.strip().lower() in SAYS_NOTHING:
         return None
     return value if "\0" not in value and value.isprintable() else None

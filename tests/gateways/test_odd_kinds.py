@@ -1,6 +1,7 @@
 """Odd answers and events by their kind, through the real gateway classes into the ledger."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from payments_service.domain.money import Money
 from payments_service.domain.news import AttemptSnapshot
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import AttemptStatus, Source
-from payments_service.flows import sync
+from payments_service.flows import sync, webhook
 from payments_service.flows.payment_view import PaymentView
 from payments_service.gateways.phonepe_v1 import PhonePeV1Gateway
 from payments_service.gateways.reading import UNREADABLE, whole
@@ -205,3 +206,36 @@ def test_cash_in_another_spelling_is_not_paid_and_an_unknown_word_ends_nothing(
     town.answers = told
     town.ask(opened)
     assert ledger.payment(opened.id).status == "pending"
+
+
+LONG = "".join(f"{number:x}" for number in range(3000))
+
+
+@pytest.mark.parametrize(
+    ("town", "event", "spoiled"),
+    [
+        ("razorpay", EVENT, "header"),
+        ("cashfree", {**CF_EVENT, "event_time": "2026-11-29T16:50:31+05:30"}, "header"),
+        ("cashfree", CF_EVENT, "ORDER"),
+        ("cashfree", {**CF_EVENT, "event_time": "2026-11-29T16:50:31+05:30"}, "5114900000001"),
+        ("phonepe", {"event": "checkout.order.completed", "payload": {"merchantOrderId": "ORDER"}}, "ORDER"),
+    ],
+    indirect=["town"],
+)
+def test_an_id_of_any_length_leaves_an_event_that_is_kept(
+    town: Town, ledger: Ledger, event: dict[str, Any], spoiled: str
+) -> None:
+    """An index of PostgreSQL takes 2,704 bytes."""
+    opened = town.buy()
+    town.answers = {**answers(ORDER, PAY), **(CASHFREE if town.name == "cashfree" else {})}
+    text = json.dumps(event).replace(f'"{spoiled}"', f'"{LONG}"')
+    raw = text.replace('"ORDER"', json.dumps(opened.order_id)).encode()
+    headers = town.hooks.sign(raw, town.hooks.webhook_secrets[0])
+    if spoiled == "header":
+        headers |= dict.fromkeys(("x-razorpay-event-id", "x-idempotency-key"), LONG)
+    for _ in range(2):
+        webhook.receive(town.db, town.gateway, headers, raw)
+    [row] = ledger.inbox()
+    is_named = spoiled != "ORDER"
+    assert (row.outcome == "applied") is is_named
+    assert ledger.payment(opened.id).status == ("completed" if is_named else "pending")
