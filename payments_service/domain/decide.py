@@ -225,6 +225,14 @@ def expire(record: PaymentRecord, clock: Clock) -> None:
     move(record, PaymentStatus.EXPIRED, Actor(Source.CLOCK, "order-expiry", clock), "time ran out", evidence)
 
 
+def question_unread(record: PaymentRecord, actor: Actor) -> None:
+    """The gateway says that money may have come, in words that cannot be read: once the payer's time is over
+    a person looks, where our clock would else end it."""
+    payment = record.payment
+    if payment.status != PaymentStatus.COMPLETED and is_over(payment, actor.clock):
+        flag(record, ReviewReason.CAPTURED_BUT_NOT_PAID, actor, both_sums(record.standing, payment))
+
+
 def give_up(record: PaymentRecord, actor: Actor) -> None:
     """No source could say how it ended for as long as it is watched. A late success is still welcome."""
     payment = record.payment

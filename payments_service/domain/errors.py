@@ -141,6 +141,11 @@ class Unavailable(GatewayError):
     retryable = True
 
 
+class MoneyUnreadable(Unavailable):
+    """The gateway answered, and what says that money may have come cannot be read: no clock ends a payment
+    on that, and a person looks."""
+
+
 class BudgetUsedUp(Unavailable):
     """We ask no more for now, by our own limit; it says nothing of how the gateway does."""
 

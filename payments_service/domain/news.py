@@ -14,6 +14,9 @@ from enum import StrEnum
 from payments_service.domain.money import Money
 from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus
 
+LONGEST_ID = 255
+"""Of a gateway's id: the index of a database takes no text of any length."""
+
 # ── values in ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -125,8 +128,10 @@ class AttemptSnapshot:
     def __post_init__(self) -> None:
         _must_be_text(self.transaction_id, self.gateway_status, self.amount.currency)
         _may_be_text(self.method, self.error_code, self.bank_reference)
-        if not self.transaction_id:
+        if not 0 < len(self.transaction_id) <= LONGEST_ID:
             raise ValueError("an attempt needs its id")
+        if self.amount.minor < 0:
+            raise ValueError("no attempt takes less than nothing")
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,7 @@ class RefundSnapshot:
         _must_be_text(self.gateway_refund_id, self.transaction_id)
         _must_be_text(self.gateway_status, self.amount.currency)
         _may_be_text(self.refund_id, self.bank_reference)
-        if not (self.gateway_refund_id and self.transaction_id):
+        if not (0 < len(self.gateway_refund_id) <= LONGEST_ID and self.transaction_id):
             raise ValueError("a refund needs its id and that of its payment")
 
 
@@ -197,7 +202,7 @@ class DisputeSnapshot:
     def __post_init__(self) -> None:
         _must_be_text(self.dispute_id, self.transaction_id, self.gateway_status, self.amount.currency)
         _may_be_text(self.phase, self.reason)
-        if not self.dispute_id:
+        if not 0 < len(self.dispute_id) <= LONGEST_ID:
             raise ValueError("a dispute needs its id")
 
 

@@ -8,7 +8,10 @@ from payments_service.domain.states import InboxOutcome
 LEFT_TO_THE_WORKER = timedelta(seconds=30)
 """An event that could not be applied at once is tried again after this; its request is over then."""
 NOT_OURS_TO_APPLY = (EventKind.IGNORED, EventKind.UNKNOWN, EventKind.UNREADABLE, EventKind.SETTLEMENT)
+NOT_UNDERSTOOD = (InboxOutcome.UNKNOWN, InboxOutcome.UNREADABLE)
 LEFT = {
+    EventKind.PAYMENT: InboxOutcome.UNREADABLE,  # one that names nothing
+    EventKind.DISPUTE: InboxOutcome.UNREADABLE,
     EventKind.IGNORED: InboxOutcome.IGNORED,
     EventKind.UNKNOWN: InboxOutcome.UNKNOWN,
     EventKind.UNREADABLE: InboxOutcome.UNREADABLE,
@@ -18,6 +21,11 @@ LEFT = {
 def is_for_a_payment(event: WebhookEvent) -> bool:
     names_a_payment = event.order is not None or event.transaction_id is not None
     return names_a_payment and event.kind not in NOT_OURS_TO_APPLY
+
+
+def names_an_order_at_least(event: WebhookEvent) -> bool:
+    """What it says is not understood, but of which order: that one is asked for."""
+    return event.kind in (EventKind.UNKNOWN, EventKind.UNREADABLE) and event.order is not None
 
 
 def why_left(event: WebhookEvent) -> InboxOutcome:

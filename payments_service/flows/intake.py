@@ -21,7 +21,14 @@ from payments_service.domain.errors import Outdated, StoreUnavailable
 from payments_service.domain.news import WebhookEvent
 from payments_service.domain.payment import Actor, Line, PaymentRecord
 from payments_service.domain.states import InboxOutcome, Source
-from payments_service.flows.arrivals import LEFT_TO_THE_WORKER, is_for_a_payment, order_name, why_left
+from payments_service.flows.arrivals import (
+    LEFT_TO_THE_WORKER,
+    NOT_UNDERSTOOD,
+    is_for_a_payment,
+    names_an_order_at_least,
+    order_name,
+    why_left,
+)
 from payments_service.gateways.base import Gateway
 from payments_service.store import burst, inbox
 from payments_service.store.db import Database
@@ -188,6 +195,9 @@ class _Batch:
                 arrival.outcome = Outcome.AGAIN if same else Outcome.ALONE
                 continue
             order = self._orders.get(number)
+            if names_an_order_at_least(event):
+                arrival.outcome = Outcome.ALONE
+                continue
             if not is_for_a_payment(event):
                 self._keep(arrival, None, why_left(event))
             elif order is not None and order.payment_id in records:
@@ -249,6 +259,6 @@ class _Batch:
             "eventId": arrival.event.event_id,
             "orderId": order_name(arrival.event),
         }
-        if outcome in (InboxOutcome.UNKNOWN, InboxOutcome.UNREADABLE):
+        if outcome in NOT_UNDERSTOOD:
             arrival.lines.append(Line(logging.ERROR, "Webhook not understood", about, __name__))
         arrival.lines.append(Line(logging.INFO, "Webhook", {**about, "outcome": outcome}, __name__))

@@ -12,7 +12,7 @@ from payments_service.domain import decide
 from payments_service.domain.clock import REAL_TIME, Clock
 from payments_service.domain.deadline import Deadline
 from payments_service.domain.decide import FollowUp
-from payments_service.domain.errors import GatewayError, UnknownAtGateway
+from payments_service.domain.errors import GatewayError, MoneyUnreadable, UnknownAtGateway
 from payments_service.domain.news import OrderRef, PaymentSnapshot, WebhookEvent
 from payments_service.domain.payment import Actor, Order, PaymentRecord
 from payments_service.domain.states import InboxOutcome, OrderStatus, PaymentStatus, Source
@@ -212,7 +212,9 @@ def _let_time_speak(
     with db.begin() as session:
         changes = load_one(session, payment_id)
         known = changes.record
-        if gateway.our_clock_expires:
+        if isinstance(error, MoneyUnreadable):
+            decide.question_unread(known, Actor(Source.CLOCK, "order-expiry", clock))
+        elif gateway.our_clock_expires:
             expire_if_due(session, known, clock)
         overdue = decide.is_over(known.payment, clock) and clock.now() >= known.current_order.leased_until
         denied = isinstance(error, UnknownAtGateway) and known.payment.status == PaymentStatus.INITIATED

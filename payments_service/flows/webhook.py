@@ -22,13 +22,20 @@ from payments_service.domain.errors import (
     StoreUnavailable,
     UnknownAtGateway,
 )
-from payments_service.domain.news import WIRE_PREFIX, EventKind, OrderRef, WebhookEvent
+from payments_service.domain.news import WIRE_PREFIX, OrderRef, WebhookEvent
 from payments_service.domain.payment import Actor
 from payments_service.domain.schedule import next_follow_up
 from payments_service.domain.states import TO_TAKE_EFFECT, AlertCode, InboxOutcome, OrderStatus, Source
 from payments_service.flows import sync, unknown_orders, witnesses
 from payments_service.flows.alerts import raise_alert
-from payments_service.flows.arrivals import LEFT_TO_THE_WORKER, is_for_a_payment, order_name, why_left
+from payments_service.flows.arrivals import (
+    LEFT_TO_THE_WORKER,
+    NOT_UNDERSTOOD,
+    is_for_a_payment,
+    names_an_order_at_least,
+    order_name,
+    why_left,
+)
 from payments_service.flows.intake import Arrival, Intake, Outcome
 from payments_service.gateways.base import Gateway
 from payments_service.store import inbox, payments
@@ -118,7 +125,8 @@ def _keep_and_apply(db: Database, arrival: Arrival) -> None:
 def _lock_payment(session: Session, gateway: Gateway, event: WebhookEvent) -> None:
     """Before the event's own row: a batch, too, writes the inbox last, and in another order two transactions
     would wait for each other."""
-    order = _order_of(session, gateway, event) if is_for_a_payment(event) else None
+    is_named = is_for_a_payment(event) or names_an_order_at_least(event)
+    order = _order_of(session, gateway, event) if is_named else None
     if order is not None:
         payments.lock(session, order.payment_id)
 
@@ -170,9 +178,13 @@ def _take_effect(
 ) -> tuple[UUID | None, FollowUp]:
     if not is_for_a_payment(event):
         inbox.move(row, why_left(event))
-        if event.kind in (EventKind.UNKNOWN, EventKind.UNREADABLE):
+        if row.outcome in NOT_UNDERSTOOD:
             log.error("Webhook not understood", extra={"data": _about(gateway, event)})
-        return None, FollowUp.NOTHING
+        order = _order_of(session, gateway, event) if names_an_order_at_least(event) else None
+        if order is None:
+            return None, FollowUp.NOTHING
+        row.payment_id = order.payment_id
+        return order.payment_id, FollowUp.FETCH
     order = _order_of(session, gateway, event)
     if order is None:
         return None, _of_no_order(session, gateway, event, row)

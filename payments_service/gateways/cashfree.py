@@ -46,7 +46,7 @@ from payments_service.domain.variables import WrongVariables, variable
 from payments_service.gateways import cashfree_reading as reading
 from payments_service.gateways.base import AnswerField, Gateway, VerifyField
 from payments_service.gateways.http import ErrorFacts, GatewaySession, decimal_json, reading_answer
-from payments_service.gateways.reading import UNREADABLE
+from payments_service.gateways.reading import UNREADABLE, deciding, event_id
 from payments_service.gateways.signatures import any_same, hmac_sha256_base64, sha256_hex
 
 HOSTS = {"sandbox": "https://sandbox.cashfree.com/pg", "production": "https://api.cashfree.com/pg"}
@@ -169,7 +169,7 @@ class CashfreeGateway(Gateway):
         observed_at = utc_now()
         path = f"/orders/{order.wire_id}"
         answer = self._send("GET", path, deadline)
-        with reading_answer(self.provider, of_write=False):
+        with reading_answer(self.provider, of_write=False), deciding(reading.says_paid(answer)):
             entity = reading.named(answer, order.wire_id)
             word, amount = reading.order_word(entity), reading.order_amount(entity)
             is_enough = deadline.urgency in ASK_AGAIN and reading.is_open(entity, observed_at)
@@ -214,7 +214,7 @@ class CashfreeGateway(Gateway):
         message = timestamp.encode("utf-8", "surrogatepass") + raw_body
         if not any_same(signature, [hmac_sha256_base64(s, message) for s in self.config.app_secrets]):
             raise SignatureInvalid("The webhook signature is wrong")
-        return self.reread_webhook(headers.get("x-idempotency-key") or sha256_hex(raw_body), raw_body)
+        return self.reread_webhook(event_id(headers.get("x-idempotency-key"), raw_body), raw_body)
 
     def reread_webhook(self, event_id: str, raw_body: bytes) -> WebhookEvent:
         try:

@@ -41,7 +41,11 @@ ATTEMPT_STATUS = {
     "CANCELLED": AttemptStatus.VOIDED,  # too late a success: Cashfree sends the money back by itself
     "VOID": AttemptStatus.VOIDED,  # a pre-authorisation that was never captured
 }
-CASH = {"cash_on_delivery": AttemptStatus.PLACED, "cash": AttemptStatus.COLLECTED}
+CASH = {
+    "cash_on_delivery": AttemptStatus.PLACED,
+    "cod": AttemptStatus.PLACED,
+    "cash": AttemptStatus.COLLECTED,
+}
 """Payment groups and methods whose SUCCESS brings Cashfree no money: promised at the door, or taken there."""
 CASH_WORDS = {AttemptStatus.PLACED: "CASH_ON_DELIVERY", AttemptStatus.COLLECTED: "CASH"}
 HELD, CAPTURE_PENDING, CAPTURED_PARTLY = "AUTHORIZED", "CAPTURE_PENDING", "CAPTURED_PARTLY"
@@ -136,6 +140,10 @@ def order_word(entity: Mapping[str, Any]) -> str:
     return _word(entity["order_status"])
 
 
+def says_paid(entity: Mapping[str, Any]) -> bool:
+    return ORDER_STATUS.get(entity["order_status"]) is PaymentStatus.COMPLETED
+
+
 def order_amount(entity: Mapping[str, Any]) -> Money:
     return Money.from_major(entity["order_amount"], _word(entity["order_currency"]))
 
@@ -159,6 +167,8 @@ def order_claim(
         for one in attempts:
             if one.gateway_status in MISSES_MONEY and word != "TERMINATED":
                 return PaymentStatus.PENDING, one.gateway_status
+    if status is PaymentStatus.EXPIRED and any(one.status is None for one in attempts):
+        return None, word  # a word that we do not know may be one for money
     if status is not PaymentStatus.COMPLETED:
         return status, word
     if captured:
@@ -232,7 +242,7 @@ def _cash(payment: Mapping[str, Any]) -> AttemptStatus | None:
     method = payment.get("payment_method")
     names = [payment.get("payment_group"), *(method if isinstance(method, Mapping) else ())]
     for name, status in CASH.items():
-        if name in (one.lower() for one in names if isinstance(one, str)):
+        if name in (one.strip().lower().replace(" ", "_") for one in names if isinstance(one, str)):
             return status
     return None
 
@@ -316,10 +326,12 @@ def dispute(
 
 
 def event(event_id: str, body: Mapping[str, Any]) -> WebhookEvent:
-    """What a signed body says. Only one without a type is unreadable: one that lacks or spoils another
-    member keeps what it names, so that the order is asked at once."""
-    name = _word(body["type"])
-    kind = EVENTS.get(name, EventKind.UNKNOWN)
+    """What a signed body says. Only one without a type is unreadable: one that lacks or spoils any member
+    keeps what it names, so that the order is asked at once."""
+    told_type = body.get("type")
+    name = text_or_none(told_type) if isinstance(told_type, str) else None
+    kind = EVENTS.get(name, EventKind.UNKNOWN) if name else EventKind.UNREADABLE
+    name = name or "unreadable"
     if kind is EventKind.UNKNOWN and name.startswith(IGNORED_FAMILIES):
         kind = EventKind.IGNORED
     data = body["data"] if isinstance(body.get("data"), Mapping) else {}

@@ -40,6 +40,7 @@ from payments_service.domain.errors import (
     BudgetUsedUp,
     CircuitOpen,
     GatewayError,
+    MoneyUnreadable,
     OutcomeUnknown,
     Rejected,
     Unavailable,
@@ -48,6 +49,7 @@ from payments_service.domain.errors import (
 from payments_service.gateways.bounds import READ_RESET_SECONDS, RESET_SECONDS, Circuit, Places, ReadBudget
 from payments_service.gateways.health import READS, WRITES, Health
 from payments_service.gateways.measured import current_verb
+from payments_service.gateways.reading import Undecided
 from payments_service.gateways.transport import Adapter, timeout_within
 from payments_service.logs import masked_words
 
@@ -275,7 +277,7 @@ def reading_answer(gateway: str, *, of_write: bool) -> Iterator[None]:
         message = f"{gateway} gave an answer that cannot be read ({type(error).__name__})"
         if of_write:
             raise OutcomeUnknown(message) from error
-        raise Unavailable(message) from error
+        raise (MoneyUnreadable if isinstance(error, Undecided) else Unavailable)(message) from error
 
 
 def _classify(is_read: bool, error: Exception) -> GatewayError:

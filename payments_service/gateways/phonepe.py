@@ -49,8 +49,14 @@ from payments_service.gateways.http import (
     edge_told_apart,
     reading_answer,
 )
-from payments_service.gateways.phonepe_reading import DISPUTE_ID, PAYMENT_ID, order_status, read_event
-from payments_service.gateways.reading import UNREADABLE, each, text, text_or_none, whole
+from payments_service.gateways.phonepe_reading import (
+    DISPUTE_ID,
+    PAYMENT_ID,
+    order_status,
+    read_event,
+    says_paid,
+)
+from payments_service.gateways.reading import UNREADABLE, deciding, each, text, text_or_none, whole
 from payments_service.gateways.signatures import any_same, hmac_sha256_hex, password_headers, sha256_hex
 from payments_service.gateways.tokens import SharedToken
 
@@ -235,19 +241,20 @@ class PhonePeGateway(Gateway):
     def fetch_payment(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
         """PhonePe repeats neither our id nor the address: the snapshot never has a checkout.
 
-        The root decides, not the attempts: one that cannot be read is left out.
+        The root decides, not the attempts: one that cannot be read is left out, unless it alone says paid.
         """
         observed_at = utc_now()
         path = f"/checkout/v2/order/{order.wire_id}/status"
         answer = self._send("GET", path, deadline, params={"details": "true"})
-        with reading_answer(self.provider, of_write=False):
+        with reading_answer(self.provider, of_write=False), deciding(is_paid := says_paid(answer)):
+            may_decide = _never if is_paid else _is_completed
             return PaymentSnapshot(
                 order=OrderRef(order.wire_id, text_or_none(answer.get("orderId"))),
                 status=order_status(answer),
                 gateway_status=text(answer["state"]),
                 amount=_money(answer, "amount"),
                 observed_at=observed_at,
-                attempts=tuple(each(self.provider, _details(answer), _attempt, decides=_no_attempt_decides)),
+                attempts=tuple(each(self.provider, _details(answer), _attempt, decides=may_decide)),
                 fetched=True,
             )
 
@@ -422,8 +429,12 @@ def _details(answer: Mapping[str, Any]) -> list[Any]:
     return details or []
 
 
-def _no_attempt_decides(_: Mapping[str, Any]) -> bool:
+def _never(_: Mapping[str, Any]) -> bool:
     return False
+
+
+def _is_completed(detail: Mapping[str, Any]) -> bool:
+    return detail.get("state") == "COMPLETED"
 
 
 def _attempt(detail: Mapping[str, Any]) -> AttemptSnapshot:

@@ -48,6 +48,7 @@ IGNORED_FAMILIES = ("paylink.", "subscription.", "downtime.")
 """Products of the same account that are not ours, and troubles of banks."""
 OTHER_PRODUCTS = ("SUBSCRIPTION_", "PAYLINK")
 """How paymentFlow.type begins where another product's order comes under a checkout's event name."""
+NAMELESS = "unreadable"
 BARE_REFUND = "pg.refund"
 """Our word for the refund events of which the documents show no envelope."""
 
@@ -72,14 +73,17 @@ def order_status(entity: Mapping[str, Any]) -> PaymentStatus | None:
     return status
 
 
+def says_paid(entity: Mapping[str, Any]) -> bool:
+    return order_status(entity) is PaymentStatus.COMPLETED
+
+
 def read_event(event_id: str, raw_body: bytes) -> WebhookEvent:
     """An authentic body; a member that is missing or spoiled leaves the others as they are."""
     try:
         body = json.loads(raw_body)
-        name = _name(body)
+        name, payload = _name(body), body.get("payload")
     except UNREADABLE:
         return WebhookEvent(event_id, "unreadable", EventKind.UNREADABLE)
-    payload = body.get("payload")
     return _event(event_id, name, payload if isinstance(payload, Mapping) else body)
 
 
@@ -90,7 +94,7 @@ def _name(body: Mapping[str, Any]) -> str:
         return OLDER_NAMES.get(older, older.lower().replace("_", "."))
     if "refundId" in body:
         return BARE_REFUND
-    raise ValueError("names no event")
+    return NAMELESS
 
 
 def _event(event_id: str, name: str, payload: Mapping[str, Any]) -> WebhookEvent:
@@ -114,6 +118,8 @@ def _event(event_id: str, name: str, payload: Mapping[str, Any]) -> WebhookEvent
 def _kind(name: str, payload: Mapping[str, Any]) -> EventKind:
     if name == BARE_REFUND:
         return EventKind.REFUND
+    if name == NAMELESS:
+        return EventKind.UNREADABLE
     if name.startswith(IGNORED_FAMILIES):
         return EventKind.IGNORED
     kind = EVENTS.get(name, EventKind.UNKNOWN)

@@ -50,7 +50,7 @@ from payments_service.gateways.http import (
     edge_told_apart,
     reading_answer,
 )
-from payments_service.gateways.reading import UNREADABLE, each, text, text_or_none, whole
+from payments_service.gateways.reading import UNREADABLE, deciding, each, text, text_or_none, whole
 from payments_service.gateways.signatures import any_same, password_headers, same, sha256_hex
 
 RESPONSE = re.compile(rb'"response"\s*:\s*("(?:[^"\\]++|\\.)*+")', re.DOTALL)
@@ -216,7 +216,8 @@ class PhonePeV1Gateway(Gateway):
         answer = self._get_status(order.wire_id, deadline)
         with reading_answer(self.provider, of_write=False):
             _named(answer["data"], order.wire_id)
-            return _snapshot(answer, observed_at, fetched=True)
+            with deciding(ORDER_STATUS.get(answer["code"]) is PaymentStatus.COMPLETED):
+                return _snapshot(answer, observed_at, fetched=True)
 
     def capture(self, order: OrderRef, transaction_id: str, amount: Money, deadline: Deadline) -> None:
         raise Rejected(f"{self.provider} holds no money that could be captured")
@@ -454,23 +455,23 @@ def _event(event_id: str, answer: Mapping[str, Any], merchant_id: str) -> Webhoo
 
     One that lacks or spoils a member wakes instead of being believed.
     """
-    code = text_or_none(answer["code"])
-    if code is None:
-        raise ValueError("names no event")
+    code = text_or_none(answer.get("code"))
     data = answer.get("data")
     data = data if isinstance(data, Mapping) else {}
     our_id = text_or_none(data.get("merchantTransactionId"))
     if our_id and our_id.startswith(REFUND_PREFIX):
-        return WebhookEvent(event_id, code, EventKind.REFUND)
+        return WebhookEvent(event_id, code or "unreadable", EventKind.REFUND)
+    order = OrderRef(our_id, our_id) if our_id else None
+    if code is None:
+        return WebhookEvent(event_id, "unreadable", EventKind.UNREADABLE, order)
     if code not in ORDER_STATUS or data.get("merchantId", merchant_id) != merchant_id:
-        return WebhookEvent(event_id, code, EventKind.UNKNOWN)
+        return WebhookEvent(event_id, code, EventKind.UNKNOWN, order)
     try:
         if data["merchantId"] == merchant_id and our_id == data["merchantTransactionId"]:
             snapshot = _snapshot(answer, UNDATED, fetched=False)
             return WebhookEvent(event_id, code, EventKind.PAYMENT, snapshot.order, snapshot)
     except UNREADABLE:
         pass
-    order = OrderRef(our_id, our_id) if our_id else None
     return WebhookEvent(event_id, code, EventKind.PAYMENT, order, wake_up=True)
 
 

@@ -43,8 +43,8 @@ from payments_service.gateways import razorpay_reading as reading
 from payments_service.gateways.base import AnswerField, Gateway, VerifyField
 from payments_service.gateways.http import ErrorFacts, GatewaySession, reading_answer
 from payments_service.gateways.razorpay_reading import Entity
-from payments_service.gateways.reading import UNREADABLE, each, text_or_none
-from payments_service.gateways.signatures import any_same, hmac_sha256_hex, same, sha256_hex
+from payments_service.gateways.reading import UNREADABLE, deciding, each, event_id, text_or_none
+from payments_service.gateways.signatures import any_same, hmac_sha256_hex, same
 
 OFFICIAL_API = "https://api.razorpay.com"
 PAYMENT_ID = re.compile(r"pay_[A-Za-z0-9]{6,40}")
@@ -157,7 +157,7 @@ class RazorpayGateway(Gateway):
     def fetch_payment(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
         observed_at = utc_now()
         entity = self._fetch_order(order, deadline)
-        with reading_answer(self.provider, of_write=False):
+        with reading_answer(self.provider, of_write=False), deciding(reading.says_paid(entity)):
             order_id = _order_id(order, entity)
             is_enough = deadline.urgency in ASK_AGAIN and reading.is_untouched(entity)
             listed = [] if is_enough else self._list_payments(order_id, deadline)
@@ -195,7 +195,7 @@ class RazorpayGateway(Gateway):
             raise MissingCredentials("The header X-Razorpay-Signature is missing")
         if not any_same(signature, [hmac_sha256_hex(s, raw_body) for s in self.config.webhook_secrets]):
             raise SignatureInvalid("The webhook signature is wrong")
-        return self.reread_webhook(headers.get("x-razorpay-event-id") or sha256_hex(raw_body), raw_body)
+        return self.reread_webhook(event_id(headers.get("x-razorpay-event-id"), raw_body), raw_body)
 
     def reread_webhook(self, event_id: str, raw_body: bytes) -> WebhookEvent:
         try:
@@ -278,7 +278,7 @@ class RazorpayGateway(Gateway):
         """Of every payment that says that some of it went back."""
         known = {attempt.transaction_id for attempt in attempts}
         for payment in listed:
-            if payment.get("amount_refunded") and payment.get("id") in known:
+            if reading.gave_back(payment) and payment.get("id") in known:
                 items = _none_if_unknown(partial(self._list_refunds, payment["id"], deadline))
                 yield from each(self.provider, items, reading.refund, decides=lambda _: False)
 

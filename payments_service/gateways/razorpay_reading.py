@@ -195,13 +195,24 @@ def _word(entity: Entity) -> str:
 
 
 def _attempt_status(word: str, entity: Entity) -> AttemptStatus | None:
-    if entity.get("method") == "cod":
+    if str(entity.get("method")).strip().lower() == "cod":
         return CASH_STATUS.get(word)
     status = ATTEMPT_STATUS.get(word)
     if status is AttemptStatus.REFUNDED and entity.get("captured") is not True:
         # Refunded by Razorpay as it was not captured in time; without the member that says so, unknown.
         return AttemptStatus.VOIDED if entity.get("captured") is False else None
     return status
+
+
+def says_paid(order: Entity) -> bool:
+    return order.get("status") == "paid" or bool(order.get("amount_paid"))
+
+
+def gave_back(entity: Entity) -> bool:
+    """By its amount; where that is missing, by the members that say so beside it."""
+    if (told := entity.get("amount_refunded")) is not None:
+        return bool(told)
+    return bool(entity.get("refund_status")) or _word(entity) == "refunded"
 
 
 def moved_money(entity: Entity) -> bool:
@@ -271,9 +282,10 @@ def _reference(entity: Entity, names: tuple[str, ...]) -> str | None:
 
 def event(event_id: str, body: Any) -> WebhookEvent:
     """What an authentic event says, or that its order is to be asked for; UNREADABLE without a type."""
-    name = body.get("event") if isinstance(body, Mapping) else None
-    if not isinstance(name, str) or text_or_none(name) is None:
+    if not isinstance(body, Mapping):
         return WebhookEvent(event_id, "unreadable", EventKind.UNREADABLE)
+    told = body.get("event")
+    name = text_or_none(told) if isinstance(told, str) else None
     entities = {part: _entity(body, part) for part in ("payment", "order", "refund", "dispute")}
     order_id = _id_or_none(entities["payment"], "order_id") or _id_or_none(entities["order"], "id")
     payment_ids = (
@@ -283,8 +295,8 @@ def event(event_id: str, body: Any) -> WebhookEvent:
     )
     bare = WebhookEvent(
         event_id,
-        name,
-        _kind(name),
+        name or "unreadable",
+        _kind(name) if name else EventKind.UNREADABLE,
         order=OrderRef("", order_id) if order_id else None,
         transaction_id=None if order_id else next(filter(None, payment_ids), None),
     )

@@ -2,16 +2,25 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from cachetools import TTLCache
 
+from payments_service.domain.news import LONGEST_ID
 from payments_service.gateways.signatures import sha256_hex
 
 log = logging.getLogger(__name__)
 
+SAYS_NOTHING = ("", "null", "na", "n/a")
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What reading an answer or an event raises when a member is missing or is not what was promised."""
+
+
+class Undecided(ValueError):
+    """What cannot be read is what decides: money may have come."""
+
 
 Read = TypeVar("Read")
 _LOGGED: TTLCache[str, None] = TTLCache(maxsize=1000, ttl=24 * 3600)
@@ -27,14 +36,14 @@ def each(
 ) -> Iterator[Read]:
     """Every item of a list that can be read; one that cannot is left out and logged once.
 
-    Raises what reading it raised when the item `decides`: leaving it out would change what is believed.
+    Raises Undecided when the item `decides`: leaving it out would change what is believed.
     """
     for item in items:
         try:
             yield read(item)
         except UNREADABLE as error:
             if isinstance(item, Mapping) and decides(item):
-                raise
+                raise Undecided(f"an item that decides ({type(error).__name__})") from error
             digest = sha256_hex(repr(item).encode("utf-8", "surrogatepass"))
             if digest not in _LOGGED:
                 _LOGGED[digest] = None
@@ -42,8 +51,21 @@ def each(
                 log.warning("An item of the gateway's answer cannot be read", extra={"data": about})
 
 
+@contextmanager
+def deciding(says_money: bool) -> Iterator[None]:
+    """Around an order's own members: Undecided where it says that it is paid, and they cannot be read."""
+    try:
+        yield
+    except UNREADABLE as error:
+        if says_money:
+            raise Undecided(f"an order that is paid ({type(error).__name__})") from error
+        raise
+
+
 def whole(value: Any) -> int:
-    """A whole number of minor units, also as text; TypeError or ValueError for anything else."""
+    """A whole number of minor units, also as text or 50000.0; an error of UNREADABLE for anything else."""
+    if isinstance(value, Decimal | float) and value % 1 == 0 and -(2**53) < value < 2**53:
+        value = int(value)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
         return int(value)
     if type(value) is not int:
@@ -62,10 +84,15 @@ def text(value: Any) -> str:
     return value
 
 
+def event_id(header: str | None, raw_body: bytes) -> str:
+    """What tells an event from others: the gateway's header, which nothing signs, else the body's digest."""
+    return text_or_none(header) or sha256_hex(raw_body)
+
+
 def text_or_none(value: Any) -> str | None:
     """A decorating text: a value that is no text, or says nothing, is as good as missing."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if not isinstance(value, str) or value.strip().lower() in ("", "null", "na", "n/a"):
+    if not isinstance(value, str) or len(value) > LONGEST_ID or value.strip().lower() in SAYS_NOTHING:
         return None
     return value if "\0" not in value and value.isprintable() else None

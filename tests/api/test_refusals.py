@@ -10,12 +10,12 @@ from werkzeug.test import TestResponse
 
 from payments_service.api import schemas
 from payments_service.api.merchant_schemas import fingerprint
-from payments_service.domain.clock import REAL_TIME
 from payments_service.domain.errors import GatewayError, OutcomeUnknown, Unavailable, UnknownAtGateway
 from payments_service.domain.money import Money
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import PaymentStatus
 from payments_service.flows import repeat
+from payments_service.flows.idempotency import claim
 from tests.api.merchant_shop import CUSTOMER, UNKNOWN, MerchantShop, told
 from tests.api.merchant_shop import shop as shop
 from tests.api.test_merchant_holds import held
@@ -192,7 +192,7 @@ def test_while_the_first_request_of_a_key_runs_the_next_one_waits(
 ) -> None:
     body = WISH if endpoint == "quote" else {}
     asked = fingerprint(schemas.quote_order(body, shop.services.limits)) if body else ""
-    repeat._claim(shop.db, endpoint, "owner", KEY, asked, REAL_TIME)
+    claim(shop.db, endpoint=endpoint, owner="owner", key=KEY, fingerprint=asked, lease=repeat.LEASE)
     answer = shop.post(path, body, Idempotency_Key=KEY)
     assert told(answer) == (409, "request_in_progress")
     assert int(answer.headers["Retry-After"]) > 0

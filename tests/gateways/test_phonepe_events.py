@@ -215,8 +215,13 @@ def test_an_event_that_lacks_or_spoils_a_member_keeps_its_type_and_its_order(nam
 
 def test_only_an_event_without_a_name_is_unreadable() -> None:
     payload = {"merchantOrderId": WIRE_ID, "state": "COMPLETED"}
-    for body in ({"payload": payload}, {"event": None, "payload": payload}, {"event": [], "type": {}}):
-        assert read(body).kind is EventKind.UNREADABLE
+    for body in (
+        {"payload": payload},
+        {"event": None, "payload": payload},
+        {"event": [], "type": {}, "payload": payload},
+    ):
+        event = read(body)
+        assert (event.kind, event.order, event.wake_up) == (EventKind.UNREADABLE, OrderRef(WIRE_ID), False)
     for body in ({"event": "checkout.order.completed"}, {"event": "checkout.order.completed", "payload": []}):
         event = read(body)
         assert (event.kind, event.order, event.wake_up) == (EventKind.PAYMENT, None, True)
