@@ -159,7 +159,7 @@ class RazorpayGateway(Gateway):
         entity = self._fetch_order(order, deadline)
         with reading_answer(self.provider, of_write=False), deciding(reading.says_paid(entity)):
             order_id = _order_id(order, entity)
-            is_enough = deadline.urgency in ASK_AGAIN and reading.is_untouched(entity)
+            is_enough = deadline.urgency in ASK_AGAIN and reading.is_untouched(entity, observed_at)
             listed = [] if is_enough else self._list_payments(order_id, deadline)
             attempts = self._attempts(entity, listed)
             status = reading.order_status(entity, attempts)

@@ -153,6 +153,8 @@ CASH = (AttemptStatus.COLLECTED, AttemptStatus.PLACED)
 PAID = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.REFUNDED})
 MONEY = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.COLLECTED, None})
 """Attempts beside which an order is not over. None is a word that we do not know."""
+BELIEVED_FOR = timedelta(minutes=14)
+"""How long after its making an order's own count of attempts is enough: less than the shortest ORDER_EXPIRY."""
 DECIDING = (AttemptStatus.SUCCEEDED, AttemptStatus.REFUNDED, AttemptStatus.AUTHORIZED)
 
 
@@ -160,10 +162,13 @@ def order_amount(order: Entity) -> Money:
     return Money(whole(order["amount"]), order["currency"])
 
 
-def is_untouched(order: Entity) -> bool:
-    """Whether no payer has tried to pay it yet, by its own word and count."""
+def is_untouched(order: Entity, now: datetime) -> bool:
+    """Whether no payer has tried to pay it yet, by its own word and count, which may lag behind: an order
+    that our clock could end is not believed, and its payments are listed."""
+    made = time_or_none(order.get("created_at"))
+    is_young = made is not None and abs(now - made) < BELIEVED_FOR
     has_none = type(order.get("attempts")) is int and order["attempts"] == 0
-    return order.get("status") == "created" and has_none and not order.get("amount_paid")
+    return is_young and order.get("status") == "created" and has_none and not order.get("amount_paid")
 
 
 def is_covered(order: Entity, attempts: tuple[AttemptSnapshot, ...]) -> bool:

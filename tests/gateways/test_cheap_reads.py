@@ -1,5 +1,6 @@
 """How many calls it takes to read an order: one for who asks again, while its word says that it is open."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ from tests.gateways.wire import Reply, Request, Wire, wire
 ORDER = razorpay_wire.ORDER
 COMES_AGAIN = (Urgency.PAYER, Urgency.POLLING)
 WANTS_ALL = (Urgency.VERIFY, Urgency.WAKE_UP)
-UNTOUCHED = {"status": "created", "attempts": 0, "amount_paid": 0}
+UNTOUCHED = {"status": "created", "attempts": 0, "amount_paid": 0, "created_at": int(time.time())}
 SOON, PAST = timedelta(minutes=5), -timedelta(seconds=1)
 
 
@@ -77,6 +78,8 @@ def test_a_razorpay_order_that_has_no_attempts_is_read_by_one_call(urgency: Urge
         (Urgency.POLLING, {"attempts": None}),
         (Urgency.POLLING, {"attempts": False}),
         (Urgency.POLLING, {"amount_paid": 1}),
+        (Urgency.POLLING, {"created_at": int(time.time()) - 14 * 60}),  # before any clock of ours ends it
+        (Urgency.POLLING, {"created_at": None}),
     ],
 )
 def test_otherwise_a_razorpay_orders_attempts_are_read(urgency: Urgency, members: dict[str, Any]) -> None:
