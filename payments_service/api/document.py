@@ -36,12 +36,12 @@ METRICS = "reader_of_metrics"
 
 ABOUT = """Payments through several gateways behind one API.
 
-Amounts are **rupees** (numbers with at most two decimals), but for `order.amount` and members whose name
-ends in `Paise`, which are integers in paise. `id` is this service's id of a payment, `orderId` the order
-as browser and gateway know it, `paymentId` the gateway's payment. Every error has `error`, a sentence,
-and `code`, a word; where `Accept` names `application/problem+json` it is one of RFC 9457 as well. What may
-be tried again carries `Retry-After`. Later versions may add members, codes and event types: ignore those
-that you do not know."""
+Amounts are **rupees**, numbers with at most two decimals. `order.amount` and members whose name ends in
+`Paise` are integers in paise. `id` is the payment's id here; `orderId` and `paymentId` are the ids that the
+gateway gave to the order and to the payment. Every error has `error`, a sentence, and `code`, a word. With
+`Accept: application/problem+json` an error is also a problem of RFC 9457. `Retry-After` says after how many
+seconds the same request may be sent again. Later versions may add members, codes and event types: ignore
+those that you do not know."""
 
 TAGS = {
     "Checkout": "Called by the buyer's browser, without a key.",
