@@ -154,7 +154,7 @@ PAID = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.REFUNDED})
 MONEY = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.COLLECTED, None})
 """Attempts beside which an order is not over. None is a word that we do not know."""
 BELIEVED_FOR = timedelta(minutes=14)
-"""How long an order's own count of attempts is enough, from its making: less than the shortest ORDER_EXPIRY."""
+"""For so long an order's own count of attempts is enough: less than the shortest ORDER_EXPIRY."""
 DECIDING = (AttemptStatus.SUCCEEDED, AttemptStatus.REFUNDED, AttemptStatus.AUTHORIZED)
 
 
