@@ -24,6 +24,7 @@ from payments_service.api import (
     watching,
     webhooks,
 )
+from payments_service.api.addresses import OneAddress
 from payments_service.api.bodies import CHECKOUT_BYTES, ReadAway
 from payments_service.api.json import DecimalJSONProvider
 from payments_service.api.limits import Budgets
@@ -82,7 +83,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def _surround(app: Flask, hops: int) -> None:
     """What happens before Flask looks at a request and after it made its answer, the outermost last."""
-    app.wsgi_app = webhooks.OneAddress(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = OneAddress(app.wsgi_app)  # type: ignore[method-assign]
     if hops:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     app.wsgi_app = ReadAway(app.wsgi_app)  # type: ignore[method-assign]

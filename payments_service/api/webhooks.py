@@ -1,9 +1,6 @@
 """The webhook doors: raw bytes in, 200 once they are stored."""
 
 import logging
-import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
@@ -22,31 +19,11 @@ from payments_service.domain.errors import (
 )
 from payments_service.flows import webhook
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
 log = logging.getLogger(__name__)
 
 PATHS = "/api/webhook/"
-ADDRESS = re.compile(r"/+api/+webhook/+([^/]+)/*")
-
 RECEIVED = WebhookReceivedSchema()
 blueprint = Blueprint("webhooks", __name__, url_prefix="/api/webhook")
-
-
-class OneAddress:
-    """WSGI middleware: a slash too many, doubled or at the end, is the same webhook address.
-
-    Gateways follow no redirect: with one, nothing would arrive where a dashboard was given such an address.
-    """
-
-    def __init__(self, app: "WSGIApplication") -> None:
-        self._app = app
-
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if meant := ADDRESS.fullmatch(environ.get("PATH_INFO", "")):
-            environ["PATH_INFO"] = PATHS + meant[1]
-        return self._app(environ, start_response)
 
 
 @blueprint.before_request
