@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from cachetools import TTLCache
 
+from payments_service.domain.errors import BudgetUsedUp, MoneyUnreadable, Unavailable
 from payments_service.domain.news import LONGEST_ID
 from payments_service.gateways.signatures import sha256_hex
 
@@ -53,9 +54,18 @@ def each(
 
 @contextmanager
 def deciding(says_money: bool) -> Iterator[None]:
-    """Around an order's own members: Undecided where it says that it is paid, and they cannot be read."""
+    """Around what is read of an order that may say that it is paid.
+
+    Undecided where its own members cannot be read then, and MoneyUnreadable where its payments cannot be
+    asked for.
+    """
     try:
         yield
+    except Unavailable as error:
+        if says_money and not isinstance(error, BudgetUsedUp):
+            code, status = error.gateway_code, error.gateway_status
+            raise MoneyUnreadable(error.message, gateway_code=code, gateway_status=status) from error
+        raise
     except UNREADABLE as error:
         if says_money:
             raise Undecided(f"an order that is paid ({type(error).__name__})") from error

@@ -377,7 +377,7 @@ def test_a_letter_about_an_alarm_says_what_is_wrong_for_how_long_and_what_to_ask
     detail = {"measure": "review_oldest_seconds", "value": 90_061.5, "limit": 86_400.0, "paymentIds": ["p-1"]}
     said = list(deliver._about_alert({"code": "review_waits", "detail": detail}))
     assert said[:3] == [
-        "A payment waits for a person for more than a day.",
+        "A payment has waited for a person for more than a day.",
         "Now 25 hours, limit 24 hours",
         "flask --app wsgi show p-1",
     ]

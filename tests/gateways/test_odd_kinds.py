@@ -68,6 +68,9 @@ def ask_after(town: Town, opened: PaymentView, time: timedelta) -> None:
         ("razorpay", answers(WAITS, {**PAY, "amount": None})),
         ("razorpay", answers({**ORDER, "amount": None}, PAY)),
         ("razorpay", {**answers(ORDER), "payments": {"items": None}}),
+        ("razorpay", {**answers(ORDER), "payments": {"http_status": 503, "body": {}}}),
+        ("cashfree", {**CASHFREE, "payments": {"http_status": 500, "body": {}}}),
+        ("cashfree", {**CASHFREE, "payments": None}),
         ("cashfree", {**CASHFREE, "payments": [{**CF_PAY, "cf_payment_id": None}]}),
         (
             "cashfree",
