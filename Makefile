@@ -22,7 +22,8 @@ check: $(VENV)/.tools ## Try what `make test` leaves: failover, PgBouncer, nginx
 	@npm ci --silent --ignore-scripts --no-audit --no-fund --prefix tests/spectral
 	@php -m | grep -q pdo_sqlite || sh deploy/need-packages.sh pdo_sqlite=php-sqlite3
 	@sh deploy/need-chromium.sh $(VENV)
-	$(BIN)/pytest -m check --timeout 600 --numprocesses auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m 'check and not alone' --timeout 600 --numprocesses auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m alone
 
 conformance: $(VENV)/.tools ## Try the simulator with the gateways' official SDKs
 	$(BIN)/python tests/conformance

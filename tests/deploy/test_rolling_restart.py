@@ -24,7 +24,7 @@ from tests.support.house import APP, CUSTOMER, ROOT, House, running_house
 
 __all__ = ["certificate"]
 
-pytestmark = [pytest.mark.check, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.check, pytest.mark.alone, pytest.mark.timeout(900)]
 
 CALLERS, DEPLOYS = 64, 20
 SECONDS_BETWEEN = 2.0
