@@ -26,4 +26,4 @@ def test_after_a_storm_everything_is_as_the_gateways_say(database_url: str, tmp_
     trails = [trail_of(outcome, one.subject) for one in broken[:3]]
     assert not broken, "\n".join([*(f"{one.rule}: {one.subject}: {one.what}" for one in broken), *trails])
     assert outcome.crashes.total() + outcome.kills.total() > 0
-    assert sum(row["status"] == "completed" for row in outcome.books["payments"]) > 0, "a storm in which none was paid shows nothing"
+    assert sum(row["status"] == "completed" for row in outcome.books["payments"]) > 0
