@@ -9,7 +9,7 @@ from tests.chaos.town import Options
 
 SMALL = Options(
     seed=int(os.environ.get("CHAOS_SEED", "7")),
-    payments=14,
+    payments=20,
     processes=2,
     workers=1,
     fault_rate=0.1,
@@ -26,4 +26,4 @@ def test_after_a_storm_everything_is_as_the_gateways_say(database_url: str, tmp_
     trails = [trail_of(outcome, one.subject) for one in broken[:3]]
     assert not broken, "\n".join([*(f"{one.rule}: {one.subject}: {one.what}" for one in broken), *trails])
     assert outcome.crashes.total() + outcome.kills.total() > 0
-    assert sum(row["status"] == "completed" for row in outcome.books["payments"]) > 0
+    assert sum(row["status"] == "completed" for row in outcome.books["payments"]) > 5
