@@ -36,6 +36,13 @@ def customer(**changes: Any) -> str:
     return body(customer={**CUSTOMER, **changes})
 
 
+NAMELESS = (
+    "Contains characters that are not text",
+    "Only INR is supported",
+    "Longer than maximum length 64.",
+    "At most 15 pairs",
+)
+"""Sentences that name no member: the answer's own sentence puts it before them."""
 BAD = [
     # the raw text, because json.dumps cannot write some of it
     ('{"amount": 10.001, %s}', "amount", "Amount can have at most two decimals"),
@@ -91,8 +98,7 @@ def test_bad_input_is_refused_by_name(client: FlaskClient, raw: str, field: str,
     answer = post(client, raw.replace("%s", rest))
     assert answer.status_code == 400, answer.text
     assert answer.json is not None
-    assert answer.json["error"] in (message, f"{field}: {message}")
-    assert field.rpartition(".")[2].casefold() in answer.json["error"].casefold()
+    assert answer.json["error"] == (f"{field}: {message}" if message in NAMELESS else message)
     assert answer.json["code"] == "validation_error"
     assert answer.json["details"][field] == [message]
     assert stored(client) == []
