@@ -38,6 +38,8 @@ PAUSE_SECONDS = 0.5
 MOST_PAYMENTS = 200
 SLOW_SECONDS = 1.0
 """Of each question to the gateway, so that the network can break in the middle of one."""
+NEXT_QUESTION_SECONDS = 10
+"""While an event is told. A machine that asks nothing so long has nothing due: the next event is as good."""
 MOST_SECONDS = 200
 """For all that the lost machine had in hand: a lease of two minutes, and the work."""
 BACK_SECONDS = 120
@@ -72,6 +74,13 @@ class Machine:
     @property
     def captures(self) -> list[bytes]:
         return re.findall(rb"POST \S+/payments/(\w+)/capture", self.said)
+
+    def asks_within(self, seconds: float) -> bool:
+        """Wait for the machine's next question to the gateway."""
+        asked, ends = self.questions, time.monotonic() + seconds
+        while self.questions == asked and time.monotonic() < ends:
+            time.sleep(0.05)
+        return self.questions > asked
 
     def cut_off(self) -> None:
         for switch in self.switches:
@@ -110,8 +119,9 @@ class Merchant:
         if victim is None or victim.name != machine:
             return
         self.to_lose = None
-        asked = victim.questions
-        House.until(lambda: victim.questions, lambda now: now > asked)
+        if not victim.asks_within(NEXT_QUESTION_SECONDS):
+            self.to_lose = victim
+            return
         self.lose(victim)
         self.in_hand = event_id
 
