@@ -11,14 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from time import monotonic
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
-import certifi
-
+from payments_service import net
 from payments_service.cli.findings import Finding, bad, ok, warn
 from payments_service.settings import Settings
 from payments_service.settings.addresses import is_loopback
@@ -61,7 +59,9 @@ def call(
     address, started = urlsplit(url), monotonic()
     line = HTTPConnection(address.hostname or "", address.port, timeout=SECONDS)
     if address.scheme == "https":
-        line = HTTPSConnection(address.hostname or "", address.port, timeout=SECONDS, context=_tls())
+        line = HTTPSConnection(
+            address.hostname or "", address.port, timeout=SECONDS, context=net.tls_context()
+        )
     try:
         line.connect()
         ends = _certificate_ends(line.sock)
@@ -275,7 +275,7 @@ def _problem_at(url: str) -> str | None:
     try:
         with socket.create_connection((address.hostname or "", port), SECONDS) as line:
             if is_tls:
-                _tls().wrap_socket(line, server_hostname=address.hostname).close()
+                net.tls_context().wrap_socket(line, server_hostname=address.hostname).close()
     except (OSError, ValueError) as error:
         return _why(error)
     return None
@@ -294,7 +294,7 @@ def _log_in(url: str) -> None:
     host, is_tls = address.hostname or "", address.scheme == "smtps"
     port = address.port or (465 if is_tls else 587)
     line = (
-        smtplib.SMTP_SSL(host, port, timeout=SECONDS, context=_tls())
+        smtplib.SMTP_SSL(host, port, timeout=SECONDS, context=net.tls_context())
         if is_tls
         else smtplib.SMTP(host, port, timeout=SECONDS)
     )
@@ -305,7 +305,7 @@ def _log_in(url: str) -> None:
             and (line.has_extn("starttls") or address.username)
             and not is_loopback(f"http://{host}")
         ):
-            line.starttls(context=_tls())
+            line.starttls(context=net.tls_context())
             line.ehlo()
         if address.username:
             line.login(unquote(address.username), unquote(address.password or ""))
@@ -329,10 +329,3 @@ def _why(error: Exception) -> str:
 def _certificate_ends(sock: object) -> datetime | None:
     told = sock.getpeercert() if isinstance(sock, ssl.SSLSocket) else None
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(told["notAfter"])), UTC) if told else None
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
-    return context

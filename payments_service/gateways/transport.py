@@ -3,13 +3,10 @@
 import http.client
 import io
 import socket
-import ssl
 import time
 from contextlib import suppress
-from functools import cache
 from typing import Any
 
-import certifi
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -18,6 +15,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util import Timeout
 from urllib3.util.connection import allowed_gai_family
 
+from payments_service import net
 from payments_service.domain.deadline import Deadline
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
@@ -26,32 +24,11 @@ CONNECTIONS_KEPT = 100
 """Open between calls, so that the calls of a burst do not each begin with a handshake."""
 
 
-class _UntilDeadline(io.RawIOBase):
-    """What a socket receives within one timeout for all of it; left alone, each byte has its own."""
-
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
-        self._raw, self._sock = raw, sock
-        self._ends = time.monotonic() + (sock.gettimeout() or 0.0)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> Any:
-        left = self._ends - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the answer took too long")
-        self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
 class _Answer(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        self.fp = io.BufferedReader(_UntilDeadline(self.fp.detach(), sock))
+        ends = time.monotonic() + (sock.gettimeout() or 0.0)
+        self.fp = io.BufferedReader(net.Until(self.fp.detach(), sock, ends))
 
 
 class _Connection(HTTPConnection):
@@ -99,7 +76,7 @@ class Adapter(HTTPAdapter):
         super().__init__(pool_connections=4, pool_maxsize=CONNECTIONS_KEPT, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options, ssl_context=_tls_context())
+        super().init_poolmanager(*args, **options, ssl_context=net.tls_context())
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
@@ -117,11 +94,6 @@ class Adapter(HTTPAdapter):
                 raise requests.exceptions.ContentDecodingError("the answer is too large")
         response._content = bytes(body)
         return response
-
-
-@cache
-def _tls_context() -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=certifi.where())
 
 
 def timeout_within(deadline: Deadline) -> Timeout:

@@ -14,9 +14,9 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from payments_service.notify import patience
+from payments_service import net
+from payments_service.net import CONNECT_SECONDS, Until, left
 from payments_service.notify.answer import Answer, Verdict, printable
-from payments_service.notify.patience import CONNECT_SECONDS, Until, left
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _smtp_connection(url: str, local_name: str, ends: float) -> smtplib.SMTP:
     port = address.port or (465 if is_tls else 587)
     timeout = min(CONNECT_SECONDS, left(ends))
     if is_tls:
-        return _TlsSmtp(host, port, local_name, ends=ends, timeout=timeout, context=patience.tls_context())
+        return _TlsSmtp(host, port, local_name, ends=ends, timeout=timeout, context=net.tls_context())
     return _Smtp(host, port, local_name, ends=ends, timeout=timeout)
 
 
@@ -88,7 +88,7 @@ def _introduce_ourselves(server: smtplib.SMTP, url: str) -> None:
     # A server that offers no TLS may still have letters, as all mail servers do, but never a password.
     wants_tls = server.has_extn("starttls") or address.username
     if address.scheme == "smtp" and wants_tls and not _is_this_machine(address.hostname):
-        server.starttls(context=patience.tls_context())
+        server.starttls(context=net.tls_context())
         server.ehlo()
     if address.username:
         server.login(unquote(address.username), unquote(address.password or ""))

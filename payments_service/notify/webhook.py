@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 from standardwebhooks import Webhook
 
+from payments_service import net
 from payments_service.domain.clock import utc_now
-from payments_service.notify import patience
+from payments_service.net import CONNECT_SECONDS, Until, left
 from payments_service.notify.answer import MAX_WORDS, Answer, Verdict, printable
-from payments_service.notify.patience import CONNECT_SECONDS, Until, left
 
 LONGEST_WAIT = timedelta(days=1)
 
@@ -31,41 +31,31 @@ def post(
     signatures = [Webhook(secret).sign(message_id, now, body.decode()) for secret in secrets]
     headers = {
         "content-type": "application/json",
-        "user-agent": "payments-service",
-        "connection": "close",
         "webhook-id": message_id,
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": " ".join(signatures),
     }
-    address = urlsplit(url)
-    target = (address.path or "/") + (f"?{address.query}" if address.query else "")
-    ends = time.monotonic() + timeout.total_seconds()
-    line = _http_connection(address.scheme, address.hostname or "", address.port, ends)
-    try:
-        line.connect()
-        line.sock.settimeout(left(ends))
-        line.request("POST", target, body, headers)
-        with line.getresponse() as response:
-            return _read(response)
-    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: no such host can be
-        return Answer(Verdict.NOT_NOW, type(error).__name__)
-    finally:
-        line.close()
+    return _exchange("POST", url, headers, body, timeout.total_seconds())
 
 
 def ping(url: str, seconds: float) -> Answer:
-    """GET an address that expects to be called; what it answers beyond its status is not read."""
+    """GET an address that expects to be called; what it answers beyond its status decides nothing."""
+    return _exchange("GET", url, {}, None, seconds)
+
+
+def _exchange(method: str, url: str, headers: dict[str, str], body: bytes | None, seconds: float) -> Answer:
     address = urlsplit(url)
     target = (address.path or "/") + (f"?{address.query}" if address.query else "")
+    headers = {**headers, "user-agent": "payments-service", "connection": "close"}
     ends = time.monotonic() + seconds
     line = _http_connection(address.scheme, address.hostname or "", address.port, ends)
     try:
         line.connect()
         line.sock.settimeout(left(ends))
-        line.request("GET", target, headers={"user-agent": "payments-service", "connection": "close"})
+        line.request(method, target, body, headers)
         with line.getresponse() as response:
             return _read(response)
-    except (OSError, ValueError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: no such host can be
         return Answer(Verdict.NOT_NOW, type(error).__name__)
     finally:
         line.close()
@@ -75,9 +65,7 @@ def _http_connection(scheme: str, host: str, port: int | None, ends: float) -> h
     connect_seconds = min(CONNECT_SECONDS, left(ends))
     line: http.client.HTTPConnection
     if scheme == "https":
-        line = http.client.HTTPSConnection(
-            host, port, timeout=connect_seconds, context=patience.tls_context()
-        )
+        line = http.client.HTTPSConnection(host, port, timeout=connect_seconds, context=net.tls_context())
     else:
         line = http.client.HTTPConnection(host, port, timeout=connect_seconds)
     line.response_class = partial(_Response, ends=ends)  # type: ignore[assignment]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from payments_service import cli
+from payments_service import cli, net
 from payments_service.api import Services
 from payments_service.cli import doctor_web as web
 from payments_service.cli.doctor import _clock, _secrets, _skew
@@ -410,7 +410,7 @@ def test_a_certificate_that_ends_soon_is_told_with_its_days(
     certificate: Path, self_signed: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trusting = ssl.create_default_context(cafile=certificate)
-    monkeypatch.setattr(web, "_tls", lambda: trusting)
+    monkeypatch.setattr(net, "tls_context", lambda: trusting)
     with wire(echoing(200, {"status": "ok"}), tls=self_signed) as line:
         _, tls = web.public_address(settings_with(BACKEND_URL=line.url))
     assert (tls.check, tls.verdict) == ("TLS", Verdict.BAD)

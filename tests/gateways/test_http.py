@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from payments_service import net
 from payments_service.domain import clock
 from payments_service.domain.deadline import Deadline
 from payments_service.domain.errors import (
@@ -338,7 +339,7 @@ def test_a_certificate_must_be_signed_by_somebody_known(
             with pytest.raises(Unavailable):
                 session.post(line.url, timeout=Deadline(5), **weakened)
         assert line.requests == []
-        monkeypatch.setattr(transport, "_tls_context", lambda: ssl.create_default_context(cafile=certificate))
+        monkeypatch.setattr(net, "tls_context", lambda: ssl.create_default_context(cafile=certificate))
         with GatewaySession("testpay", read_error, reads_per_second=1000) as trusting:
             assert trusting.post(line.url, timeout=Deadline(5)).ok
             with pytest.raises(Unavailable):
@@ -357,7 +358,7 @@ def test_root_certificates_are_loaded_once_and_not_for_each_line(
 
     context = Counting(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(certificate)
-    monkeypatch.setattr(transport, "_tls_context", lambda: context)
+    monkeypatch.setattr(net, "tls_context", lambda: context)
     with (
         wire(OK.raw, tls=self_signed) as line,
         GatewaySession("testpay", read_error, reads_per_second=1000) as session,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from razorpay.resources.payment import Payment as SdkPayment
 
+from payments_service import net
 from payments_service.domain.deadline import Deadline
 from payments_service.domain.errors import (
     GatewayError,
@@ -23,7 +24,6 @@ from payments_service.domain.errors import (
 from payments_service.domain.money import Money
 from payments_service.domain.news import OrderRef, PaymentSnapshot, RefundRef
 from payments_service.domain.states import AttemptStatus, PaymentStatus
-from payments_service.gateways import transport
 from payments_service.gateways.razorpay import RazorpayConfig, RazorpayGateway
 from tests.gateways import razorpay_wire
 from tests.gateways.hooks import REFUND_ID, WIRE_ID
@@ -118,7 +118,7 @@ def test_the_certificates_of_the_sdk_decide_nothing(
             with pytest.raises(Unavailable):
                 contract.call("create_order", gateway)
         assert line.requests == []
-        monkeypatch.setattr(transport, "_tls_context", lambda: ssl.create_default_context(cafile=certificate))
+        monkeypatch.setattr(net, "tls_context", lambda: ssl.create_default_context(cafile=certificate))
         contract.call("create_order", RazorpayGateway(contract.config(line.url)))
 
 

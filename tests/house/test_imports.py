@@ -45,8 +45,8 @@ ALLOWED: dict[str, set[str]] = {
         "logs",
         "metrics",
         "requests",
+        "net",
         "urllib3",
-        "certifi",
         "cachetools",
         "razorpay",
     },
@@ -64,7 +64,8 @@ ALLOWED: dict[str, set[str]] = {
         "cachetools",
         "itsdangerous",
     },
-    "notify": {"domain", "notify"} | {"standardwebhooks", "certifi"},
+    "net": {"certifi"},
+    "notify": {"domain", "net", "notify"} | {"standardwebhooks"},
     "api": {"domain"}
     | {"api", "services", "flows", "gateways", "gateways.base", "store.db", "admission", "logs", "metrics"}
     | {"settings", "flask", "werkzeug"}
@@ -74,7 +75,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {"domain"}
     | {"cli", "api", "services", "flows", "store", "gateways", "logs", "notify", "settings", "worker"}
     | {"flask", "click"}
-    | {"certifi", "gateways.base"},
+    | {"gateways.base", "net"},
     "broker": {"celery", "kombu"},
     "tasks": {"broker", "domain", "services", "settings", "worker", "celery"},
     "worker": {"domain", "environment", "flows", "gateways.base", "services", "settings", "store.db"},

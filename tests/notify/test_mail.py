@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from payments_service.notify import Answer, Letter, Verdict, mail, patience
+from payments_service import net
+from payments_service.notify import Answer, Letter, Verdict, mail
 from payments_service.notify import letter as letters
 from tests.support.mailbox import ENCODED, PASSWORD, USER, mailbox
 from tests.support.trickle import trickle
@@ -38,7 +39,7 @@ def over_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test's certificate counts as a good one."""
     context = ssl.create_default_context(cafile=certificate)
-    monkeypatch.setattr(patience, "tls_context", lambda: context)
+    monkeypatch.setattr(net, "tls_context", lambda: context)
 
 
 # ── the letter ──────────────────────────────────────────────────────────────────────────────────────

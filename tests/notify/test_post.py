@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from payments_service import notify
-from payments_service.notify import Answer, Verdict, patience, post, webhook
+from payments_service import net, notify
+from payments_service.notify import Answer, Verdict, post, webhook
 from tests.gateways.wire import Reply, Request, Trouble, closed_port, full_port, wire
 from tests.support.trickle import trickle
 
@@ -196,7 +196,7 @@ def test_a_server_that_cannot_prove_who_it_is_gets_no_request(
         assert send(line.url) == Answer(Verdict.NOT_NOW, "SSLCertVerificationError")
         assert line.requests == []
         trusting = ssl.create_default_context(cafile=certificate)
-        monkeypatch.setattr(patience, "tls_context", lambda: trusting)
+        monkeypatch.setattr(net, "tls_context", lambda: trusting)
         assert send(line.url).verdict is Verdict.DELIVERED
         elsewhere = line.url.replace("localhost", "127.0.0.1")  # the certificate is of another name
         assert send(elsewhere) == Answer(Verdict.NOT_NOW, "SSLCertVerificationError")

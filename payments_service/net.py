@@ -1,4 +1,4 @@
-"""Sending until one moment for all of it, and whom we trust."""
+"""What every connection to another server has in common: one moment at which it ends, and one trust."""
 
 import io
 import socket
@@ -10,11 +10,14 @@ from typing import Any
 import certifi
 
 CONNECT_SECONDS = 5.0
-"""For each address that a name has; everything after it shares the caller's seconds."""
+"""For each address that a receiver's name has; what follows shares the caller's seconds."""
 
 
 class Until(io.RawIOBase):
-    """What a socket receives until one moment for all of it; left alone, each byte has its own timeout."""
+    """What a socket receives until one moment for all of it; left alone, each byte has its own timeout.
+
+    `ends` is a moment of `time.monotonic()`. Reading after it raises TimeoutError.
+    """
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket, ends: float) -> None:
         self._raw, self._sock, self._ends = raw, sock, ends
@@ -32,10 +35,11 @@ class Until(io.RawIOBase):
 
 
 def left(ends: float) -> float:
-    left = ends - time.monotonic()
-    if left <= 0:
+    """Seconds until then; raises TimeoutError when there are none."""
+    seconds = ends - time.monotonic()
+    if seconds <= 0:
         raise TimeoutError("no time is left")
-    return left
+    return seconds
 
 
 @cache
