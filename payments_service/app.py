@@ -50,8 +50,6 @@ class App(Flask):
         return func
 
 
-RETRY_SECONDS = 5
-"""When something that is away is worth another try, unless the answer itself knows better."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -130,7 +128,7 @@ def _add_manners(app: Flask, settings: Settings) -> None:
     def leave(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.get("request_id", "")
         if response.status_code == 503:
-            response.headers.setdefault("Retry-After", str(RETRY_SECONDS))
+            response.headers.setdefault("Retry-After", str(errors.RETRY_SECONDS))
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         if request.path.startswith("/api/"):
             response.headers.setdefault("Cache-Control", "no-store")

@@ -11,6 +11,7 @@ log = logging.getLogger(__name__)
 
 TASK = "payments.sweep"
 CONNECT_SECONDS = 1.0
+"""A request that wakes a worker waits no longer for a broker that does not answer."""
 PAUSE_SECONDS = 30.0
 """A broker that is away is left alone for so long: the sweeps do without it."""
 

@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 
 PATHS = "/api/payment/"
 WARN_EVERY_SECONDS = 600
+"""An origin that is not allowed is one log line in so long."""
 MAX_WARNINGS = 100
 """Origins that are warned of in that time; a caller who makes more of them up fills no log."""
 MAX_ORIGIN = 200

@@ -31,10 +31,13 @@ from payments_service.store.db import Database
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 1.0
+"""Each line of due rows is looked at."""
 MONITOR_EVERY_SECONDS = 60.0
+"""Alarms and tidying up."""
 BEAT_EVERY_SECONDS = 20.0
 """In real seconds, however fast waits pass: those who look for it know nothing of that."""
 TROUBLE_PAUSE_SECONDS = 5.0
+"""After a sweep that crashed or a database that is away."""
 LOOK_SECONDS = 0.2
 """How soon a worker notices that it is to end."""
 LAST_SECONDS = 7.0

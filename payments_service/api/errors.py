@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 PROBLEM = "application/problem+json"
 RETRY_SECONDS = 5
-"""After which a request may be tried again where its error does not know better, or says at once."""
+"""When what is away is worth another try, unless the error itself knows better."""
 RETRIED = frozenset(name for name, code in CODES.items() if code.retry_after)
 
 

@@ -31,9 +31,11 @@ log = logging.getLogger(__name__)
 UNKNOWN_LOOKUPS = "30/minute"
 """Questions for payments that are not ours, an address."""
 REDIS_WAIT_SECONDS = 0.1
+"""A request waits no longer for its budget to be counted; then it is let through."""
 REDIS_PAUSE_SECONDS = 5.0
 """A Redis that did not answer is not asked again for so long."""
 WARN_EVERY_SECONDS = 600.0
+"""A Redis that is away is one log line in so long, not one for each request."""
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,10 @@ MAX_DETAILS = 30
 """Entries that one refusal names; a client that sends more wrong members learns of the first ones."""
 MAX_UNKNOWN = 10
 MAX_SHOWN_NAME = 64
-QUOTE_SECONDS, LEAST_QUOTE_SECONDS, MOST_QUOTE_SECONDS = 3600, 60, 30 * 24 * 3600
-"""How long an order can be opened with a quote, unless its maker says otherwise; and the bounds."""
+QUOTE_SECONDS = 3600
+"""How long an order can be opened with a quote, unless its maker says otherwise."""
+LEAST_QUOTE_SECONDS, MOST_QUOTE_SECONDS = 60, 30 * 24 * 3600
+"""What the maker of a quote may say."""
 
 PHONE = re.compile(r"(?i:tel:)?(?:\+910?|0091|091|91|0)?([6-9][0-9]{9})")
 """`+910` is what is left of `+91 (0)`."""

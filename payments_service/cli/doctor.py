@@ -36,6 +36,7 @@ from payments_service.settings import Settings, SettingsError
 from payments_service.store import alerts, condition, heartbeats, monitors, revision
 
 ASK_SECONDS = 8.0
+"""For the one question to a gateway."""
 LEAST_FREE_BYTES = 1024**3
 LEAST_LETTERS = 8
 """Different ones of a secret: fewer were typed by a person, or repeated."""

@@ -63,6 +63,7 @@ PAID_FOR = (PaymentStatus.AUTHORIZED, PaymentStatus.COMPLETED)
 WORD_MAY_LAG = timedelta(minutes=1)
 """For so long after a capture an order may still say that it waits; then a person is told."""
 ASK_LAGGING_WORD_AGAIN = timedelta(seconds=15)
+"""While the order's word lags behind its payment's."""
 
 
 class GatewayFacts(Protocol):

@@ -18,6 +18,7 @@ from payments_service.store.db import Database
 from payments_service.store.tables import Payment
 
 BUDGET_SECONDS = 30.0
+"""For all questions of the operator's command; an operator can wait longer than a page."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 ASK_EVERY = timedelta(seconds=3)
 """However many pages and processes want to know, a gateway is asked about one payment this often."""
 LOOK_EVERY_SECONDS = 0.2
+"""A request that waits for the question of another looks this often for its outcome."""
 MOST_WAITING = 4
 """Requests of one process that wait for the same payment; one that sends more gets the stored state."""
 

@@ -18,8 +18,11 @@ from payments_service.store.db import Database
 log = logging.getLogger(__name__)
 
 WRITTEN_EVERY_SECONDS = 20.0
+"""The last success of each sweep; `sweep_silent` allows three of its intervals."""
 CALLED_EVERY_SECONDS = 60.0
+"""HEARTBEAT_URL: outside monitors count in minutes."""
 PATIENCE_SECONDS = 10.0
+"""For the answer of HEARTBEAT_URL; the sweeps go on meanwhile."""
 
 
 class Beats:

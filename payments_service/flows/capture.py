@@ -24,6 +24,7 @@ from payments_service.store.db import Database
 log = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 15.0
+"""For all calls to the gateway of one capture or void."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from payments_service.store.tables import PaymentOrder
 log = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 15.0
+"""For all calls to the gateway of one cancellation."""
 OPEN_WITHOUT_MONEY = (PaymentStatus.INITIATED, PaymentStatus.PENDING)
 
 

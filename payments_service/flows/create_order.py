@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 AnyOrder = PaymentOrder | Order
 FOLLOW_UP_SECONDS = 2.0
+"""For the question that an early webhook makes necessary, which the payer waits for; else the worker asks."""
 ADDRESS_LOST = "the order's address was lost"
 
 

@@ -28,11 +28,13 @@ AT_ONCE = 4
 """Questions of one process to one gateway; its payers' own are not among them."""
 MOST_WAITING = 500
 BUDGET_SECONDS = 8.0
+"""For the question that a webhook makes necessary, after its answer."""
 BEGUN_WITHIN_SECONDS = 18.0
 """With the budget it ends before the worker begins with it."""
 AGAIN_AFTER_SECONDS = (2.0, 5.0, 10.0)
 """The word of some gateways lags behind their webhooks."""
 LOOK_SECONDS = 0.5
+"""While the gateway's calls are all taken, this often for a free one."""
 
 
 @dataclass

@@ -25,7 +25,9 @@ from payments_service.store.keys import Key
 from payments_service.store.tables import Payment
 
 KEPT = timedelta(hours=24)
+"""A key and its answer; Stripe keeps them as long."""
 RETRY_AFTER_SECONDS = 2
+"""Told to a repetition that comes while the first request is at work."""
 
 
 class KeyReused(PaymentsError):

@@ -25,6 +25,7 @@ from payments_service.store.whole import WholePayment
 Begun = Payment | WholePayment
 """A payment that is there, as its table has it; or a new one."""
 BUDGET_SECONDS = 15.0
+"""For all calls to the gateway of one create-order; the page's own limit is usually 30."""
 LEASE = timedelta(seconds=BUDGET_SECONDS + 60)
 """Longer than the whole budget, so that no other request takes over a call that is still running."""
 

@@ -13,6 +13,7 @@ from payments_service.store.db import Database
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 3600
+"""The use of an API key is written down once in so long, not for each request."""
 
 _noted: TTLCache[tuple[str, str, str], None] = TTLCache(maxsize=1_000, ttl=EVERY_SECONDS)
 _lock = Lock()

@@ -20,6 +20,7 @@ WEBHOOKS, SILENT = AlertCode.WEBHOOKS_REFUSED, AlertCode.WORKER_SILENT
 SWEEPS = next(alarm for alarm in ALARMS if alarm.code is AlertCode.SWEEP_SILENT)
 
 DOWN_FOR = timedelta(minutes=1)
+"""Calls of a gateway fail without a success between them; then `gateway_down`."""
 REFUSED_FOR = timedelta(seconds=10)
 """A token that has run out is refused, too, and renewed at once."""
 NO_GOOD_WEBHOOK_FOR = timedelta(minutes=10)
@@ -27,9 +28,11 @@ NO_GOOD_WEBHOOK_FOR = timedelta(minutes=10)
 AGAIN = timedelta(hours=1)
 """A gateway may be down for one process and not for another; the same is told no more often than this."""
 A_DAY = timedelta(days=1)
+"""A refused webhook is news for so long, and told once in it."""
 WORKER_SILENT = timedelta(minutes=3)
 """Longer than cron's minute, and than a deployment."""
 NO_WORKER_YET = timedelta(minutes=10)
+"""After the service's first start: a worker may be deployed later than the web process."""
 
 
 def hear_of_calls(session: Transaction, gateway: Gateway, clock: Clock) -> int:

@@ -6,6 +6,7 @@ from payments_service.domain.states import Source
 from payments_service.flows.payment_view import PaymentView
 
 RETRY_AFTER_SECONDS = 5
+"""Told with `outcome_unknown`."""
 
 
 class OutcomeNotKnown(Conflict):

@@ -27,6 +27,7 @@ from payments_service.store.transaction import Transaction
 log = logging.getLogger(__name__)
 
 ROLLING_RESTART = timedelta(hours=1)
+"""Processes of the version before may still write; what they cannot know is looked for meanwhile."""
 CAPTURE_ENDS_WITHIN = timedelta(days=1)
 """What the merchant captures by hand, or lets go, is called to mind so long before it goes back by itself."""
 HELD_TOO_LONG = timedelta(hours=1)

@@ -17,6 +17,7 @@ from payments_service.store.db import Database
 log = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 4.0
+"""For closing the order at the gateway that is left, before one is made at another."""
 
 
 def close_what_was_left(

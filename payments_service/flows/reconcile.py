@@ -34,6 +34,7 @@ from payments_service.store.tables import Payment, PaymentWebhook, Refund
 log = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 10.0
+"""For all calls of one question of the worker."""
 LEASE = timedelta(minutes=2)
 """Longer than any question takes with what is written before and after it."""
 BATCH = 100

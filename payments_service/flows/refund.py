@@ -38,6 +38,7 @@ from payments_service.store.tables import PaymentAttempt, PaymentOrder, Refund
 log = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 15.0
+"""For all calls to the gateway of one refund."""
 LEASE = timedelta(seconds=BUDGET_SECONDS + 60)
 """A refund is neither asked for nor sent again while the call that sends it may be alive."""
 EXPECTED_WORKING_DAYS = 7
@@ -46,6 +47,7 @@ SATURDAY = 5
 NEVER_SENT_AFTER = timedelta(days=1)
 """A refund whose request never reached its call, and was not repeated in this time, is given up."""
 RETRY_AFTER_SECONDS = int(refund_intent.LEASE.total_seconds())
+"""Told to a repetition that comes before the lease of the first has ended."""
 NORMAL, OPTIMUM = "normal", "optimum"
 
 

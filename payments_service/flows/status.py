@@ -21,6 +21,7 @@ from payments_service.store.db import Database
 log = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 6.0
+"""For all calls to the gateway of one status; a page asks again in seconds."""
 
 _LOOKED_UP: TTLCache[tuple[str, str], UUID | None] = TTLCache(maxsize=10_000, ttl=300)
 """The payment of ours that a gateway's payment id belongs to, if any: guessing and polling cost no calls."""

@@ -16,7 +16,9 @@ from payments_service.store.db import Database
 log = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 10.0
+"""For all calls to the gateway of one verification; the payer has paid and waits."""
 RETRY_AFTER_SECONDS = 5
+"""Told with `payment_pending`."""
 
 
 class NotCompletedYet(PaymentsError):

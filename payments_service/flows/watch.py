@@ -25,6 +25,7 @@ from payments_service.store.db import Database
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 60.0
+"""A web process looks for itself whether database and worker live, and says so once in as long."""
 AWAY_SECONDS = 60.0
 """A database that restarts is back sooner."""
 KNOWN_SECONDS = 10.0

@@ -47,6 +47,7 @@ from payments_service.store.transaction import Transaction
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 10.0
+"""For the question that a stored event makes necessary, when the worker takes it."""
 FOLLOW_UP_SECONDS = 2.0
 """Gateways wait three to five seconds for their answer; what takes longer is done by others."""
 

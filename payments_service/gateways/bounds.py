@@ -23,6 +23,7 @@ CALLS_AT_ONCE = 500
 """Half of the requests that gunicorn lets a process have (`worker_connections`)."""
 FAILURES_IN_A_ROW = 5
 RESET_SECONDS = 30.0
+"""After five failures in a row a gateway gets no new order for so long; then one is a trial."""
 READ_RESET_SECONDS = 10.0
 """Reads are tried again sooner: a payer may be waiting, and a read does no harm."""
 
@@ -33,6 +34,7 @@ LOWERED = 0.5
 LOWERED_SECONDS = 60
 """How long a budget stays lowered after a 429 that does not say it."""
 SHORTEST_WAIT_SECONDS = 0.01
+"""Between two looks at the read budget, so that no look is busy waiting."""
 
 
 @dataclass(frozen=True)

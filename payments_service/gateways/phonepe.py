@@ -107,6 +107,7 @@ MODES = {"sandbox": "test", "production": "live"}
 POLLING = polling((25, 25), (55, 3), (115, 6), (175, 10), (235, 30), (1200, 60))
 """PhonePe's own schedule (check-status-api, UAT checklist): it insists on being asked."""
 EXPIRE_AFTER_SECONDS = (300, 3600)
+"""The least and the most that PhonePe takes for `expireAfter`."""
 SHORTEST_PASSWORD = 8
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

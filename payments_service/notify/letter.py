@@ -18,6 +18,9 @@ from payments_service import net
 from payments_service.net import CONNECT_SECONDS, Until, left
 from payments_service.notify.answer import Answer, Verdict, printable
 
+MAIL_TIMEOUT = timedelta(seconds=30)
+"""For one letter: mail servers think longer than web servers, and nothing waits for it."""
+
 
 @dataclass(frozen=True)
 class Letter:
@@ -30,7 +33,7 @@ class Letter:
     text: str = field(repr=False)
 
 
-def mail(url: str, letter: Letter, timeout: timedelta = timedelta(seconds=30)) -> Answer:
+def mail(url: str, letter: Letter, timeout: timedelta = MAIL_TIMEOUT) -> Answer:
     """Hand a letter to the mail server at `url` (smtp:// or smtps://, user and password percent-encoded).
 
     Encrypted where the server offers it; the password leaves this machine in no other way.

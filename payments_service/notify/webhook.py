@@ -20,11 +20,14 @@ from payments_service.domain.clock import utc_now
 from payments_service.net import CONNECT_SECONDS, Until, left
 from payments_service.notify.answer import MAX_WORDS, Answer, Verdict, printable
 
+POST_TIMEOUT = timedelta(seconds=15)
+"""For one delivery, from the receiver's name to its answer."""
 LONGEST_WAIT = timedelta(days=1)
+"""What a receiver's Retry-After may ask for."""
 
 
 def post(
-    url: str, secrets: Sequence[str], message_id: str, body: bytes, timeout: timedelta = timedelta(seconds=15)
+    url: str, secrets: Sequence[str], message_id: str, body: bytes, timeout: timedelta = POST_TIMEOUT
 ) -> Answer:
     """POST a JSON body, signed with every secret (the newest first). `timeout` is for all of it."""
     now = utc_now()

@@ -30,6 +30,7 @@ blueprint = Blueprint("shop", __name__, template_folder="templates")
 blueprint.after_request(add_headers)
 
 QUOTE_LASTS = timedelta(minutes=15)
+"""In the shop of development."""
 ENDINGS = ("looking", "completed", "failed", "expired", "authorized", "pending", "unknown")
 
 

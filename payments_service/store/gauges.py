@@ -71,7 +71,9 @@ HELPS = {
     "alert_open": "1 for each alert that is open.",
 }
 HOUR, WEEK = timedelta(hours=1), timedelta(weeks=1)
+"""The orders of the last hour are compared with those of the same hour a week before."""
 FAILING_WINDOW = timedelta(minutes=5)
+"""Create-orders of this time are compared: how many failed."""
 LEAST_ORDERS, LEAST_FAILURES = 10, 3
 """Fewer in five minutes are no traffic of which a part could be told."""
 DENIED_AFTER = timedelta(minutes=6)
@@ -81,6 +83,7 @@ SILENT_PAYMENTS = 5
 GRACE = timedelta(minutes=10)
 """How late a webhook may be before it counts as missing."""
 A_DAY = timedelta(days=1)
+"""Gateways and webhooks are judged by what came in this time."""
 INSTALLING = timedelta(minutes=7)
 """How much longer than for one that has died a worker is waited for that was never there."""
 DEAD_IS_NEWS_FOR = timedelta(days=10)
@@ -89,6 +92,7 @@ SUBJECTS_ARE_FEW = {alarm.code for alarm in ALARMS} - {AlertCode.DISPUTE_OPENED}
 """Alerts whose subject is a gateway, a sweep, the service; elsewhere it may be an id, and is left out."""
 
 REAL_SECONDS = 20.0
+"""Limits that are shorter are not scaled by a clock that is: what they judge takes its time."""
 
 Labels = tuple[tuple[str, str], ...]
 

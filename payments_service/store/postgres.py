@@ -22,13 +22,19 @@ from sqlalchemy.exc import InvalidatePoolError
 from payments_service.domain.errors import WrongEncoding
 
 POOL_WAIT_SECONDS = 5
+"""For a connection while all are in use; then 503."""
 CONNECT_SECONDS = 4
+"""For a server that may be gone; then 503."""
 BEGIN_SECONDS = 4
+"""For the first word of a connection that was idle: a server that died is found out here."""
 LOCK_SECONDS = 8
+"""For a row that another holds; then 503. Shorter than a statement, so that the cause has its own name."""
 STATEMENT_SECONDS = 10
+"""The server ends a statement; a transaction that says nothing, after three times as long."""
 ANSWER_SECONDS = 12
 """Longer than the server itself lets a statement take, so that a server which lives has the word."""
 RECYCLE_SECONDS = 300
+"""A connection is replaced: proxies and firewalls forget silent ones."""
 STATEMENTS_KEPT = 300
 """Prepared by one connection; one more than are kept costs a wait to let another go."""
 

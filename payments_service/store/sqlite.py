@@ -12,8 +12,11 @@ from sqlalchemy import Connection as Begun
 from sqlalchemy.exc import OperationalError
 
 BUSY_SECONDS = 10
+"""For the writer's place that another process holds; then 503."""
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.001, 0.02
+"""Between two tries for the writer's place, doubled from the one to the other."""
 POOL_WAIT_SECONDS = 5
+"""For a connection while all are in use; then 503."""
 WAL_BYTES = 64 * 1024 * 1024
 PRAGMAS = (
     "journal_mode=WAL",
