@@ -16,11 +16,14 @@ from gevent import monkey, sleep
 monkey.patch_all()
 
 import os
+import shutil
 import tempfile
 from typing import Any
 
-# The processes of one service share what they count; /metrics adds it up.
-os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="payments-metrics-"))
+# The processes of one service share what they count; /metrics adds it up. A reload reads this file again.
+OUR_FOLDER = "payments-metrics-"
+if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=OUR_FOLDER)
 
 is_sqlite = os.environ.get("DATABASE_URL", "").startswith("sqlite")
 bind = f"0.0.0.0:{os.environ.get('PORT') or 5000}"
@@ -54,6 +57,13 @@ def post_request(_worker: Any, _request: Any, _environ: Any, _response: Any) -> 
     """The others have their turn. A connection on which the next request has already arrived waits for
     nothing, and would be served alone for as long as it goes on."""
     sleep(0)
+
+
+def on_exit(_server: Any) -> None:
+    """A service that ends leaves nothing in the machine's temporary folder."""
+    folder = os.environ["PROMETHEUS_MULTIPROC_DIR"]
+    if os.path.basename(folder).startswith(OUR_FOLDER):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def child_exit(_server: Any, worker: Any) -> None:

@@ -1,15 +1,17 @@
 """One gunicorn configuration: what the platform runs, what `make run` runs and what tests run is the same."""
 
 import re
+import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import urlsplit
 
 import requests
 
-from tests.support.house import ROOT, House
+from tests.support.house import ROOT, House, running_house
 
 STARTS = ("Procfile", "deploy/development.py", "tests/support/house.py", "tests/chaos/town.py")
 SERVING = re.compile("--(threads|timeout|keep-alive|worker-class|no-control-socket|config)")
@@ -31,6 +33,19 @@ def test_nothing_that_starts_gunicorn_says_how_it_serves() -> None:
         text = (ROOT / name).read_text()
         assert "gunicorn" in text
         assert not [line for line in text.splitlines() if "gunicorn" in line and SERVING.search(line)], name
+
+
+def test_a_service_that_was_reloaded_and_ends_leaves_nothing_in_the_temporary_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    with running_house(f"sqlite:///{tmp_path}/payments.db", tmp_path, TMPDIR=str(folder)) as house:
+        assert house.service
+        begun = house.log().count("Booting worker")
+        house.service.send_signal(signal.SIGHUP)
+        house.until(lambda: house.log().count("Booting worker"), lambda count: count > begun)
+        assert house.get("/health").status_code == 200
+        assert [one.name[:16] for one in folder.iterdir()] == ["payments-metrics"]
+    assert list(folder.iterdir()) == []
 
 
 def test_a_connection_that_never_pauses_does_not_keep_the_others_waiting(sqlite_house: House) -> None:
