@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -193,6 +194,12 @@ def house(database_kind: str, request: pytest.FixtureRequest) -> Iterator[House]
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """A process whose blocking calls gevent replaced is no place for the tests that come after."""
+    patched = getattr(sys.modules.get("gevent.monkey"), "saved", None)
+    assert not patched, f"{item.nodeid} has patched the process of the tests"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave to `make check` what `make test` has no time for, and begin with what takes longest."""
     cases: dict[str, list[tuple[tuple[str, int], ...]]] = {}

@@ -3,8 +3,6 @@
 import re
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import urlsplit
@@ -12,20 +10,16 @@ from urllib.parse import urlsplit
 import requests
 
 from tests.support.house import ROOT, House, running_house
+from tests.support.serving import gunicorn_settings
 
 STARTS = ("Procfile", "deploy/development.py", "tests/support/house.py", "tests/chaos/town.py")
 SERVING = re.compile("--(threads|timeout|keep-alive|worker-class|no-control-socket|config)")
 
 
 def test_idle_connections_outlast_a_balancers() -> None:
-    """Read in a process of its own, whose blocking calls the file replaces."""
-    read = (
-        "import json, runpy; s = runpy.run_path('gunicorn.conf.py'); print(s['keepalive'], s['worker_class'])"
-    )
-    command = [sys.executable, "-c", read]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout.split()
-    assert int(said[0]) > 90
-    assert said[1] == "gevent"
+    settings = gunicorn_settings()
+    assert settings["keepalive"] > 90
+    assert settings["worker_class"] == "gevent"
 
 
 def test_nothing_that_starts_gunicorn_says_how_it_serves() -> None:

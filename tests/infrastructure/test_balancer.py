@@ -1,7 +1,6 @@
 """Behind a balancer that keeps its connections: an idle one is never closed under a request on its way."""
 
 import random
-import runpy
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.support.house import ROOT, running_house
+from tests.support.house import running_house
 from tests.support.nginx import running_nginx
+from tests.support.serving import gunicorn_settings
 
 NGINX_SECONDS = 60
 """For how long nginx keeps an idle connection to a service, unless it is told otherwise."""
@@ -23,7 +23,7 @@ CALLERS, ROUNDS = 60, 36
 @pytest.mark.check
 def test_no_request_after_a_pause_meets_a_closed_connection(tmp_path: Path) -> None:
     """Both sides wait thirty times shorter. A balancer sends no POST again: the payer would see a 502."""
-    keepalive = runpy.run_path(str(ROOT / "gunicorn.conf.py"))["keepalive"]
+    keepalive = gunicorn_settings()["keepalive"]
     ours = keepalive * SCALED_SECONDS // NGINX_SECONDS
     pause = min(ours, SCALED_SECONDS)
     url = f"sqlite:///{tmp_path / 'payments.db'}"
