@@ -91,14 +91,14 @@ def test_a_database_that_hangs_under_load_holds_no_caller_and_wakes_unnoticed(tm
 @pytest.mark.parametrize(
     ("settings", "variables"),
     [
-        ([], {}),
+        (["default_pool_size = 60"], {}),
         (TRANSACTIONS, {"DATABASE_POOLER": "true"}),
         (
             [*TRANSACTIONS, "ignore_startup_parameters = options,extra_float_digits"],
             {"DATABASE_POOLER": "true"},
         ),
     ],
-    ids=["as it comes", "transactions", "transactions, options ignored"],
+    ids=["sessions", "transactions", "transactions, options ignored"],
 )
 def test_behind_a_pgbouncer_every_create_is_served(
     tmp_path: Path, settings: list[str], variables: dict[str, str]
