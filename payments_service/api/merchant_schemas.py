@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
+from werkzeug.datastructures import MultiDict
 
 from payments_service.api.answers import Rupees
 from payments_service.api.schemas import (
@@ -21,6 +22,7 @@ from payments_service.api.schemas import (
     refusal,
     refuse_what_is_no_text,
 )
+from payments_service.domain.facts import TYPES
 from payments_service.domain.money import Money
 from payments_service.domain.states import PaymentStatus
 from payments_service.flows.payment_list import Filters, Place
@@ -126,7 +128,7 @@ class SearchSchema(_Asked):
 class EventListSchema(_Asked):
     """GET /api/events."""
 
-    event_type = Text(load_default=None, data_key="type", validate=validate.Length(max=64))
+    event_type = fields.String(load_default=None, data_key="type", validate=validate.OneOf(TYPES))
     payment_id = fields.UUID(load_default=None, data_key="payment")
     is_delivered = fields.Boolean(load_default=None, data_key="delivered")
     after = Text(load_default=None, validate=validate.Length(max=256))
@@ -159,6 +161,9 @@ def loaded(schema: Schema, given: Mapping[str, Any]) -> dict[str, Any]:
         values = cast(dict[str, Any], schema.load({n: v for n, v in given.items() if n in known}))
     except ValidationError as error:
         wrong |= cast(dict[str, list[str]], error.messages_dict)
+    if isinstance(given, MultiDict):  # a query, which can have a member twice
+        twice = [name for name, found in given.lists() if len(found) > 1 and name in known]
+        wrong |= {name: ["Must be given once"] for name in twice}
     if wrong:
         raise refusal(wrong, "unknown_field" if has_unknown else None)
     return values

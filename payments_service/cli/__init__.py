@@ -142,7 +142,10 @@ def replay_webhooks(since: datetime | None) -> None:
 @click.command("reviews")
 def reviews_() -> None:
     """List payments and alarms that a person must look at, and what to do."""
-    for review in reviews.open_reviews(_database()):
+    found = reviews.open_reviews(_database())
+    if not found:
+        click.echo("Nothing waits for a person.", err=True)
+    for review in found:
         detail = json.dumps(review.detail, ensure_ascii=False)
         click.echo(f"{review.id}  {review.why}  {review.subject}  since {review.since.isoformat()}  {detail}")
         if review.what_to_do:

@@ -14,15 +14,13 @@ import click
 from payments_service.cli.house import house
 from payments_service.cli.screen import clean
 from payments_service.domain.clock import utc_now
-from payments_service.domain.facts import EVENTS, REFUND_EVENTS
+from payments_service.domain.facts import ALERT, EVENTS, REFUND_EVENTS, REVIEW, TYPES
 from payments_service.domain.states import AlertCode, PaymentStatus, RefundStatus, ReviewReason
 from payments_service.notify import Answer, Verdict, post
 
 PRICE_PAISE = 49900
 SEQUENCE = 4
 """Of the event; one that happened before it has a lower one."""
-OTHERS = ("payment.review", "dispute.opened", "dispute.closed", "ops.alert")
-TYPES = (*EVENTS.values(), *REFUND_EVENTS.values(), *OTHERS)
 STATUS = {event: status for status, event in EVENTS.items()}
 
 
@@ -54,8 +52,8 @@ def trigger(event_type: str, duplicate: bool, reorder: bool, bad_signature: bool
         raise click.ClickException("A gateway is live here: a handler that delivers for real is not tried.")
     if url is None:
         raise click.ClickException("MERCHANT_WEBHOOK_URL is not set: there is no handler to send it to.")
-    if reorder and event_type == "ops.alert":
-        raise click.UsageError("An ops.alert has no sequence, so that none comes before it.")
+    if reorder and event_type == ALERT:
+        raise click.UsageError(f"An {ALERT} has no sequence, so that none comes before it.")
     name = services.gateway_names()[0] if services.gateways else "none"
     sendings = _sendings(
         event_type, name, keys, duplicate=duplicate, reorder=reorder, is_forged=bad_signature
@@ -115,7 +113,7 @@ def _other_secret() -> str:
 def _body(event_type: str, payment: Mapping[str, Any], sequence: int) -> bytes:
     now = utc_now()
     data = {**payment, "sequence": sequence, **_more(event_type, payment)}
-    if event_type == "ops.alert":
+    if event_type == ALERT:
         detail = {"calls": ["create_order"], "hint": "This is a trial: flask trigger sent it."}
         data = {
             "id": str(uuid4()),
@@ -158,7 +156,7 @@ def _more(event_type: str, payment: Mapping[str, Any]) -> dict[str, Any]:
     if event_type in REFUND_EVENTS.values():
         is_made = event_type == REFUND_EVENTS[RefundStatus.COMPLETED]
         return {"amountRefundedPaise": PRICE_PAISE if is_made else 0, "refund": _refund(event_type, payment)}
-    if event_type == "payment.review":
+    if event_type == REVIEW:
         evidence = {"paymentIds": [payment["paymentId"], f"{payment['paymentId']}_2"]}
         reason = ReviewReason.SECOND_SUCCESS.value
         return {"review": {"reason": reason, "evidence": evidence, "whatToDo": "Nothing: this is a trial."}}

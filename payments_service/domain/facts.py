@@ -16,6 +16,9 @@ EVENTS = {
 REFUND_EVENTS = {RefundStatus.COMPLETED: "refund.completed", RefundStatus.FAILED: "refund.failed"}
 AUTHORIZED, COMPLETED, REVIEW = "payment.authorized", "payment.completed", "payment.review"
 DISPUTE_OPENED, DISPUTE_CLOSED = "dispute.opened", "dispute.closed"
+ALERT = "ops.alert"
+TYPES = (*EVENTS.values(), *REFUND_EVENTS.values(), REVIEW, DISPUTE_OPENED, DISPUTE_CLOSED, ALERT)
+"""Of all events."""
 
 
 def tell_status(record: PaymentRecord, sequence: int, actor: Actor) -> None:

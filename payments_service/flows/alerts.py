@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from payments_service.domain.alarms import ALARMS, REMINDED_EVERY
 from payments_service.domain.clock import Clock
+from payments_service.domain.facts import ALERT
 from payments_service.store import alerts, heartbeats, outbox
 from payments_service.store.tables import Alert
 from payments_service.store.transaction import Transaction
@@ -103,7 +104,7 @@ def _tell(
         session,
         _destinations(session),
         fact=of,
-        event_type="ops.alert",
+        event_type=ALERT,
         payment_id=None,
         data={"id": str(alert_id), "code": code, "subject": subject, "detail": detail},
         now=clock.now(),
@@ -134,4 +135,4 @@ def _about(alert: Alert) -> dict[str, Any]:
 
 def fact(alert_id: UUID) -> str:
     """Under which an alert stands in the outbox."""
-    return f"ops.alert:{alert_id}"
+    return f"{ALERT}:{alert_id}"

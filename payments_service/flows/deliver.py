@@ -18,6 +18,7 @@ from payments_service import logs, notify
 from payments_service.domain.alarms import ALARMS
 from payments_service.domain.clock import Clock, in_words
 from payments_service.domain.errors import StoreUnavailable
+from payments_service.domain.facts import ALERT
 from payments_service.domain.states import AlertCode
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.lines import Line, place
@@ -231,7 +232,7 @@ def _to_operator(channels: Channels, row: Outbox) -> Letter:
         *([review["whatToDo"]] if review else []),
         *([f"Answer it in the gateway's dashboard until {dispute['respondBy'] or '…'}"] if dispute else []),
         *([f"flask --app wsgi show {data['id']}"] if review or dispute else []),
-        *(_about_alert(data) if row.type == "ops.alert" else []),
+        *(_about_alert(data) if row.type == ALERT else []),
         "",
         json.dumps(data, indent=2, ensure_ascii=False),
     ]

@@ -14,6 +14,7 @@ from payments_service import notify
 from payments_service.domain.alarms import REMINDED_EVERY
 from payments_service.domain.clock import REAL_TIME, Clock
 from payments_service.domain.errors import PaymentsError, StoreUnavailable
+from payments_service.domain.facts import ALERT
 from payments_service.domain.states import AlertCode
 from payments_service.flows import liveness
 from payments_service.flows.alerts import fact
@@ -139,7 +140,7 @@ class Watch:
             message_id=f"{AlertCode.DATABASE_AWAY}.{gethostname()}.{day}",
             sender=channels.mail_from,
             recipient=channels.ops_email,
-            subject=f"{channels.merchant_name}: ops.alert {AlertCode.DATABASE_AWAY} {kind}",
+            subject=f"{channels.merchant_name}: {ALERT} {AlertCode.DATABASE_AWAY} {kind}",
             text="\n".join([*lines, ""]),
         )
         answer = notify.mail(channels.smtp_url, letter)

@@ -216,7 +216,9 @@ def test_a_page_by_delivery_looks_at_so_many_events_and_the_loop_still_finds_the
     assert pull(shop, f"?delivered=false&after={cursor}")["events"] == []
 
 
-@pytest.mark.parametrize("query", ["limit=0", "payment=1", "delivered=perhaps", "typ=a"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "payment=1", "delivered=perhaps", "typ=a", "type=payment.paid", "limit=1&limit=2"]
+)
 def test_a_wrong_filter_is_refused(shop: MerchantShop, query: str) -> None:
     answer = shop.get(f"{EVENTS}?{query}", "reader")
     assert answer.status_code == 400

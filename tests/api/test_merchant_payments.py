@@ -201,6 +201,8 @@ def test_a_label_of_a_browser_is_no_reference(shop: MerchantShop) -> None:
         ("mode=prod", "mode"),
         ("gateway=a%00", "gateway"),
         ("reference=" + "x" * 65, "reference"),
+        ("status=pending&status=completed", "status"),
+        ("limit=1&limit=1", "limit"),
     ],
 )
 def test_a_wrong_filter_is_named(shop: MerchantShop, query: str, member: str) -> None:
