@@ -60,6 +60,8 @@ def apply_refund(record: PaymentRecord, row: Refund, told: RefundSnapshot, actor
         move_refund(record, row, status, actor, SAYS)
     elif not is_another:
         _hear_after_the_end(record, row, told, status, actor, was_known=was_known)
+    if before != row.status == RefundStatus.COMPLETED and _is_more_than_was_paid(record, row):
+        _flag(record, ReviewReason.REFUND_MISMATCH, told, actor)
 
 
 def move_refund(record: PaymentRecord, row: Refund, to: RefundStatus, actor: Actor, reason: str) -> None:
@@ -179,6 +181,14 @@ def _differs(record: PaymentRecord, row: Refund, told: RefundSnapshot) -> bool:
         or told.transaction_id != record.attempt_of(row).transaction_id
         or _is_booked_otherwise(record, row, told)
     )
+
+
+def _is_more_than_was_paid(record: PaymentRecord, row: Refund) -> bool:
+    """With an offer the payer paid less than the order; some gateways give back the order's amount."""
+    attempt = record.attempt_of(row)
+    mine = (one for one in record.refunds if one.attempt_id == attempt.id)
+    went_back = sum(one.amount for one in mine if one.status == RefundStatus.COMPLETED)
+    return went_back > max(attempt.amount, record.payment.amount)
 
 
 def _hear_after_the_end(

@@ -13,7 +13,7 @@ from payments_service.domain.clock import REAL_TIME, Clock
 from payments_service.domain.deadline import Deadline
 from payments_service.domain.errors import Conflict, OutcomeUnknown, Rejected, Unavailable
 from payments_service.domain.money import Money
-from payments_service.domain.news import EventKind, NewRefund, RefundSnapshot, WebhookEvent
+from payments_service.domain.news import EventKind, NewRefund, RefundRef, RefundSnapshot, WebhookEvent
 from payments_service.domain.states import AttemptStatus, RefundStatus
 from payments_service.flows import reconcile
 from payments_service.flows.create_order import Urls
@@ -495,6 +495,37 @@ def test_an_unsigned_event_of_a_refund_makes_the_worker_ask_at_once(db: Database
     assert reconcile.sweep_refunds(db, gateway, Urls("http://127.0.0.1:5000"), hand.clock) == 1
     with db.read() as session:
         assert [row.status for row in session.query(Refund)] == [RefundStatus.COMPLETED]
+
+
+def test_an_event_that_comes_while_the_worker_asks_makes_it_ask_again(db: Database) -> None:
+    """The answer under way is older than the event, which is done with its 200: nothing else would ask."""
+    gateway, hand = Unsigned(), HandClock()
+    gateway.refund_status = RefundStatus.PENDING
+    refunding = Refunding.begin(db, gateway)
+    refunding.send()
+    hand.advance(timedelta(days=6))
+    answer = gateway.fetch_refund
+
+    def ends_while_it_is_asked_for(ref: RefundRef, deadline: Deadline) -> RefundSnapshot:
+        told = answer(ref, deadline)
+        gateway.ends(ref.refund_id, RefundStatus.COMPLETED)
+        refunding.hear()
+        return told
+
+    gateway.fetch_refund = ends_while_it_is_asked_for  # type: ignore[method-assign]
+    assert reconcile.sweep_refunds(db, gateway, Urls("http://127.0.0.1:5000"), hand.clock) == 2
+    assert refunding.row().status == RefundStatus.COMPLETED
+
+
+def test_more_that_went_back_than_was_paid_counts_and_is_for_a_person(refunding: Refunding) -> None:
+    told = [refunding.gateway.refund(f"rf_{number}", "pay_1", Money(30000)) for number in (1, 2)]
+    refunding.hear(told[0])
+    assert refunding.reviews() == []
+    refunding.hear(*told, event_id="evt_2")
+    assert refunding.reviews() == ["refund_mismatch"]
+    assert by_id(refunding.db, refunding.payment.id).amount_refunded == Money(60000)
+    refunding.hear(*told, event_id="evt_3")
+    assert refunding.reviews() == ["refund_mismatch"]
 
 
 class NamesThePaymentOnly(FakeGateway):
