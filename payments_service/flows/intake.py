@@ -8,10 +8,11 @@ is not known yet, a dispute, a payment whose row another transaction holds, and 
 
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from threading import Event, Lock
+from threading import BoundedSemaphore, Event, Lock
 from uuid import UUID
 
 from payments_service.domain import decide
@@ -40,9 +41,12 @@ log = logging.getLogger(__name__)
 LARGEST = 64
 """Events in one transaction."""
 LONGEST_QUEUE = 1024
-"""About a second of work; what comes beyond it is answered 503, and the gateway sends it again."""
+"""Three seconds of work, less than a request waits; what comes beyond it is answered 503 and sent again."""
 PATIENCE_SECONDS = 4.0
 """Gateways wait about five seconds for their answer."""
+BESIDE = 4
+"""Events at once that no batch could take. Each may wait for a row, and holds a connection meanwhile: more of
+them would leave none to the batches."""
 
 
 class Outcome(Enum):
@@ -80,6 +84,17 @@ class Intake:
         self._waiting: deque[Arrival] = deque()
         self._lock = Lock()
         self._is_led = False
+        self._places = BoundedSemaphore(BESIDE)
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """A place to take in one event alone. Raises StoreUnavailable when none is free in time."""
+        if not self._places.acquire(timeout=PATIENCE_SECONDS):
+            raise StoreUnavailable("Too many webhooks wait for their payments, please send it again")
+        try:
+            yield
+        finally:
+            self._places.release()
 
     def take(self, arrival: Arrival) -> None:
         """Raises StoreUnavailable when the store is away or the queue too long: then nothing is promised."""

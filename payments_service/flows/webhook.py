@@ -23,7 +23,7 @@ from payments_service.domain.errors import (
     UnknownAtGateway,
 )
 from payments_service.domain.news import WIRE_PREFIX, OrderRef, WebhookEvent
-from payments_service.domain.payment import Actor
+from payments_service.domain.payment import Actor, Line
 from payments_service.domain.schedule import next_follow_up
 from payments_service.domain.states import TO_TAKE_EFFECT, AlertCode, InboxOutcome, OrderStatus, Source
 from payments_service.flows import sync, unknown_orders, witnesses
@@ -81,17 +81,29 @@ def receive(
     is stored, with any content.
     """
     arrival = Arrival(gateway, _authentic(gateway, headers, raw_body), headers, raw_body)
-    (intake or Intake(db)).take(arrival)
+    intake = intake or Intake(db)
+    intake.take(arrival)
     if arrival.outcome is Outcome.ALONE:
-        _take_alone(db, arrival)
+        with intake.beside():
+            _take_alone(db, arrival)
     if arrival.outcome is Outcome.AGAIN:
         log.info("Webhook again", extra={"data": _about(gateway, arrival.event)})
-    elif arrival.follow_up is not FollowUp.NOTHING and arrival.row_id is not None:
+        _recall(db, arrival)
+    if arrival.follow_up is not FollowUp.NOTHING and arrival.row_id is not None:
         wanted = Wanted(gateway, arrival.payment_id, arrival.row_id, arrival.event)
         if later:
             later(wanted)
         else:
             _follow_up_at_once(db, wanted)
+
+
+def _recall(db: Database, arrival: Arrival) -> None:
+    """What an event that was kept before still waits for: the request that kept it may have had no answer
+    from the database, and then nothing followed it."""
+    with db.read() as session:
+        row = inbox.kept(session, arrival.gateway.name, arrival.event.event_id)
+        if row is not None and not InboxOutcome(row.outcome).is_done and row.next_try_at is not None:
+            arrival.payment_id, arrival.row_id, arrival.follow_up = row.payment_id, row.id, FollowUp.FETCH
 
 
 def _take_alone(db: Database, arrival: Arrival) -> None:
@@ -117,7 +129,7 @@ def _keep_and_apply(db: Database, arrival: Arrival) -> None:
                 arrival.outcome = Outcome.AGAIN
                 return
             arrival.payment_id, arrival.follow_up = _take_effect(session, gateway, event, row)
-            log.info("Webhook", extra={"data": {**_about(gateway, event), "outcome": row.outcome}})
+            _say(session, logging.INFO, "Webhook", {**_about(gateway, event), "outcome": row.outcome})
             arrival.outcome, arrival.row_id = Outcome.KEPT, row.id
 
     retried(write)
@@ -169,9 +181,12 @@ def _store(
         "payload": raw_body,
     }
     row = inbox.store(session, event_id=event.event_id, **about)
-    if row is None and inbox.payload(session, gateway.name, event.event_id) != raw_body:
-        row = inbox.store(session, event_id=f"{event.event_id}~{sha256(raw_body).hexdigest()}", **about)
-    return row
+    if row is not None:
+        return row
+    kept = inbox.kept(session, gateway.name, event.event_id)
+    if kept is None or kept.payload == raw_body:
+        return None
+    return inbox.store(session, event_id=f"{event.event_id}~{sha256(raw_body).hexdigest()}", **about)
 
 
 def _take_effect(
@@ -180,7 +195,7 @@ def _take_effect(
     if not is_for_a_payment(event):
         inbox.move(row, why_left(event))
         if row.outcome in NOT_UNDERSTOOD:
-            log.error("Webhook not understood", extra={"data": _about(gateway, event)})
+            _say(session, logging.ERROR, "Webhook not understood", _about(gateway, event))
         order = _order_of(session, gateway, event) if names_an_order_at_least(event) else None
         if order is None:
             return None, FollowUp.NOTHING
@@ -354,7 +369,7 @@ def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) 
         if is_reached or _is_end_of_a_lost_order(session, row, event):
             inbox.move(row, InboxOutcome.APPLIED)
             return True
-        log.warning("Webhook not confirmed by the gateway", extra={"data": {"id": payment_id}})
+        _say(session, logging.WARNING, "Webhook not confirmed by the gateway", {"id": payment_id})
         return False
 
 
@@ -392,7 +407,12 @@ def _give_up(db: Database, gateway: Gateway, row_id: UUID, event: WebhookEvent, 
             if subject and is_unmatched and was_to_be_asked:
                 unknown_orders.alert(session, subject, about, None, clock)
             inbox.move(row, InboxOutcome.UNCONFIRMED)
-            log.error("Webhook never confirmed", extra={"data": about})
+            _say(session, logging.ERROR, "Webhook never confirmed", about)
+
+
+def _say(session: Transaction, level: int, message: str, about: Mapping[str, object]) -> None:
+    """A line for the log, once all of the transaction is committed."""
+    session.lines.append(Line(level, message, dict(about), __name__))
 
 
 def _about(gateway: Gateway, event: WebhookEvent) -> dict[str, str | None]:

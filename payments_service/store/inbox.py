@@ -113,18 +113,18 @@ def store(
     return session.get(PaymentWebhook, row_id)
 
 
+def kept(session: Session, gateway: str, event_id: str) -> PaymentWebhook | None:
+    """The row that is kept under this event id."""
+    query = select(PaymentWebhook)
+    mine = query.where(PaymentWebhook.gateway == gateway, PaymentWebhook.event_id == event_id)
+    return session.scalars(mine).one_or_none()
+
+
 def move(row: PaymentWebhook, to: InboxOutcome) -> None:
     """Raises IllegalMove. What is done with is not due any more."""
     row.outcome = outcome_becomes(row.outcome, to)
     if to.is_done:
         row.next_try_at = None
-
-
-def payload(session: Session, gateway: str, event_id: str) -> bytes | None:
-    """The raw body that is kept under this event id."""
-    kept = select(PaymentWebhook.payload)
-    mine = kept.where(PaymentWebhook.gateway == gateway, PaymentWebhook.event_id == event_id)
-    return session.scalars(mine).one_or_none()
 
 
 def unmatched(session: Session, provider: str, order_ids: list[str]) -> list[PaymentWebhook]:
