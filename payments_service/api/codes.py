@@ -162,7 +162,7 @@ CODES: Mapping[str, Code] = {
         "is left.",
     ),
     "disputed": Code(
-        "A dispute of this payment is open",
+        "A dispute of this payment is open or was lost",
         "The payer's bank asks for the money as well: a refund now could pay twice. Answer the dispute, or "
         "send `force: true`.",
     ),

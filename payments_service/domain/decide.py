@@ -54,6 +54,7 @@ from payments_service.domain.states import (
     OrderStatus,
     PaymentStatus,
     ReviewReason,
+    ReviewResolution,
     Source,
     may_move,
     order_becomes,
@@ -342,6 +343,7 @@ def _apply_attempt(
     if before is not None and ATTEMPT_RANK[status] <= ATTEMPT_RANK[AttemptStatus(before)]:
         return
     row.status, row.gateway_status, row.updated_at = status, told.gateway_status, now
+    row.amount, row.currency = told.amount.minor, told.amount.currency  # an offer, or a capture of a part
     row.method, row.error_code, row.capture_by = told.method, told.error_code, told.capture_by
     evidence = {
         "paymentId": told.transaction_id,
@@ -392,8 +394,11 @@ def _observed(evidence: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(evidence.get("observedAt", "0001-01-01T00:00:00+00:00"))
 
 
-def _stage(evidence: dict[str, Any]) -> tuple[object, object]:
-    return evidence.get("phase"), evidence.get("isClosed")
+def _stage(evidence: dict[str, Any]) -> tuple[object, ...]:
+    """What the merchant is told of once: an open one by its date, which may come again, a closed one by its
+    end, which a later word may turn."""
+    is_closed = evidence.get("isClosed")
+    return evidence.get("phase"), is_closed, evidence.get("gatewayStatus" if is_closed else "respondBy")
 
 
 # ── the questions ───────────────────────────────────────────────────────────────────────────────────
@@ -468,16 +473,17 @@ def _is_paid_elsewhere(
 def _after(record: PaymentRecord, gateway: GatewayFacts, standing: Standing, actor: Actor) -> FollowUp:
     """Money that is held is taken, unless that is left to the merchant, or a person has to look first."""
     payment, reference = record.payment, record.reference
-    if payment.status != PaymentStatus.AUTHORIZED or payment.review or not gateway.captures_automatically:
+    if payment.status != PaymentStatus.AUTHORIZED or payment.review:
         return FollowUp.NOTHING
     if payment.closed_at and standing.held:
-        evidence = {"paymentIds": [a.transaction_id for a in standing.held], "amountPaise": payment.amount}
-        flag(record, ReviewReason.LATE_SUCCESS, actor, evidence)
+        _flag_late_hold(record, actor)
+        return FollowUp.NOTHING
+    if _is_late_for_a_person(record):
         return FollowUp.NOTHING
     if reference is not None and reference.paid_by not in (None, payment.id):
         _flag_paid_twice(record, reference.paid_by, actor)
         return FollowUp.NOTHING
-    return FollowUp.CAPTURE if standing.held else FollowUp.NOTHING
+    return FollowUp.CAPTURE if standing.held and gateway.captures_automatically else FollowUp.NOTHING
 
 
 def _move_on(
@@ -498,15 +504,28 @@ def _move_on(
         payment.transaction_id, payment.payment_method = deciding.transaction_id, deciding.method
     paid = [row.transaction_id for row in standing.ever_captured]
     is_paid_now = claimed is PaymentStatus.COMPLETED and current is not PaymentStatus.COMPLETED
-    is_late = current in ENDED and record.policy.reviews_late_success
+    is_late = record.policy.reviews_late_success and (current in ENDED or _is_late_for_a_person(record))
     if is_paid_now and (is_late or payment.closed_at):
         evidence = {"paymentIds": paid, "amountPaise": payment.amount}
         flag(record, ReviewReason.LATE_SUCCESS, actor, evidence)
     elif (reason := may_move(current, claimed, newer=newer, released=released)) is not None:
         payment.gateway_status = snapshot.gateway_status
         move(record, claimed, actor, reason, _evidence(payment, snapshot))
+        if is_late and claimed is PaymentStatus.AUTHORIZED:
+            _flag_late_hold(record, actor)
     if len(paid) > 1:
         flag(record, ReviewReason.SECOND_SUCCESS, actor, {"paymentIds": paid})
+
+
+def _flag_late_hold(record: PaymentRecord, actor: Actor) -> None:
+    """Before money comes: its capture would be other evidence, and a question of its own."""
+    flag(record, ReviewReason.LATE_SUCCESS, actor, {"paymentIds": [], "amountPaise": record.payment.amount})
+
+
+def _is_late_for_a_person(record: PaymentRecord) -> bool:
+    """Its money came after its end, and no person has taken it: no machine captures or completes it."""
+    late = (review for review in record.reviews if review.reason == ReviewReason.LATE_SUCCESS)
+    return any(review.resolution != ReviewResolution.ACCEPTED for review in late)
 
 
 def _ids(payment: Payment, snapshot: PaymentSnapshot) -> dict[str, Any]:

@@ -51,7 +51,8 @@ def tell_dispute(record: PaymentRecord, told: DisputeSnapshot, sequence: int, ac
         "reason": told.reason,
         "respondBy": told.respond_by.isoformat() if told.respond_by else None,
     }
-    fact = f"{event}:{record.payment.provider}:{told.dispute_id}:{sequence}"
+    stage = f"{told.phase}:{told.gateway_status}:{told.observed_at}"
+    fact = f"{event}:{record.payment.provider}:{told.dispute_id}:{stage}"
     _tell(record, event, fact, sequence, actor, {"dispute": about})
 
 
@@ -67,7 +68,9 @@ def tell_refund(record: PaymentRecord, refund: Refund, sequence: int, actor: Act
         "status": refund.status,
         "bankReference": refund.bank_reference,
     }
-    _tell(record, event, f"{event}:{refund.id}", sequence, actor, {"refund": about})
+    # Not by our row: a database that was restored has another one for the same refund.
+    fact = f"{event}:{refund.provider}:{refund.gateway_refund_id or refund.refund_id}"
+    _tell(record, event, fact, sequence, actor, {"refund": about})
 
 
 def _tell(

@@ -44,6 +44,8 @@ def claimed_status(
         claimed = PaymentStatus.PENDING
     if claimed is not PaymentStatus.COMPLETED and standing.held and not standing.captured:
         return PaymentStatus.AUTHORIZED, False
+    if claimed is PaymentStatus.AUTHORIZED and standing.attempts and not standing.held:
+        claimed = PaymentStatus.PENDING  # told late: what was held was let go since
     was_held = payment.status == PaymentStatus.AUTHORIZED
     if was_held and standing.is_released and claimed in (PaymentStatus.PENDING, *ENDED):
         return PaymentStatus.FAILED, True

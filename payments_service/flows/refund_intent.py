@@ -148,9 +148,9 @@ def write(
     Raises InvalidInput, NotFound and Conflict (`not_refundable`, `refund_in_progress`,
     `refund_exceeds_captured`, `disputed`).
     """
-    if not wish.force and disputes.has_open(session, payment.id):
+    if not wish.force and disputes.takes_the_money(session, payment.id):
         raise Conflict(
-            "A dispute of this payment is open: refunding it as well would pay twice. force takes it",
+            "A dispute of this payment is open or lost: refunding it as well would pay twice. force takes it",
             code="disputed",
         )
     attempt = _refundable(session, gateway, payment, wish.transaction_id)

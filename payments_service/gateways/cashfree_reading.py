@@ -359,8 +359,10 @@ def _event_snapshot(body: Mapping[str, Any], order: OrderRef | None) -> PaymentS
     data = body["data"]
     amount = order_amount(data["order"])
     paid_by = attempt(data["payment"], amount, data.get("error_details"))
+    if data["payment"].get("payment_currency") not in (None, amount.currency):
+        raise ValueError("paid in another currency: the order says what it comes to")
     return PaymentSnapshot(
-        order=order,
+        order=OrderRef(order.wire_id, order.wire_id),
         status=_status_by_attempt(paid_by, amount),
         gateway_status=paid_by.gateway_status,
         amount=amount,

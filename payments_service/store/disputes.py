@@ -21,5 +21,10 @@ def of_payment(session: Session, payment_id: UUID) -> list[dict[str, Any]]:
     return list(last.values())
 
 
-def has_open(session: Session, payment_id: UUID) -> bool:
-    return any(not dispute.get("isClosed") for dispute in of_payment(session, payment_id))
+def takes_the_money(session: Session, payment_id: UUID) -> bool:
+    """Whether one is open, or was lost: a refund beside it would pay the payer twice."""
+    return any(not one.get("isClosed") or _is_lost(one) for one in of_payment(session, payment_id))
+
+
+def _is_lost(dispute: dict[str, Any]) -> bool:
+    return str(dispute.get("gatewayStatus")).upper().endswith(("LOST", "ACCEPTED"))

@@ -291,7 +291,8 @@ def test_back_at_a_gateway_that_ends_no_order_the_open_one_is_used_again(shop: S
     second_gateway(shop)
     text = quote_of(shop)
     first, between, third = buy(shop, text, "other"), buy(shop, text), buy(shop, text, "other")
-    assert third.data == first.data
+    asked = {**told(first)["order"], "status": "pending"}  # the gateway's word, when it was left
+    assert told(third) == {**told(first), "order": asked}
     assert told(between)["id"] != told(first)["id"]
     assert "has moved" not in shop.app.test_client().get(f"/pay/{told(first)['id']}").text
 
@@ -322,3 +323,28 @@ def test_the_content_is_readable_and_has_no_secret(shop: Shop) -> None:
     text = quote_of(shop)
     assert "psk_" not in text
     assert len(json.dumps(text)) < 1000
+
+
+@pytest.mark.parametrize("left_by", ["closing", "asking"])
+def test_a_payer_who_has_just_paid_where_they_come_from_gets_no_second_order(
+    shop: Shop, left_by: str
+) -> None:
+    """No webhook has told of it yet: the gateway that is left is asked before a payer is sent to another."""
+    other, text = second_gateway(shop), quote_of(shop)
+    left, next_one = (shop.gateway, "other") if left_by == "closing" else (other, "fake")
+    assert buy(shop, text, "fake" if left is shop.gateway else "other").status_code == 200
+    left.paid("pay_1", Money(49900))
+    if left_by == "closing":
+        left.close = left.fetch_payment  # type: ignore[method-assign]
+    assert refusal(buy(shop, text, next_one)) == (409, "reference_paid")
+    assert stored(shop)[0].status == "completed"
+
+
+def test_a_payer_whose_money_is_held_where_they_come_from_gets_no_second_order(shop: Shop) -> None:
+    second_gateway(shop)
+    text = quote_of(shop)
+    buy(shop, text)
+    shop.gateway.captures_automatically = False
+    shop.gateway.held("pay_1", Money(49900))
+    shop.gateway.close = shop.gateway.fetch_payment  # type: ignore[method-assign]
+    assert refusal(buy(shop, text, "other")) == (409, "reference_open")

@@ -9,11 +9,11 @@ from sqlalchemy import select
 
 from payments_service.domain import decide
 from payments_service.domain.clock import Clock
-from payments_service.domain.errors import Unavailable
+from payments_service.domain.errors import Conflict, Unavailable
 from payments_service.domain.money import Money
 from payments_service.domain.news import DisputeSnapshot, EventKind, OrderRef, WebhookEvent
 from payments_service.domain.payment import Actor
-from payments_service.flows import reconcile, reviews, webhook
+from payments_service.flows import reconcile, refund, reviews, webhook
 from payments_service.flows.payment_view import PaymentView
 from payments_service.store import outbox
 from payments_service.store.db import Database
@@ -196,3 +196,39 @@ def test_the_operator_gets_a_letter_and_a_line_with_the_date_until_it_is_over(
     again = gateway.event(**known(opened), dispute="open", phase="pre_arbitration")
     webhook.receive(db, gateway, GENUINE, again)
     assert [line.detail["phase"] for line in reviews.open_reviews(db)] == ["pre_arbitration"]
+
+
+@pytest.mark.parametrize("words", [("won", "lost"), ("lost", "won")])
+def test_an_end_that_a_later_word_turns_is_told(
+    db: Database, gateway: FakeGateway, opened: PaymentView, words: tuple[str, str]
+) -> None:
+    for word in ("open", *words):
+        webhook.receive(db, gateway, GENUINE, gateway.event(**known(opened), dispute=word))
+    assert [word for _, word, _ in told(db)] == ["open", *words]
+
+
+def test_a_dispute_that_is_to_be_answered_again_is_told_with_its_new_date(
+    db: Database, opened: PaymentView
+) -> None:
+    """Razorpay's `action_required`, Cashfree's insufficient evidence."""
+    sooner = RESPOND_BY - timedelta(days=7)
+    for word, date in (("open", RESPOND_BY), ("under_review", RESPOND_BY), ("open", sooner)):
+        with deciding(db, opened.id) as record:
+            asked = replace(told_dispute(word, "chargeback"), respond_by=date)
+            decide.apply_dispute(record, asked, Actor("webhook", word))
+    assert [word for _, word, _ in told(db)] == ["open", "open"]
+    [line] = reviews.open_reviews(db)
+    assert line.detail["respondBy"] == sooner.isoformat()
+
+
+@pytest.mark.parametrize(("word", "is_refused"), [("open", True), ("lost", True), ("won", False)])
+def test_what_a_dispute_took_is_not_given_back_as_well(
+    db: Database, gateway: FakeGateway, opened: PaymentView, word: str, is_refused: bool
+) -> None:
+    gateway.paid("pay_1", PRICE)
+    webhook.receive(db, gateway, GENUINE, gateway.event(**known(opened), dispute=word))
+    if is_refused:
+        with pytest.raises(Conflict, match="would pay twice"):
+            refund.refund(db, gateway, opened.id, None, "", Actor("api", "shop"))
+    refund.refund(db, gateway, opened.id, None, "", Actor("api", "shop"), force=is_refused)
+    assert len(gateway.sent) == 1

@@ -12,16 +12,21 @@ from typing import cast
 
 import pytest
 
+from payments_service.domain import decide
 from payments_service.domain.errors import Conflict, OutcomeUnknown, Unavailable
 from payments_service.domain.money import Money
+from payments_service.domain.payment import Actor
 from payments_service.domain.states import RefundStatus
 from payments_service.flows.idempotency import KeyReused
 from payments_service.flows.refund import RefundView
 from payments_service.flows.refund_intent import Key, NotBegun
-from payments_service.store import migrations
+from payments_service.store import migrations, outbox
 from payments_service.store.db import Database
+from payments_service.store.tables import Outbox
 from tests.flows.conftest import PRICE
 from tests.flows.refunding import Refunding
+from tests.flows.test_disputes import told_dispute
+from tests.support.deciding import deciding
 from tests.support.fake_gateway import FakeGateway
 
 COMPLETED, INITIATED = RefundStatus.COMPLETED, RefundStatus.INITIATED
@@ -140,3 +145,36 @@ def test_beside_a_refund_without_an_answer_no_other_is_sent_while_one_there_is_n
         shop.give(15000, Key("a-third-key-of-today", ""))
     assert refused.value.code == "refund_in_progress"
     assert shop.went_back == 30000
+
+
+@pytest.mark.parametrize("is_asked_for_again", [False, True])
+def test_a_refund_is_told_under_one_id_before_and_after(shop: Restorable, is_asked_for_again: bool) -> None:
+    shop.db.destinations = (outbox.MERCHANT,)
+    shop.give(30000, YESTERDAYS)
+    [before] = told_of_refunds(shop.db)
+    shop.restore()
+    assert told_of_refunds(shop.db) == []
+    if is_asked_for_again:
+        shop.give(30000, YESTERDAYS)
+    else:
+        shop.hear(*shop.gateway.made.values())
+    assert told_of_refunds(shop.db) == [before]
+
+
+def told_of_refunds(db: Database) -> list[str]:
+    """The ids of the events."""
+    with db.read() as session:
+        rows = session.query(Outbox).order_by(Outbox.created_at, Outbox.id)
+        return [row.event_id for row in rows if row.type == "refund.completed"]
+
+
+def test_a_dispute_is_told_under_one_id_before_and_after(shop: Restorable) -> None:
+    shop.db.destinations = (outbox.MERCHANT,)
+    opened, ids = told_dispute("open", "chargeback"), []
+    for _ in range(2):
+        shop.give(10000, TODAYS) if not ids else shop.restore()
+        with deciding(shop.db, shop.payment.id) as record:
+            decide.apply_dispute(record, opened, Actor("webhook", "evt_1"))
+        with shop.db.read() as session:
+            ids.append([row.event_id for row in session.query(Outbox) if row.type == "dispute.opened"])
+    assert ids[0] == ids[1] != []

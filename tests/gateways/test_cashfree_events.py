@@ -410,3 +410,11 @@ def test_what_has_no_three_fields_is_not_believed(raw: bytes) -> None:
     headers = {"x-webhook-signature": "0" * 64, "x-webhook-timestamp": "1"}
     with pytest.raises(SignatureInvalid):
         gateway(scheme="sha256-fields").read_webhook(headers, raw)
+
+
+@pytest.mark.parametrize("currency", ["inr", "INR ", "356", "Rs", "USD"])
+def test_a_sum_in_another_currency_is_left_to_the_order_however_it_is_spelt(currency: str) -> None:
+    """One rupee, or one cent, would else pass for the sum of the order."""
+    paid = {"payment_currency": currency, "payment_amount": 0.01}
+    told = changed(PAID_SAMPLE, lambda data: data["payment"].update(paid))
+    assert (told.snapshot, told.wake_up) == (None, True)
