@@ -86,9 +86,13 @@ def clear(
 def _decide(known: PaymentRecord, actor: Actor, reason: str | None, *, accept: bool) -> str:
     payment, review = known.payment, _the_one(known, reason)
     resolution = ReviewResolution.ACCEPTED if accept else ReviewResolution.DISMISSED
-    deciding = _money_to_accept(known) if accept else None
+    is_late_hold = review.reason == ReviewReason.LATE_SUCCESS and _is_only_held(known)
+    deciding = _money_to_accept(known) if accept and not is_late_hold else None
     flag.close(known, review, resolution, actor)
     known.append(EntryKind.REVIEW, actor, "cleared", {"was": review.reason, "how": resolution.value})
+    if accept and is_late_hold:
+        payment.next_check_at = actor.clock.now()
+        return f"{review.reason}, accepted: {payment.money} may be captured now"
     if deciding is None:
         return f"Review of {review.reason} {resolution.value}"
     payment.transaction_id, payment.payment_method = deciding
@@ -107,6 +111,12 @@ def _the_one(known: PaymentRecord, reason: str | None) -> domain.Review:
         reasons = ", ".join(sorted({row.reason for row in meant}))
         raise Conflict(f"Payment {payment.id} has several open reviews; say which: {reasons}")
     return meant[0]
+
+
+def _is_only_held(known: PaymentRecord) -> bool:
+    """Money that a machine may take once a person has said so; of a closed payment none may."""
+    is_held = known.payment.status == PaymentStatus.AUTHORIZED and bool(known.standing.held)
+    return is_held and not known.standing.captured and known.payment.closed_at is None
 
 
 def _money_to_accept(known: PaymentRecord) -> tuple[str, str | None] | None:

@@ -78,6 +78,19 @@ def test_a_late_hold_that_a_person_takes_is_captured(
     assert ledger.payment(expired.id).status == "completed"
 
 
+def test_a_late_hold_is_captured_once_a_person_takes_it(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock, expired: PaymentView
+) -> None:
+    gateway.held("pay_1", PRICE)
+    follow(db, gateway, hand, timedelta(hours=1))
+    said = reviews.clear(db, expired.id, "asha", accept=True, clock=hand.clock)
+    assert "may be captured now" in said
+    follow(db, gateway, hand, timedelta(minutes=1))
+    assert [call for call in gateway.calls if call.startswith("capture")]
+    assert ledger.payment(expired.id).status == "completed"
+    assert not ledger.payment(expired.id).review
+
+
 def test_money_taken_of_a_closed_payment_after_its_hold_was_dismissed_is_a_new_question(
     db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
 ) -> None:
