@@ -92,10 +92,10 @@ def _held(db: Database, payment_id: UUID, actor: Actor, wish: str, code: str, *,
 def _refuse_what_a_person_decides(review: str | None, is_closed: bool, paid_by: UUID | None) -> None:
     if is_closed:
         raise Conflict("This payment was closed", code="payment_closed")
-    if review:
-        raise Conflict("This payment is under review", code="payment_review")
     if paid_by:
         raise Conflict("This reference is paid by another payment", code="reference_paid", id=str(paid_by))
+    if review:
+        raise Conflict("This payment is under review", code="payment_review")
 
 
 def _was_voided(db: Database, payment_id: UUID) -> bool:
