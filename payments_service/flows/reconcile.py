@@ -64,11 +64,6 @@ def place_of(db: Database, gateway: Gateway) -> Place:
     return place(db, most, quick_seconds=BUDGET_SECONDS)
 
 
-def sweep_payments(db: Database, gateway: Gateway, clock: Clock) -> int:
-    """Ask about the payments that are due at one gateway; how many there were."""
-    return _payments(db, gateway, clock, place_of(db, gateway), Event()).run_out(BATCH)
-
-
 def sweep_refunds(db: Database, gateway: Gateway, urls: Urls, clock: Clock) -> int:
     """Ask what became of refunds; those that never reached the gateway are sent again under their id."""
     return _refunds(db, gateway, urls, clock, place_of(db, gateway), Event()).run_out(BATCH)

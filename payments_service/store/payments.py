@@ -138,18 +138,6 @@ def _has_order(session: Session, payment_id: UUID, which: ColumnElement[bool]) -
     return session.scalars(query.limit(1)).first() is not None
 
 
-def ask_now(session: Session, now: datetime, since: datetime | None, payment_id: UUID | None) -> int:
-    """Make payments due for the worker at once: one, those since a moment, or all that are watched."""
-    chosen = update(Payment)
-    if payment_id is not None:
-        chosen = chosen.where(Payment.id == payment_id)
-    elif since is not None:
-        chosen = chosen.where(Payment.created_at >= since)
-    else:
-        chosen = chosen.where(Payment.next_check_at.is_not(None))
-    return changed_rows(session, chosen.values(next_check_at=now))
-
-
 def claim_due(
     session: Session, provider: str, now: datetime, lease_ends: datetime, limit: int
 ) -> list[Payment]:
