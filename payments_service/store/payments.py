@@ -55,10 +55,10 @@ def reference_paid_by(session: Session, payment: Payment | domain.Payment) -> UU
     return session.execute(paid_by).scalar_one_or_none()
 
 
-def unsettled_for_reference(session: Session, reference: str) -> list[Payment]:
+def open_for_reference(session: Session, reference: str) -> list[Payment]:
     """Payments for a trusted reference, at any gateway, that are open or wait for a person; newest first."""
-    unsettled = or_(Payment.status.in_(OPEN), Payment.review.is_not(None))
-    mine = select(Payment).where(Payment.reference == reference, Payment.price_verified, unsettled)
+    is_open = or_(Payment.status.in_(OPEN), Payment.review.is_not(None))
+    mine = select(Payment).where(Payment.reference == reference, Payment.price_verified, is_open)
     return list(session.scalars(mine.order_by(Payment.created_at.desc(), Payment.id.desc())))
 
 
