@@ -141,7 +141,7 @@ def _plan_next(db: Database, gateway: Gateway, claimed: Payment, actor: Actor) -
         known = changes.record
         payment = known.payment
         if payment.next_check_at != claimed.next_check_at:
-            return  # what was heard asks for a look of its own: a refund that has to wait
+            return  # the news has set a moment of its own, for a refund that has to wait
         is_sure = witnesses.agree(session, actor.clock)
         if is_sure:
             _set_right(known, actor)
