@@ -214,7 +214,7 @@
     }
   });
 
-  document.body.inert = false; // nobody can press a button before it does something
+  document.body.inert = false; // until here no button could be pressed: none did anything
   var first = part("otp") || part("bank-success");
   if (first) {
     first.focus(); // autofocus is not allowed in a frame of another origin

@@ -110,5 +110,5 @@
     }
   });
 
-  document.body.inert = false; // nobody can press a button before it does something
+  document.body.inert = false; // until here no button could be pressed: none did anything
 })();

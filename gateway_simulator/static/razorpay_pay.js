@@ -231,5 +231,5 @@
     element("tab-" + data.method).open = true;
   }
 
-  document.body.inert = false; // nobody can press a button before it does something
+  document.body.inert = false; // until here no button could be pressed: none did anything
 })();

@@ -15,7 +15,7 @@ class Urgency(Enum):
     WAKE_UP = auto()
     """A webhook's follow-up, which the worker does again where it was left out."""
     POLLING = auto()
-    """The worker, which comes by again."""
+    """The worker, which asks again on its schedule."""
     LOOKUP = auto()
     """An id that a caller may have guessed."""
 

@@ -122,7 +122,7 @@ class Intake:
             arrival.error = StoreUnavailable("The payment store is slow, please send it again")
 
     def _lead(self, own: Arrival) -> None:
-        own.is_over.clear()  # what told it to lead
+        own.is_over.clear()  # the last leader set it to wake this request, whose event still waits
         try:
             while not own.is_over.is_set():
                 with self._lock:

@@ -122,7 +122,7 @@ def _open_for(
         raise Conflict("This reference is paid", code="reference_paid", id=str(reference.paid_by))
     begun = [
         payment
-        for payment in payments.unsettled_for_reference(session, reference.reference)
+        for payment in payments.open_for_reference(session, reference.reference)
         if payment.review
         or payment.status != PaymentStatus.PENDING
         or not idempotency.is_time_over(session, payment, clock)

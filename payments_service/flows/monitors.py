@@ -168,12 +168,12 @@ def _compare(session: Transaction, alarm: Alarm, found: Iterable[Sample], clock:
             raised += raise_alert(session, alarm.code, subject, _about(session, alarm, sample, clock), clock)
     alerts.forget_dismissals(session, alarm.code, over)
     for alert in rows.open_of(session, alarm.code):
-        if alert.subject not in over and _has_settled(alarm, alert.created_at, clock):
+        if alert.subject not in over and _may_end(alarm, alert.created_at, clock):
             end(session, alarm.code, alert.subject, clock)
     return raised
 
 
-def _has_settled(alarm: Alarm, since: datetime, clock: Clock) -> bool:
+def _may_end(alarm: Alarm, since: datetime, clock: Clock) -> bool:
     """What was raised a moment ago by a process that knows more is not ended by an older number."""
     return not alarm.is_heard or clock.now() - since >= LOOKED_LATELY / clock.scale
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from payments_service.domain import payment as domain
 from payments_service.domain.errors import NotFound
 from payments_service.domain.money import Money
 from payments_service.domain.payment import PaymentRecord
@@ -51,25 +52,10 @@ def view(session: Session, payment: Payment) -> PaymentView:
     held = None
     if payment.status == PaymentStatus.AUTHORIZED and payment.transaction_id:
         held = payments.attempt(session, payment.provider, payment.transaction_id)
-    return PaymentView(
-        id=payment.id,
-        gateway=payment.gateway,
-        provider=payment.provider,
-        mode=payment.mode,
-        order_id=payment.order_id,
-        payment_id=payment.transaction_id,
-        status=PaymentStatus(payment.status),
-        gateway_status=payment.gateway_status,
-        amount=payment.money,
+    return _view(
+        payment,
+        payment,
         amount_refunded=payments.amount_refunded(session, payment),
-        method=payment.payment_method,
-        description=payment.description,
-        reference=payment.reference if payment.price_verified else None,
-        review=payment.review,
-        return_url=payment.return_url,
-        expires_at=payment.expires_at,
-        created_at=payment.created_at,
-        updated_at=payment.updated_at,
         checkout=payments.current_order(session, payment.id).checkout,
         capture_by=held.capture_by if held else None,
     )
@@ -96,6 +82,23 @@ def view_of(known: PaymentRecord, stored: Payment | WholePayment) -> PaymentView
     """The same of a record; `stored` has what never changes and no decision asks for."""
     payment = known.payment
     held = known.attempt(payment.transaction_id) if payment.status == PaymentStatus.AUTHORIZED else None
+    return _view(
+        payment,
+        stored,
+        amount_refunded=Money(known.amount_refunded, payment.currency),
+        checkout=known.current_order.checkout,
+        capture_by=held.capture_by if held else None,
+    )
+
+
+def _view(
+    payment: Payment | domain.Payment,
+    stored: Payment | WholePayment,
+    *,
+    amount_refunded: Money,
+    checkout: dict[str, Any] | None,
+    capture_by: datetime | None,
+) -> PaymentView:
     return PaymentView(
         id=payment.id,
         gateway=payment.gateway,
@@ -106,7 +109,7 @@ def view_of(known: PaymentRecord, stored: Payment | WholePayment) -> PaymentView
         status=PaymentStatus(payment.status),
         gateway_status=payment.gateway_status,
         amount=payment.money,
-        amount_refunded=Money(known.amount_refunded, payment.currency),
+        amount_refunded=amount_refunded,
         method=payment.payment_method,
         description=stored.description,
         reference=payment.reference if payment.price_verified else None,
@@ -115,6 +118,6 @@ def view_of(known: PaymentRecord, stored: Payment | WholePayment) -> PaymentView
         expires_at=payment.expires_at,
         created_at=payment.created_at,
         updated_at=payment.updated_at,
-        checkout=known.current_order.checkout,
-        capture_by=held.capture_by if held else None,
+        checkout=checkout,
+        capture_by=capture_by,
     )

@@ -64,11 +64,6 @@ def place_of(db: Database, gateway: Gateway) -> Place:
     return place(db, most, quick_seconds=BUDGET_SECONDS)
 
 
-def sweep_payments(db: Database, gateway: Gateway, clock: Clock) -> int:
-    """Ask about the payments that are due at one gateway; how many there were."""
-    return _payments(db, gateway, clock, place_of(db, gateway), Event()).run_out(BATCH)
-
-
 def sweep_refunds(db: Database, gateway: Gateway, urls: Urls, clock: Clock) -> int:
     """Ask what became of refunds; those that never reached the gateway are sent again under their id."""
     return _refunds(db, gateway, urls, clock, place_of(db, gateway), Event()).run_out(BATCH)
@@ -146,7 +141,7 @@ def _plan_next(db: Database, gateway: Gateway, claimed: Payment, actor: Actor) -
         known = changes.record
         payment = known.payment
         if payment.next_check_at != claimed.next_check_at:
-            return  # what was heard asks for a look of its own: a refund that has to wait
+            return  # the news has set a moment of its own, for a refund that has to wait
         is_sure = witnesses.agree(session, actor.clock)
         if is_sure:
             _set_right(known, actor)

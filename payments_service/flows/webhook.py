@@ -354,7 +354,7 @@ def _ask_for_dispute(
         if owner is None or owner[1] == payment_id:
             decide.apply_dispute(changes.record, told, actor)
             changes.write()
-        else:  # the event that named the order proved nothing
+        else:  # an event that proves nothing has named the order
             about = {"id": str(payment_id), "disputeId": told.dispute_id}
             log.error("Dispute of another payment", extra={"data": about})
 

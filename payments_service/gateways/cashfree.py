@@ -72,7 +72,7 @@ POLLING = polling((60, 20), (300, 30), (1200, 60))
 LAST_MINUTE = timedelta(minutes=1)
 """A payer who began in time may finish; and 15 minutes, the least, are still that when they arrive."""
 ASK_AGAIN = (Urgency.PAYER, Urgency.POLLING)
-"""Who comes by again: for them an order that can still be paid is read without its attempts."""
+"""Callers that ask again later: for them an order that can still be paid is read without its attempts."""
 NAME_CATEGORIES = ("L", "M", "N", "Zs")
 NAME_MARKS = "-'.,&"
 

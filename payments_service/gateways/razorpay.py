@@ -54,7 +54,7 @@ POLLING = polling((60, 20), (300, 30), (1200, 60))
 
 
 ASK_AGAIN = (Urgency.PAYER, Urgency.POLLING)
-"""Who comes by again: for them an order that says that it has no attempts is believed."""
+"""Callers that ask again later: for them an order is believed that says it has no attempts."""
 LIVE_KEYS = "rzp_live_"
 
 

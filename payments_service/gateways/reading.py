@@ -81,7 +81,7 @@ def whole(value: Any) -> int:
     if type(value) is not int:
         raise TypeError(f"not a whole number: {type(value).__name__}")
     if abs(value) >= 10**18:
-        raise ValueError("a number that no ledger takes")
+        raise ValueError("a number too large for an amount")
     return value
 
 

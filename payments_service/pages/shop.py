@@ -108,7 +108,7 @@ def payment_status() -> ResponseReturnValue:
     return render_template("pages/status.html", say=say, merchant=merchant, facts=words, simulator=simulator)
 
 
-@blueprint.get("/demo/trail/<uuid:payment_id>")
+@blueprint.get("/demo/history/<uuid:payment_id>")
 @guards.development_only
 @undescribed("the demo shop, in development only")
 def what_happened(payment_id: UUID) -> ResponseReturnValue:

@@ -39,7 +39,7 @@ class Server:
     celery_broker_url: str | None = variable("CELERY_BROKER_URL", is_hidden=True, read=reading.broker)
     trusted_proxy_hops: int = variable("TRUSTED_PROXY_HOPS", default="0", read=reading.whole(0, 10))
     takes_test_mode: bool = variable("ALLOW_TEST_MODE", default="false", **TRUE_OR_FALSE)
-    """Whether production is a rehearsal, wholly on test credentials."""
+    """Whether production is a rehearsal, wholly on test credentials; `rules.py` goes by it."""
 
 
 @dataclass(frozen=True, kw_only=True)

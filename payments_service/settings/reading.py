@@ -156,7 +156,8 @@ def database(text: str) -> str:
 
 
 def _shown(parameters: list[str]) -> str:
-    """What is no name may be the rest of a password that has a question mark in it."""
+    """A URL's parameters begin at a question mark, also at one in a password: a parameter that does not look
+    like a name may be the rest of the password, and is not shown."""
     names = [name if PARAMETER.fullmatch(name) else "(one that is no name)" for name in parameters]
     advice = "; write ? & @ in a password as %3F %26 %40" if names != parameters else ""
     return ", ".join(names) + advice

@@ -55,10 +55,10 @@ def reference_paid_by(session: Session, payment: Payment | domain.Payment) -> UU
     return session.execute(paid_by).scalar_one_or_none()
 
 
-def unsettled_for_reference(session: Session, reference: str) -> list[Payment]:
+def open_for_reference(session: Session, reference: str) -> list[Payment]:
     """Payments for a trusted reference, at any gateway, that are open or wait for a person; newest first."""
-    unsettled = or_(Payment.status.in_(OPEN), Payment.review.is_not(None))
-    mine = select(Payment).where(Payment.reference == reference, Payment.price_verified, unsettled)
+    is_open = or_(Payment.status.in_(OPEN), Payment.review.is_not(None))
+    mine = select(Payment).where(Payment.reference == reference, Payment.price_verified, is_open)
     return list(session.scalars(mine.order_by(Payment.created_at.desc(), Payment.id.desc())))
 
 
@@ -136,18 +136,6 @@ def could_be_paid(session: Session, payment_id: UUID) -> bool:
 def _has_order(session: Session, payment_id: UUID, which: ColumnElement[bool]) -> bool:
     query = select(PaymentOrder.id).where(PaymentOrder.payment_id == payment_id, which)
     return session.scalars(query.limit(1)).first() is not None
-
-
-def ask_now(session: Session, now: datetime, since: datetime | None, payment_id: UUID | None) -> int:
-    """Make payments due for the worker at once: one, those since a moment, or all that are watched."""
-    chosen = update(Payment)
-    if payment_id is not None:
-        chosen = chosen.where(Payment.id == payment_id)
-    elif since is not None:
-        chosen = chosen.where(Payment.created_at >= since)
-    else:
-        chosen = chosen.where(Payment.next_check_at.is_not(None))
-    return changed_rows(session, chosen.values(next_check_at=now))
 
 
 def claim_due(

@@ -19,5 +19,5 @@ def current_payment(session: Session, reference: str) -> UUID | None:
 
 def left_open(session: Session, reference: str, current: UUID) -> list[Payment]:
     """Payments of a trusted reference that can still be paid and are not its current one."""
-    unsettled = payments.unsettled_for_reference(session, reference)
-    return [p for p in unsettled if p.id != current and p.status == PaymentStatus.PENDING and not p.review]
+    begun = payments.open_for_reference(session, reference)
+    return [p for p in begun if p.id != current and p.status == PaymentStatus.PENDING and not p.review]

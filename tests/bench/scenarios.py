@@ -370,4 +370,4 @@ SCENARIOS: dict[str, Callable[[Size, Path, Findings], None]] = {
     "hung": others_while_a_gateway_hangs,
     "start": start_and_rest,
 }
-"""Outages: outages.py. Not measured yet: PostgreSQL's in-place updates after 100,000 payments."""
+"""Outages: outages.py. PostgreSQL's in-place updates: none, for docs/performance.md's reason."""

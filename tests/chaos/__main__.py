@@ -35,7 +35,7 @@ COLUMNS = (
     "kill -9",
     "between commits",
     "storm",
-    "settled in",
+    "all ended in",
     "broken rules",
 )
 

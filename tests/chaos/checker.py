@@ -416,7 +416,7 @@ def a_refund_that_was_asked_for_is_there(facts: Facts) -> Found:
 # ── the trail ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def the_trail_is_whole_and_only_goes_forward(facts: Facts) -> Found:
+def the_history_is_whole_and_only_goes_forward(facts: Facts) -> Found:
     for payment_id, payment in facts.payments.items():
         events = facts.events.get(payment_id, [])
         if [event["sequence"] for event in events] != list(range(1, len(events) + 1)):
@@ -698,7 +698,7 @@ RULES: tuple[Callable[[Facts], Found], ...] = (
     refunds_equal_the_gateways,
     never_more_goes_back_than_came_in,
     a_refund_that_was_asked_for_is_there,
-    the_trail_is_whole_and_only_goes_forward,
+    the_history_is_whole_and_only_goes_forward,
     nothing_is_left_undone,
     every_webhook_that_was_answered_200_is_kept_once,
     old_news_that_is_sent_again_changes_nothing,

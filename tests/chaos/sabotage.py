@@ -90,7 +90,7 @@ SABOTAGES = (
         Options(payments=60, database="postgresql", stories=("pays", "pays twice", "bank holds"), **CALM),
         (
             "nothing broke inside",
-            "the trail is whole and only goes forward",
+            "the history is whole and only goes forward",
             "each fact is in the outbox once",
         ),
     ),

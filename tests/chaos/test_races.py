@@ -17,16 +17,14 @@ from sqlalchemy import select
 
 from payments_service import create_app
 from payments_service.api import Services
-from payments_service.domain.clock import REAL_TIME
-from payments_service.flows import reconcile
 from payments_service.settings import Settings
-from payments_service.store import payments
 from payments_service.store.tables import Outbox, PaymentEvent, PaymentWebhook
 from tests.chaos.town import MERCHANT_SECRET
 from tests.e2e.journeys import Json
 from tests.e2e.test_razorpay import TestRazorpay as RazorpaysWords
 from tests.e2e.test_razorpay import sign
 from tests.support.house import House, running_house
+from tests.support.sweeping import ask_now, sweep_payments
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "15"))
 PROCESSES = 20
@@ -106,8 +104,7 @@ def test_verify_webhook_and_worker_at_the_same_instant_complete_a_payment_once(t
                 created = house.create_order(499, ("razorpay", "cashfree", "phonepe")[number % 3])
                 order_id = created["order"]["orderId"]
                 paid = house.simulate(f"orders/{order_id}/success")
-                with worker.db.begin() as session:
-                    payments.ask_now(session, REAL_TIME.now(), None, UUID(created["id"]))
+                ask_now(worker.db, UUID(created["id"]))
                 all_three = (
                     pool.submit(_verify, barrier, house, created, paid),
                     pool.submit(_let_webhooks_go, barrier, house),
@@ -145,4 +142,4 @@ def _let_webhooks_go(barrier: Barrier, house: House) -> None:
 def _sweep(barrier: Barrier, worker: Services, gateway_name: str) -> None:
     [gateway] = [gateway for gateway in worker.gateways if gateway.name == gateway_name]
     barrier.wait(60)
-    reconcile.sweep_payments(worker.db, gateway, REAL_TIME)
+    sweep_payments(worker.db, gateway)

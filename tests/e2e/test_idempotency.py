@@ -21,13 +21,10 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from payments_service import create_app
-from payments_service.domain.clock import REAL_TIME
 from payments_service.domain.deadline import Deadline
-from payments_service.flows import reconcile
 from payments_service.gateways import http
 from payments_service.gateways.base import Gateway
 from payments_service.settings import Settings
-from payments_service.store import payments
 from payments_service.store.db import Database
 from payments_service.store.tables import IdempotencyKey, PaymentOrder
 from tests.e2e import dying, look
@@ -35,6 +32,7 @@ from tests.e2e.test_phonepe import ONLY_V1
 from tests.support.environment import environment
 from tests.support.house import CUSTOMER, ROOT, House
 from tests.support.ports import free_port
+from tests.support.sweeping import ask_now, sweep_payments
 
 CREATE = "/api/payment/create-order"
 KEY = "key-of-one-intent"
@@ -121,9 +119,8 @@ class Shop:
                 order.created_at -= LONG_AGO
 
     def sweep(self) -> None:
-        with self.db.begin() as session:
-            payments.ask_now(session, REAL_TIME.now(), None, None)
-        reconcile.sweep_payments(self.db, self.gateway, REAL_TIME)
+        ask_now(self.db)
+        sweep_payments(self.db, self.gateway)
 
 
 @pytest.fixture(scope="module")

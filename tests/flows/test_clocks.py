@@ -41,6 +41,7 @@ from tests.flows.delivering import HandClock, Telling, channels, deliver_due
 from tests.flows.refunding import Refunding
 from tests.gateways.wire import Reply, wire
 from tests.support.fake_gateway import GENUINE, FakeGateway
+from tests.support.sweeping import sweep_payments
 
 YEAR, DAY, HOUR = timedelta(days=365), timedelta(days=1), timedelta(hours=1)
 URLS = Urls("http://127.0.0.1:5000")
@@ -75,7 +76,7 @@ class Shop:
         return opened
 
     def sweep(self) -> None:
-        reconcile.sweep_payments(self.db, self.gateway, self.clock)
+        sweep_payments(self.db, self.gateway, self.clock)
         reconcile.sweep_refunds(self.db, self.gateway, URLS, self.clock)
         reconcile.sweep_inbox(self.db, self.gateway, self.clock)
         monitors.tidy(self.db, self.clock)
@@ -418,7 +419,7 @@ def set_all(db: Database, table: Any, **values: object) -> None:
 def payment_is_due(db: Database, gateway: FakeGateway, hand: HandClock) -> bool:
     Refunding.begin(db, gateway)
     set_all(db, Payment, next_check_at=hand.moment + FAR)
-    return reconcile.sweep_payments(db, gateway, hand.clock) == 1
+    return sweep_payments(db, gateway, hand.clock) == 1
 
 
 def refund_is_due(db: Database, gateway: FakeGateway, hand: HandClock) -> bool:

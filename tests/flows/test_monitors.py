@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import update
 
-from payments_service.flows import monitors, reconcile, reviews, webhook
+from payments_service.flows import monitors, reviews, webhook
 from payments_service.flows.alerts import raise_alert
 from payments_service.store import outbox
 from payments_service.store.db import Database
@@ -13,6 +13,7 @@ from tests.flows.conftest import PRICE, Ledger, buy
 from tests.flows.delivering import HandClock
 from tests.support.event_samples import UNDELIVERED
 from tests.support.fake_gateway import GENUINE, FakeGateway
+from tests.support.sweeping import sweep_payments
 
 
 def pay_without_webhook(db: Database, gateway: FakeGateway, hand: HandClock, count: int) -> None:
@@ -20,7 +21,7 @@ def pay_without_webhook(db: Database, gateway: FakeGateway, hand: HandClock, cou
         buy(db, gateway)
         gateway.paid(f"pay_{number}", PRICE)
         hand.advance(timedelta(minutes=1))
-        reconcile.sweep_payments(db, gateway, hand.clock)
+        sweep_payments(db, gateway, hand.clock)
 
 
 def alerts(db: Database) -> list[tuple[str, str]]:

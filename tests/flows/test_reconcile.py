@@ -25,6 +25,7 @@ from payments_service.store.tables import Outbox, Payment, PaymentWebhook
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.flows.delivering import HandClock
 from tests.support.fake_gateway import GENUINE, FakeGateway
+from tests.support.sweeping import sweep_payments
 
 DAY = timedelta(days=1)
 
@@ -44,7 +45,7 @@ def follow(db: Database, gateway: FakeGateway, hand: HandClock, for_: timedelta)
             hand.moment = ends
             return asked
         hand.moment = max(hand.moment, min(moments))
-        asked += reconcile.sweep_payments(db, gateway, hand.clock)
+        asked += sweep_payments(db, gateway, hand.clock)
 
 
 def told(db: Database) -> list[str]:
@@ -195,7 +196,7 @@ def test_two_workers_never_ask_about_the_same_payment_at_once(
 
     def sweep() -> int:
         start.wait()
-        return sum(reconcile.sweep_payments(db, gateway, hand.clock) for _ in range(6))
+        return sum(sweep_payments(db, gateway, hand.clock) for _ in range(6))
 
     with ThreadPoolExecutor(4) as pool:
         counts = [future.result() for future in [pool.submit(sweep) for _ in range(4)]]
@@ -225,9 +226,9 @@ def test_what_a_killed_worker_held_is_due_again_when_its_lease_ends(
     hand.advance(timedelta(minutes=1))
     with db.begin() as session:  # claimed, and never heard of again
         payments.claim_due(session, "fake", hand.moment, hand.moment + reconcile.LEASE, 20)
-    assert reconcile.sweep_payments(db, gateway, hand.clock) == 0
+    assert sweep_payments(db, gateway, hand.clock) == 0
     hand.advance(reconcile.LEASE)
-    assert reconcile.sweep_payments(db, gateway, hand.clock) == 1
+    assert sweep_payments(db, gateway, hand.clock) == 1
     assert ledger.payment(opened.id).status == "completed"
 
 

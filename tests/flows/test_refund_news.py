@@ -26,6 +26,7 @@ from tests.flows.conftest import PRICE, Ledger, buy
 from tests.flows.delivering import HandClock
 from tests.flows.refunding import Refunding
 from tests.support.fake_gateway import FakeGateway
+from tests.support.sweeping import sweep_payments
 
 COMPLETED, FAILED, INITIATED, PENDING = (
     RefundStatus.COMPLETED,
@@ -209,11 +210,11 @@ def test_the_worker_comes_back_for_a_stranger_that_had_to_wait(refunding: Refund
     long_ago = datetime.now(UTC) - timedelta(days=30)  # no look is planned any more
     with db.begin() as session:
         session.execute(update(Payment).values(next_check_at=long_ago, completed_at=long_ago))
-    assert reconcile.sweep_payments(db, gateway, REAL_TIME) == 1
+    assert sweep_payments(db, gateway, REAL_TIME) == 1
     assert len(refunding.rows()) == 1
     later = Clock(now=lambda: datetime.now(UTC) + timedelta(minutes=2))
     assert reconcile.sweep_refunds(db, gateway, Urls("http://127.0.0.1:5000"), later) == 1
-    assert reconcile.sweep_payments(db, gateway, later) == 1
+    assert sweep_payments(db, gateway, later) == 1
     assert len(refunding.rows()) == 2
     assert refunding.told() == ["refund.completed"] * 2
     assert gateway.sent[-1].webhook_url.startswith("http://127.0.0.1:5000/")
@@ -329,7 +330,7 @@ def test_a_refund_of_a_payment_not_heard_of_yet_ends_when_it_is(by_order: Refund
     sent = by_order.send(100)
     assert (sent.status, by_order.reviews()) == (PENDING, ["refund_mismatch"])
     gateway = by_order.gateway
-    assert [reconcile.sweep_payments(by_order.db, gateway, REAL_TIME) for _ in range(2)] == [1, 0]
+    assert [sweep_payments(by_order.db, gateway, REAL_TIME) for _ in range(2)] == [1, 0]
     gateway.attempts += (gateway.attempt("pay_2", AttemptStatus.SUCCEEDED, PRICE),)
     by_order.read_again()
     assert by_order.moves(sent.id)[-1] == COMPLETED

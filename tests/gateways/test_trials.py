@@ -15,7 +15,7 @@ import pytest
 
 from payments_service.domain.errors import PaymentsError
 from payments_service.domain.money import Money
-from payments_service.flows import reconcile, reviews, status, verify, webhook
+from payments_service.flows import reviews, status, verify, webhook
 from payments_service.flows.create_order import Urls, create_order
 from payments_service.flows.payment_view import PaymentView
 from payments_service.gateways.base import Gateway
@@ -30,6 +30,7 @@ from tests.flows.delivering import HandClock
 from tests.flows.test_reconcile import told
 from tests.gateways import cashfree_wire, phonepe_wire, razorpay_wire
 from tests.gateways.wire import Reply, Request, Wire, wire
+from tests.support.sweeping import sweep_payments
 
 TRIALS = Path(__file__).parents[1] / "fixtures" / "trials"
 DAY = timedelta(days=1)
@@ -128,7 +129,7 @@ class Town:
                 return
             self.hand.moment = max(self.hand.moment, min(due))
             self.gateway_session().reads._saved = 100.0  # days pass in seconds, the budget does not
-            reconcile.sweep_payments(self.db, self.gateway, self.hand.clock)
+            sweep_payments(self.db, self.gateway, self.hand.clock)
 
     def gateway_session(self) -> Any:
         return getattr(self.gateway, "session", None) or self.gateway.client.session

@@ -1,4 +1,4 @@
-"""Promises of the house that no single flow keeps: guards, settings, secrets, the trail."""
+"""Promises of the house that no single flow keeps: guards, settings, secrets, the history."""
 
 import os
 import re
@@ -185,7 +185,7 @@ def test_a_table_of_somebody_else_is_left_alone(db: Database) -> None:
 @pytest.mark.parametrize(
     "statement", ["UPDATE payment_events SET reason = 'x'", "DELETE FROM payment_events"]
 )
-def test_the_audit_trail_cannot_be_rewritten(db: Database, statement: str) -> None:
+def test_the_history_cannot_be_rewritten(db: Database, statement: str) -> None:
     buy(db, FakeGateway())
     with pytest.raises(DBAPIError, match="append-only"), db.engine.begin() as connection:
         connection.execute(text(statement))

@@ -21,7 +21,7 @@ PATHS = (
     "/",
     "/payment-status",
     "/payment-status?gateway=razorpay&orderId=order_1",
-    f"/demo/trail/{UUID(int=0)}",
+    f"/demo/history/{UUID(int=0)}",
 )
 CUSTOMER = {"name": "Dilip O'Brien", "email": "dilip@example.com", "phone": "9876543210"}
 
@@ -106,20 +106,20 @@ def test_production_has_no_demo_quote(production: Flask) -> None:
     assert production.test_client().post("/demo/quote", json={"product": "Masala chai"}).status_code == 404
 
 
-def test_the_trail_tells_every_step_and_nothing_about_the_payer(client: FlaskClient) -> None:
+def test_the_history_tells_every_step_and_nothing_about_the_payer(client: FlaskClient) -> None:
     answer = client.post(
         "/api/payment/create-order",
         json={"amount": 499, "gateway": "razorpay", "customer": CUSTOMER, "description": "A course"},
     )
-    told = client.get(f"/demo/trail/{_told(answer)['id']}")
+    told = client.get(f"/demo/history/{_told(answer)['id']}")
     steps = _told(told)["steps"]
     assert steps[0]["kind"] == "status"
     assert (steps[0]["before"], steps[0]["after"]) == (None, "initiated")
     assert not [word for word in CUSTOMER.values() if word in told.text]
 
 
-def test_the_trail_of_nobodys_payment_is_empty(client: FlaskClient) -> None:
-    assert _told(client.get(f"/demo/trail/{uuid4()}")) == {"steps": []}
+def test_the_history_of_an_unknown_payment_is_empty(client: FlaskClient) -> None:
+    assert _told(client.get(f"/demo/history/{uuid4()}")) == {"steps": []}
 
 
 def test_what_the_address_of_the_status_page_says_is_not_printed_by_us(client: FlaskClient) -> None:

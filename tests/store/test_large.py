@@ -38,6 +38,7 @@ from payments_service.store.tables import Payment
 from tests.bench import generator
 from tests.flows.conftest import PRICE, buy
 from tests.support.fake_gateway import GENUINE, FakeGateway
+from tests.support.sweeping import sweep_payments
 
 pytestmark = [pytest.mark.check, pytest.mark.timeout(1200)]
 
@@ -188,7 +189,7 @@ WORK: Mapping[str, Work] = {
     "create-order": lambda large: large.open,
     "a webhook": a_webhook,
     "a refund": a_refund,
-    "sweep of payments": lambda large: lambda: reconcile.sweep_payments(large.db, large.gateway, REAL_TIME),
+    "sweep of payments": lambda large: lambda: sweep_payments(large.db, large.gateway, REAL_TIME),
     "sweep of refunds": lambda large: (
         lambda: reconcile.sweep_refunds(large.db, large.gateway, URLS, REAL_TIME)
     ),

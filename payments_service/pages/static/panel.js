@@ -1,5 +1,5 @@
 /* The demo's panel: every call of these pages and every step of one payment, kept from page to page.
-   `demoPanel.call` is fetch with a note; `demoPanel.follow` asks for the payment's trail while somebody looks. */
+   `demoPanel.call` is fetch with a note; `demoPanel.follow` asks for the payment's history while the page is looked at. */
 (function () {
   "use strict";
 
@@ -152,7 +152,7 @@
     }
     var move = step.before ? step.before + " → " + step.after : step.after || "noted";
     return {
-      label: "Ledger, " + step.kind + " · by " + (SOURCES[step.source] || step.source),
+      label: "History, " + step.kind + " · by " + (SOURCES[step.source] || step.source),
       title: move + ": " + step.what,
     };
   }
@@ -187,7 +187,7 @@
     if (!following || document.hidden || questions >= MOST_QUESTIONS) {
       return;
     }
-    fetch("/demo/trail/" + following)
+    fetch("/demo/history/" + following)
       .then(function (response) { return response.ok ? response.json() : {}; })
       .then(hear, function () { return false; })
       .then(function (isNew) {

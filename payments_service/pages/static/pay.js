@@ -39,7 +39,7 @@
     return text.trim().replace(/[^.!?…।]$/, "$&.");
   }
 
-  // A new element, so that nobody sees the old one move.
+  // A new element, so that the old one is not seen to move.
   function write(id, text) {
     var old = document.getElementById(id);
     var made = old.cloneNode(false);
@@ -83,7 +83,7 @@
   function ask() {
     clearTimeout(timer);
     if (document.hidden || isAsking || isLeaving) {
-      return Promise.resolve(); // asked again when somebody looks
+      return Promise.resolve(); // asked again when the payer looks at the page
     }
     isAsking = true;
     questions += 1;
@@ -257,7 +257,7 @@
     }
   }
 
-  // Where the gateway's script is a convenience only, its absence keeps nobody from paying.
+  // Where the gateway's script is a convenience only, the payer can pay without it.
   function goOnWithout(words) {
     if (window.gatewayCheckout.needsScript === false) {
       open();

@@ -1,5 +1,5 @@
 /* Opens PhonePe's page, which takes the place of this one. Source: docs, website/standard-checkout.
-   Its script only adds to the way there, so that a missing one keeps nobody from paying; V1 has none. */
+   Its script only adds to the way there, so the payer can pay without it; V1 has none. */
 (function () {
   "use strict";
 

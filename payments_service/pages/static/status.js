@@ -27,7 +27,7 @@
     write("sentence", sentence || ending[1]);
   }
 
-  // A new element, so that nobody sees the old one move.
+  // A new element, so that the old one is not seen to move.
   function write(id, text) {
     var old = document.getElementById(id);
     var made = old.cloneNode(false);

@@ -189,4 +189,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("a payment ledger does not forget; restore a backup instead")
+    raise NotImplementedError("the payments' history is never dropped; restore a backup instead")

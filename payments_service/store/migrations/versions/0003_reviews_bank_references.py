@@ -97,4 +97,4 @@ def _keep_what_was_flagged() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("a payment ledger does not forget; restore a backup instead")
+    raise NotImplementedError("the payments' history is never dropped; restore a backup instead")
