@@ -60,6 +60,6 @@ def _refuse_where_money_came(db: Database, opened: PaymentView) -> None:
     with db.read() as session:
         if paid_by := payments.reference_paid_by(session, payments.by_id(session, opened.id)):
             raise Conflict("This reference is paid", code="reference_paid", id=str(paid_by))
-        for other in payments.unsettled_for_reference(session, opened.reference or ""):
+        for other in payments.open_for_reference(session, opened.reference or ""):
             if other.id != opened.id and other.status == PaymentStatus.AUTHORIZED:
                 raise Conflict("This reference is being paid", code="reference_open", id=str(other.id))
