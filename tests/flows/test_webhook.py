@@ -94,7 +94,7 @@ def test_different_events_of_one_fact_at_once_complete_the_payment_once(
 def test_an_event_and_the_answer_that_makes_its_order_ours_never_miss_each_other(
     db: Database, gateway: FakeGateway, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The webhook has looked for the last time and found no such order; our answer comes before it commits."""
+    """The webhook has looked for the last time and found no such order; our answer precedes its commit."""
     looked, answered = Event(), Event()
     is_worth_a_question = unknown_orders.is_worth_a_question
 
