@@ -49,7 +49,17 @@ def post_fork(_server: Any, _worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """What an earlier process has taken in and not brought to its end is done by this one."""
+    """What an earlier process has taken in and not brought to its end is done by this one.
+
+    A process whose wait for PostgreSQL would stop all its requests does not start.
+    """
+    from psycopg import waiting
+
+    if waiting.wait is getattr(waiting, "wait_c", None):
+        raise RuntimeError(
+            "psycopg waits in C, which stops every other request: it was imported before gevent replaced"
+            " blocking calls, or PSYCOPG_WAIT_FUNC says so"
+        )
     worker.wsgi.extensions["payments_service"].follow_ups.begin()
 
 

@@ -13,8 +13,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from standardwebhooks import Webhook
-
 from payments_service import net
 from payments_service.domain.clock import utc_now
 from payments_service.net import CONNECT_SECONDS, Until, left
@@ -30,6 +28,8 @@ def post(
     url: str, secrets: Sequence[str], message_id: str, body: bytes, timeout: timedelta = POST_TIMEOUT
 ) -> Answer:
     """POST a JSON body, signed with every secret (the newest first). `timeout` is for all of it."""
+    from standardwebhooks import Webhook
+
     now = utc_now()
     signatures = [Webhook(secret).sign(message_id, now, body.decode()) for secret in secrets]
     headers = {

@@ -27,7 +27,7 @@ from payments_service.domain.money import Money
 from payments_service.domain.news import NewOrder, OrderRef
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import AttemptStatus, PaymentStatus
-from payments_service.flows import sync, webhook
+from payments_service.flows import sync, unknown_orders, webhook
 from payments_service.flows.payment_view import by_id
 from payments_service.store import burst, payments
 from payments_service.store.db import Database
@@ -94,17 +94,16 @@ def test_different_events_of_one_fact_at_once_complete_the_payment_once(
 def test_an_event_and_the_answer_that_makes_its_order_ours_never_miss_each_other(
     db: Database, gateway: FakeGateway, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The webhook has looked and found no such order; our answer is written before the webhook commits."""
+    """The webhook has looked for the last time and found no such order; our answer precedes its commit."""
     looked, answered = Event(), Event()
-    find = payments.order_by_reference
+    is_worth_a_question = unknown_orders.is_worth_a_question
 
-    def slow_find(*args: Any, **options: Any) -> Any:
-        found = find(*args, **options)
+    def slow_judgement(*args: Any) -> bool:
         looked.set()
         answered.wait(1)
-        return found
+        return is_worth_a_question(*args)
 
-    monkeypatch.setattr(payments, "order_by_reference", slow_find)
+    monkeypatch.setattr(unknown_orders, "is_worth_a_question", slow_judgement)
     with ThreadPoolExecutor(1) as pool:
         deliveries = []
 

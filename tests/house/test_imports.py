@@ -6,6 +6,7 @@ every module below it does not.
 """
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from payments_service.gateways import GATEWAYS
+from tests.support.environment import environment
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "payments_service"
@@ -226,12 +228,31 @@ def test_only_the_rooms_of_gateways_name_one() -> None:
         assert not named, f"{path.relative_to(PACKAGE)} names {named}"
 
 
+FOR_SENDING = {"smtplib", "email.headerregistry", "standardwebhooks"}
+"""They load with the first letter or POST."""
+
+
 def test_the_worker_loads_nothing_that_only_doors_need() -> None:
     """Flask and what stands on it would be an eighth of the worker's memory."""
-    asked = "import sys, payments_service.worker; print(*sorted(sys.modules))"
-    answer = subprocess.run(
-        [sys.executable, "-c", asked], cwd=PACKAGE.parent, capture_output=True, text=True, check=True
-    )
-    loaded = set(answer.stdout.split())
+    loaded = loaded_by("payments_service.worker", {})
     assert "payments_service.flows.reconcile" in loaded
     assert not loaded & {"flask", "werkzeug", "jinja2", "limits", "apispec", "alembic", "celery", "click"}
+    assert not loaded & FOR_SENDING
+
+
+def test_a_web_worker_loads_nothing_that_only_the_worker_and_commands_need(tmp_path: Path) -> None:
+    loaded = loaded_by("wsgi", environment(database_url=f"sqlite:///{tmp_path}/payments.db"))
+    assert "payments_service.flows.deliver" in loaded
+    assert not loaded & FOR_SENDING
+    assert not loaded & {"alembic", "mako", "celery", "kombu", "redis", "sentry_sdk", "apispec"}
+    assert not loaded & {"payments_service.cli", "payments_service.worker"}
+
+
+def loaded_by(module: str, variables: dict[str, str]) -> set[str]:
+    """Every module that a new process has once it has imported this one."""
+    asked = f"import sys, {module}; print(*sorted(sys.modules))"
+    env = {**os.environ, **variables}
+    answer = subprocess.run(
+        [sys.executable, "-c", asked], cwd=ROOT, env=env, capture_output=True, text=True, check=True
+    )
+    return set(answer.stdout.split())

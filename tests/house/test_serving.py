@@ -1,15 +1,30 @@
 """One gunicorn configuration: what the platform runs, what `make run` runs and what tests run is the same."""
 
+import hashlib
+import hmac
+import os
 import re
 import signal
 import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import requests
 
+from payments_service.store.payments import lock
+from tests.api.merchant_shop import entries, secret
+from tests.bench import work
+from tests.support.environment import environment
 from tests.support.house import ROOT, House, running_house
+from tests.support.ports import free_port
 from tests.support.serving import gunicorn_settings
 
 STARTS = ("Procfile", "deploy/development.py", "tests/support/house.py", "tests/chaos/town.py")
@@ -27,6 +42,15 @@ def test_nothing_that_starts_gunicorn_says_how_it_serves() -> None:
         text = (ROOT / name).read_text()
         assert "gunicorn" in text
         assert not [line for line in text.splitlines() if "gunicorn" in line and SERVING.search(line)], name
+
+
+def test_a_process_that_would_wait_for_postgresql_in_c_does_not_start(tmp_path: Path) -> None:
+    settings = environment(database_url=f"sqlite:///{tmp_path}/payments.db", port=(port := free_port()))
+    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "wsgi:app"]
+    env = {"PATH": os.environ["PATH"], **settings, "PSYCOPG_WAIT_FUNC": "wait_c"}
+    ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 3
+    assert "RuntimeError: psycopg waits in C, which stops every other request" in ended.stderr
 
 
 def test_a_service_that_was_reloaded_and_ends_leaves_nothing_in_the_temporary_folder(tmp_path: Path) -> None:
@@ -63,3 +87,90 @@ def test_a_connection_that_never_pauses_does_not_keep_the_others_waiting(sqlite_
         reader.join(60)
     assert answered < count / 2
     assert answers.count(b"HTTP/1.1 200") == count
+
+
+HELD_SECONDS, LONGEST_STALL = 4.0, 2.0
+"""No measure of speed: a loaded machine stays far below the second, and a loop that waits itself for what is
+held comes to the first."""
+
+
+def test_the_loop_stands_still_for_nothing_while_all_doors_are_busy_and_a_row_is_held(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Webhooks, create-orders and exports, while another process holds one payment's row, or on SQLite the
+    writer's place."""
+    with merchants_house(database_url, tmp_path, payments=1_500) as (house, events), house.database() as db:
+        requests.get(house.url + "/stall", timeout=60)
+        with db.begin() as session, ThreadPoolExecutor(16) as pool:
+            lock(session, UUID(house.status(events[0].order_id)["id"]))
+            free_at = time.monotonic() + HELD_SECONDS
+            work_done = [pool.submit(tell, house, events[number:200:8]) for number in range(8)]
+            work_done += [pool.submit(buy, house, 10) for _ in range(4)]
+            work_done += [pool.submit(export, house, bytearray()) for _ in range(2)]
+            time.sleep(max(0.0, free_at - time.monotonic()))
+            session.rollback()
+            for one in work_done:
+                assert one.result() > 0
+        stall = float(requests.get(house.url + "/stall", timeout=60).text)
+    print(f"the loop stood still for {1000 * stall:.0f} ms at most")
+    assert stall < LONGEST_STALL
+
+
+def test_an_export_that_is_read_at_once_does_not_keep_the_others_waiting(
+    database_url: str, tmp_path: Path
+) -> None:
+    told = bytearray()
+    with merchants_house(database_url, tmp_path, payments=5_000) as (house, _), ThreadPoolExecutor(1) as pool:
+        lines = pool.submit(export, house, told)
+        house.until(lambda: len(told), lambda length: length > 0)
+        assert house.get("/health").status_code == 200
+        told_then = len(told)
+        assert lines.result() > 5_000
+    assert told_then < len(told) / 2
+
+
+@contextmanager
+def merchants_house(
+    url: str, folder: Path, *, payments: int
+) -> Iterator[tuple[House, Sequence[work.Webhook]]]:
+    """One process whose loop is watched, and so many payments that wait for these webhooks."""
+    variables = {"WEB_CONCURRENCY": "1", "API_KEYS": entries()}
+    with running_house(url, folder, app="tests.support.beating", **variables) as house:
+        events = work.webhooks("stall", payments)
+        with house.database() as db:
+            work.await_payment(db.engine, UUID(house.create_order()["id"]), events)
+        yield house, events
+
+
+def tell(house: House, events: Sequence[work.Webhook]) -> int:
+    """How many of them were kept; one that waits for too long is refused, and counts as busy, too."""
+    kept = 0
+    with requests.Session() as http:
+        for event in events:
+            body = event.body()
+            signature = hmac.new(house.environment["RAZORPAY_WEBHOOK_SECRET"].encode(), body, hashlib.sha256)
+            headers = {"X-Razorpay-Signature": signature.hexdigest(), "x-razorpay-event-id": event.event_id}
+            answer = http.post(house.url + work.WEBHOOK, body, headers=headers, timeout=60)
+            kept += answer.status_code == 200
+    return kept
+
+
+def buy(house: House, count: int) -> int:
+    with requests.Session() as http:
+        bodies = (work.order_body(number) for number in range(count))
+        answers = [http.post(house.url + work.CREATE_ORDER, json=body, timeout=60) for body in bodies]
+    return sum(answer.status_code == 200 for answer in answers)
+
+
+def export(house: House, told: bytearray) -> int:
+    """Read it as fast as it comes; how many lines it has."""
+    headers = {
+        "Authorization": f"Bearer {secret('reader')}",
+        "Accept": "text/csv",
+        "Accept-Encoding": "identity",
+    }
+    with requests.get(house.url + "/api/payment", headers=headers, timeout=60, stream=True) as answer:
+        assert answer.status_code == 200, answer.text
+        for piece in answer.iter_content(1 << 16):
+            told += piece
+    return told.count(b"\n")

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from payments_service import net
-from payments_service.notify import Answer, Letter, Verdict, mail
-from payments_service.notify import letter as letters
+from payments_service.notify import Answer, Letter, Verdict, mail, smtp
 from tests.support.mailbox import ENCODED, PASSWORD, USER, mailbox
 from tests.support.trickle import trickle
 
@@ -32,7 +31,7 @@ DELIVERED = Answer(Verdict.DELIVERED, "SMTP 250", status=250)
 @pytest.fixture
 def over_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mail server counts as one on another machine."""
-    monkeypatch.setattr(letters, "_is_this_machine", lambda _host: False)
+    monkeypatch.setattr(smtp, "_is_this_machine", lambda _host: False)
 
 
 @pytest.fixture
