@@ -24,6 +24,8 @@ VERIFIED = "history verified to"
 """When the payment was made whose history was verified last; after the newest one it begins anew."""
 DISMISSED = "dismissed: "
 """With an alarm's code and subject: when a person said that it is known."""
+TOLD = "told: "
+"""With an alarm's code and subject: when it was last told, where it may come and go."""
 LOOKED = "alarms looked"
 """When the alarms were last compared with their limits."""
 
