@@ -13,7 +13,8 @@ from payments_service.domain.states import AlertCode
 from payments_service.flows import alerts, monitors, reviews
 from payments_service.store import gauges, heartbeats, outbox
 from payments_service.store.db import Database
-from payments_service.store.tables import Outbox, Payment
+from payments_service.store.tables import Outbox, Payment, PaymentOrder
+from tests.flows.conftest import buy
 from tests.flows.delivering import Telling
 from tests.ops.trouble import (
     DAY,
@@ -62,6 +63,52 @@ def test_it_is_raised_once_ends_by_itself_and_is_told_again_when_it_is_back(ops:
     ops.look(timedelta(0))
     assert (code, subject) in ops.open()
     assert len({told["id"] for told in ops.told(code)}) == 2
+
+
+@pytest.mark.parametrize("status", ["refused", "unknown"])
+def test_payments_that_got_no_order_are_no_orders(ops: Ops, status: str) -> None:
+    no_orders(ops)
+    opened = buy(ops.db, ops.gateway)
+    its_order = update(PaymentOrder).where(PaymentOrder.payment_id == opened.id)
+    ops.change(update(Payment).where(Payment.id == opened.id).values(created_at=ops.hand.moment))
+    ops.change(its_order.values(status=status))
+    ops.look()
+    assert ("no_orders", "service") in ops.open()
+    ops.change(its_order.values(status="open"))
+    ops.look()
+    assert ("no_orders", "service") not in ops.open()
+
+
+def test_where_orders_are_few_the_last_five_that_failed_are_an_alarm(ops: Ops) -> None:
+    """22 of 22 in 14 minutes, say: in no five minutes of them were there ten."""
+
+    def buy_one(status: str) -> None:
+        opened = buy(ops.db, ops.gateway)
+        its = {"created_at": ops.hand.moment, "status": "completed"}
+        ops.change(update(Payment).where(Payment.id == opened.id).values(its))
+        ops.change(update(PaymentOrder).where(PaymentOrder.payment_id == opened.id).values(status=status))
+        ops.look()
+
+    for status in ("refused", "refused", "open", "refused", "unknown", "refused", "refused"):
+        buy_one(status)
+    assert ops.open() == [], "of the last five one was made"
+    buy_one("creating")
+    assert ops.open() == [], "one that is under way says nothing"
+    buy_one("refused")
+    assert ops.open() == [("orders_fail", "fake")]
+    buy_one("open")
+    assert ops.open() == []
+
+
+def test_failures_of_half_an_hour_ago_are_no_alarm(ops: Ops) -> None:
+    for _ in range(gauges.LAST_ORDERS):
+        buy(ops.db, ops.gateway)
+    ops.change(update(PaymentOrder).values(status="refused"))
+    ops.change(update(Payment).values(status="completed", created_at=ops.hand.moment - 28 * MINUTE))
+    ops.look()
+    assert ops.open() == [("orders_fail", "fake")]
+    ops.look(2 * MINUTE)
+    assert ops.open() == []
 
 
 @pytest.mark.parametrize("make", [review_waits, capture_window, inbox_waits])
