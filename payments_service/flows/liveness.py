@@ -97,15 +97,9 @@ def tell_of_silence(session: Transaction, since: datetime, clock: Clock) -> bool
 
 
 def tell_of_silent_sweeps(session: Transaction, clock: Clock) -> int:
-    """Sweeps that have not ended well for too long, told by a web process: all of them may hang.
-
-    While no worker beats at all, that alone is told.
-    """
-    if worker_silent_since(session, clock):
-        return 0
+    """Sweeps that have not ended well for too long, told by a web process: all of them may hang."""
     raised = 0
-    for name, at in heartbeats.sweeps(session).items():
-        silent = (clock.now() - at).total_seconds()
+    for name, silent in heartbeats.silence_of_sweeps(session, clock.now()).items():
         if not SWEEPS.is_over(silent):
             continue
         about = {

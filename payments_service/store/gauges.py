@@ -66,7 +66,7 @@ HELPS = {
     "disputes_open": "Disputes that are to be answered.",
     "dispute_due_seconds": "Seconds until the nearest date of a dispute.",
     "worker_silent_seconds": "Seconds since a worker gave a sign of life.",
-    "sweep_silent_seconds": "Seconds since a sweep last ended well.",
+    "sweep_silent_seconds": "Seconds from a sweep's last good end to a worker's last sign of life.",
     "history_broken": "Payments whose history is another than was written, as far as it was verified.",
     "alert_open": "1 for each alert that is open.",
 }
@@ -377,10 +377,8 @@ def _signs_of_life(session: Session, at: Moment) -> Iterator[Sample]:
         last = marks[heartbeats.WATCH_BEGAN] + INSTALLING
     if last is not None:
         yield Sample("worker_silent_seconds", max(0.0, (at.now - last).total_seconds()))
-    for name, moment in marks.items():
-        if name.startswith(heartbeats.SWEEP):
-            silent = max(0.0, (at.now - moment).total_seconds())
-            yield Sample("sweep_silent_seconds", silent, _of("sweep", name.removeprefix(heartbeats.SWEEP)))
+    for name, silent in heartbeats.silence_of_sweeps(session, at.now).items():
+        yield Sample("sweep_silent_seconds", silent, _of("sweep", name))
 
 
 def _moment(found: datetime | str) -> datetime:

@@ -57,6 +57,14 @@ def sweeps(session: Session) -> dict[str, datetime]:
     return {row.name.removeprefix(SWEEP): row.at for row in found}
 
 
+def silence_of_sweeps(session: Session, now: datetime) -> dict[str, float]:
+    """Seconds since each sweep last ended well, up to a worker's last beat: a worker that is dead is an alarm
+    of its own."""
+    last_beat = last(session, WORKER)
+    until = now if last_beat is None else min(now, last_beat)
+    return {name: max(0.0, (until - at).total_seconds()) for name, at in sweeps(session).items()}
+
+
 def forget_sweeps_but(session: Session, names: Collection[str]) -> None:
     """Sweeps that no worker runs any more, of a gateway that was switched off, say, are not missed."""
     is_sweep = Heartbeat.name.startswith(SWEEP, autoescape=True)
