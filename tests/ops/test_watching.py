@@ -125,6 +125,28 @@ def test_a_worker_that_dies_leaves_no_sweep_that_is_silent_before_it(db: Databas
     assert open_alarms(db) == [("worker_silent", "worker")]
 
 
+def test_a_database_that_was_away_leaves_no_sweep_that_is_silent_after_it(
+    db: Database, hand: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, watch = Worker(db, hand, "inbox", "outbox"), process(db, hand)
+    hand.advance(timedelta(hours=1))
+    worker.run()
+
+    def away() -> None:
+        raise StoreUnavailable("gone")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(db, "begin", away)
+        for _ in range(10):
+            hand.advance(MINUTE)
+            with pytest.raises(StoreUnavailable):
+                worker.sweeps["inbox"]()
+    hand.advance(MINUTE)
+    worker.run("outbox")
+    watch.look()
+    assert open_alarms(db) == []
+
+
 def silences(db: Database, hand: HandClock) -> list[float]:
     """As Prometheus sees them."""
     with db.read() as session:
