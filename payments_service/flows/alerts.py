@@ -65,22 +65,19 @@ def _to_be_told(
 
 
 def remind(session: Transaction, clock: Clock) -> int:
-    """Tell once more of each alarm that has been open for another day; how many there were.
+    """Tell once more of each alarm that has been open for another day; how many there were."""
+    lasting = [alert for alert in alerts.all_open(session) if alert.code in REMINDED]
+    return sum(remind_of(session, alert, clock) for alert in lasting)
 
-    A day has one reminder, with any number of workers: its fact has the day's number.
-    """
-    reminded = 0
-    if not _destinations(session):
-        return 0
-    for alert in alerts.all_open(session):
-        days = int(clock.age(alert.created_at) / REMINDED_EVERY)
-        if days and alert.code in REMINDED:
-            again = f"{fact(alert.id)}:{days}"
-            if not alerts.is_told(session, again):
-                _tell(session, again, alert.id, alert.code, alert.subject, alert.detail, clock)
-                log.error("Alert lasts", extra={"data": {**_about(alert), "days": days}})
-                reminded += 1
-    return reminded
+
+def remind_of(session: Transaction, alert: Alert, clock: Clock) -> bool:
+    """A day has one reminder, with any number of processes: its fact has the day's number."""
+    days, again = _days(alert, clock), fact_of_today(alert, clock)
+    if not days or not _destinations(session) or alerts.is_told(session, again):
+        return False
+    _tell(session, again, alert.id, alert.code, alert.subject, alert.detail, clock)
+    log.error("Alert lasts", extra={"data": {**_about(alert), "days": days}})
+    return True
 
 
 def dismissed(session: Session, alert: Alert, clock: Clock) -> None:
@@ -157,6 +154,17 @@ def _about(alert: Alert) -> dict[str, Any]:
     return {"alertId": alert.id, "code": alert.code, "subject": alert.subject}
 
 
+def _days(alert: Alert, clock: Clock) -> int:
+    """For how many it has been open."""
+    return int(clock.age(alert.created_at) / REMINDED_EVERY)
+
+
 def fact(alert_id: UUID) -> str:
     """Under which an alert stands in the outbox."""
     return f"{ALERT}:{alert_id}"
+
+
+def fact_of_today(alert: Alert, clock: Clock) -> str:
+    """The same for its newest telling: on the first day itself, later the day's reminder."""
+    days = _days(alert, clock)
+    return f"{fact(alert.id)}:{days}" if days else fact(alert.id)
