@@ -76,7 +76,7 @@ ALARMS = (
         AlertCode.ORDERS_FAIL,
         "orders_failing_ratio",
         0.05,
-        "More than one in twenty orders of the last five minutes could not be made at the gateway.",
+        "More than one in twenty orders of five minutes, or each of the last five, failed at the gateway.",
         Urgency.PAGE,
         by=("gateway",),
     ),

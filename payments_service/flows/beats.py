@@ -41,7 +41,8 @@ class Beats:
         self._ended: set[str] = set()
         """Sweeps that ended well since this was last written down."""
         self._written_at = self._called_at = -math.inf
-        self._is_known = False
+        self._taken_at = -math.inf
+        """When the database last took it."""
 
     def watched(self, name: str, run: Callable[[], int]) -> Callable[[], int]:
         """The same sweep: as a unit of work with its line, and missed when it does not end well."""
@@ -68,12 +69,13 @@ class Beats:
             self._written_at, ended = now, self._ended
             self._ended = set()
         with self._db.begin() as session:
-            if not self._is_known:  # each sweep has its time from now on, those of an earlier worker are over
+            if now - self._taken_at > 3 * WRITTEN_EVERY_SECONDS:
+                # A new worker, or a database that was away: each sweep has its time from now on.
                 heartbeats.forget_sweeps_but(session, self._names)
                 ended = ended | self._names
             for one in sorted(ended):
                 heartbeats.beat(session, heartbeats.SWEEP + one, self._clock.now())
-        self._is_known = True
+        self._taken_at = now
         self._call(now)
 
     def _call(self, now: float) -> None:

@@ -8,9 +8,9 @@ from sqlalchemy.orm import Session
 from payments_service.domain.alarms import ALARMS
 from payments_service.domain.clock import Clock
 from payments_service.domain.states import AlertCode
-from payments_service.flows.alerts import end, is_dismissed, raise_alert
+from payments_service.flows.alerts import end, raise_alert, standing
 from payments_service.gateways.base import Gateway
-from payments_service.store import alerts, heartbeats, monitors
+from payments_service.store import heartbeats, monitors
 from payments_service.store.db import Database
 from payments_service.store.transaction import Transaction
 
@@ -25,10 +25,10 @@ REFUSED_FOR = timedelta(seconds=10)
 """A token that has run out is refused, too, and renewed at once."""
 NO_GOOD_WEBHOOK_FOR = timedelta(minutes=10)
 """A stray request or two are no sign of a wrong secret."""
-AGAIN = timedelta(hours=1)
-"""A gateway may be down for one process and not for another; the same is told no more often than this."""
+AGAIN = timedelta(minutes=10)
+"""A gateway may be down for one process and not for another; letters about the same come no more often."""
 A_DAY = timedelta(days=1)
-"""A refused webhook is news for so long, and told once in it."""
+"""A refused webhook is news for so long."""
 WORKER_SILENT = timedelta(minutes=3)
 """Longer than cron's minute, and than a deployment."""
 NO_WORKER_YET = timedelta(minutes=10)
@@ -43,14 +43,14 @@ def hear_of_calls(session: Transaction, gateway: Gateway, clock: Clock) -> int:
     if failing:
         about = {"calls": failing, "hint": "Look at the gateway's status page, and at the log for the reason"}
         raised += raise_alert(session, DOWN, provider, about, clock, at_most_every=AGAIN)
-    elif alert := alerts.the_open(session, DOWN, provider):
+    elif alert := standing(session, DOWN, provider):
         age = (clock.now() - alert.created_at).total_seconds()
         if all(health.answered_within(age, calls) for calls in alert.detail["calls"]):
             end(session, DOWN, provider, clock)
     if health.credentials_refused(REFUSED_FOR.total_seconds()):
         check = {"check": list(gateway.credential_names)}
         raised += raise_alert(session, REFUSED, provider, check, clock, at_most_every=AGAIN)
-    elif alert := alerts.the_open(session, REFUSED, provider):
+    elif alert := standing(session, REFUSED, provider):
         age = (clock.now() - alert.created_at).total_seconds()
         if health.credentials_taken_within(age):
             end(session, REFUSED, provider, clock)
@@ -70,7 +70,7 @@ def hear_of_refused_webhook(session: Transaction, gateway: Gateway, clock: Clock
     if now - since < NO_GOOD_WEBHOOK_FOR:
         return False
     about = {"refusedSince": since.isoformat(), "check": list(gateway.webhook_secret_names)}
-    return raise_alert(session, WEBHOOKS, gateway.provider, about, clock, at_most_every=A_DAY)
+    return raise_alert(session, WEBHOOKS, gateway.provider, about, clock)
 
 
 def beat(db: Database, clock: Clock) -> int:
@@ -97,16 +97,10 @@ def tell_of_silence(session: Transaction, since: datetime, clock: Clock) -> bool
 
 
 def tell_of_silent_sweeps(session: Transaction, clock: Clock) -> int:
-    """Sweeps that have not ended well for too long, told by a web process: all of them may hang.
-
-    While no worker beats at all, that alone is told.
-    """
-    if worker_silent_since(session, clock):
-        return 0
+    """Sweeps that have not ended well for too long, told by a web process: all of them may hang."""
     raised = 0
-    for name, at in heartbeats.sweeps(session).items():
-        silent = (clock.now() - at).total_seconds()
-        if not SWEEPS.is_over(silent) or is_dismissed(session, SWEEPS.code, name, clock):
+    for name, silent in heartbeats.silence_of_sweeps(session, clock.now()).items():
+        if not SWEEPS.is_over(silent):
             continue
         about = {
             "measure": SWEEPS.measure,

@@ -15,7 +15,7 @@ from payments_service.domain.clock import Clock
 from payments_service.domain.errors import StoreUnavailable
 from payments_service.domain.states import AlertCode
 from payments_service.flows import alerts, liveness, witnesses
-from payments_service.flows.alerts import end, is_dismissed, raise_alert
+from payments_service.flows.alerts import end, raise_alert
 from payments_service.flows.idempotency import KEPT
 from payments_service.gateways.base import Gateway
 from payments_service.store import alerts as rows
@@ -113,7 +113,7 @@ def _webhooks_come(session: Transaction, gateway: Gateway, clock: Clock) -> int:
     code, provider = AlertCode.WEBHOOK_SILENCE, gateway.provider
     moment = gauges.Moment(clock.now(), clock.scale)
     silent = gauges.paid_without_webhook(session, provider, moment)
-    if silent < SILENT_PAYMENTS or is_dismissed(session, code, provider, clock):
+    if silent < SILENT_PAYMENTS:
         return 0
     about = {"paidWithoutWebhook": silent, "hint": "The webhook is probably switched off at the gateway"}
     return raise_alert(session, code, provider, about, clock)
@@ -164,7 +164,7 @@ def _compare(session: Transaction, alarm: Alarm, found: Iterable[Sample], clock:
             continue
         subject = _subject(alarm, sample)
         over.add(subject)
-        if not alarm.is_heard and not is_dismissed(session, alarm.code, subject, clock):
+        if not alarm.is_heard:
             raised += raise_alert(session, alarm.code, subject, _about(session, alarm, sample, clock), clock)
     alerts.forget_dismissals(session, alarm.code, over)
     for alert in rows.open_of(session, alarm.code):

@@ -17,7 +17,7 @@ from payments_service.domain.errors import PaymentsError, StoreUnavailable
 from payments_service.domain.facts import ALERT
 from payments_service.domain.states import AlertCode
 from payments_service.flows import liveness
-from payments_service.flows.alerts import fact
+from payments_service.flows.alerts import fact_of_today, remind_of
 from payments_service.flows.deliver import Channels, deliver_fact
 from payments_service.gateways.base import Gateway
 from payments_service.store import alerts, heartbeats, trouble
@@ -96,12 +96,14 @@ class Watch:
             if not self._is_young():
                 liveness.tell_of_silent_sweeps(session, self._clock)
             alert = alerts.the_open(session, liveness.SILENT, heartbeats.WORKER) if since else None
+            if alert:  # the worker, which reminds of all others, cannot
+                remind_of(session, alert, self._clock)
         self._refused -= refused
         self._silent_since = since
         if since:
             self._say_so(since)
         if alert:
-            deliver_fact(self._db, self._channels, self._clock, fact(alert.id))
+            deliver_fact(self._db, self._channels, self._clock, fact_of_today(alert, self._clock))
 
     def database_is_away(self, error: StoreUnavailable) -> None:
         """It did not take what a look had to write: tell by mail when that lasts, and daily."""

@@ -11,7 +11,7 @@ from uuid6 import uuid7
 
 from payments_service.domain.payment import AlertChange
 from payments_service.store.db import changed_rows, insert_once
-from payments_service.store.tables import Alert, Outbox
+from payments_service.store.tables import Alert, Event
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +36,10 @@ def the_open(session: Session, code: str, subject: str) -> Alert | None:
     return session.scalars(select(Alert).where(*about, Alert.cleared_at.is_(None))).one_or_none()
 
 
-def opened_since(session: Session, code: str, subject: str, since: datetime) -> bool:
-    """Whether it was told since then, cleared meanwhile or not."""
-    about = (Alert.code == code, Alert.subject == subject)
-    return session.scalars(select(Alert.id).where(*about, Alert.created_at > since)).first() is not None
+def the_last(session: Session, code: str, subject: str) -> Alert | None:
+    """Open or cleared."""
+    about = select(Alert).where(Alert.code == code, Alert.subject == subject)
+    return session.scalars(about.order_by(Alert.created_at.desc()).limit(1)).one_or_none()
 
 
 def close(session: Session, alert_id: UUID, now: datetime) -> bool:
@@ -66,5 +66,5 @@ def open_of(session: Session, code: str) -> list[Alert]:
 
 
 def is_told(session: Session, fact: str) -> bool:
-    """Whether the outbox has this fact, for any destination."""
-    return session.scalars(select(Outbox.id).where(Outbox.fact == fact).limit(1)).first() is not None
+    """Whether there is an event of this fact."""
+    return session.scalars(select(Event.id).where(Event.fact == fact)).first() is not None

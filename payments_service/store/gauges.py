@@ -44,10 +44,10 @@ from payments_service.store.tables import (
 HELPS = {
     "open": "Payments that have not ended, by gateway.",
     "open_oldest_seconds": "Age of the oldest payment that has not ended.",
-    "orders_last_hour": "Payments begun in the last hour.",
-    "orders_hour_last_week": "Payments begun in the same hour a week ago.",
-    "orders_missing": "Payments begun in this hour a week ago, when the last hour had none; else 0.",
-    "orders_failing_ratio": "Part of the payments of five minutes that got no order; 0 of few.",
+    "orders_last_hour": "Payments begun in the last hour that got an order.",
+    "orders_hour_last_week": "The same of this hour a week ago.",
+    "orders_missing": "Orders of this hour a week ago, when the last hour had none; else 0.",
+    "orders_failing_ratio": "Part of the orders of five minutes that failed; of few, 1 if the last five did.",
     "unknown_outcomes": "Orders and refunds of which it is not known whether the gateway made them.",
     "unknown_outcome_oldest_seconds": "Age of the oldest of these, once its order would have expired.",
     "held_payments": "Payments whose money is held and not captured.",
@@ -66,7 +66,7 @@ HELPS = {
     "disputes_open": "Disputes that are to be answered.",
     "dispute_due_seconds": "Seconds until the nearest date of a dispute.",
     "worker_silent_seconds": "Seconds since a worker gave a sign of life.",
-    "sweep_silent_seconds": "Seconds since a sweep last ended well.",
+    "sweep_silent_seconds": "Seconds from a sweep's last good end to a worker's last sign of life.",
     "history_broken": "Payments whose history is another than was written, as far as it was verified.",
     "alert_open": "1 for each alert that is open.",
 }
@@ -76,6 +76,10 @@ FAILING_WINDOW = timedelta(minutes=5)
 """Create-orders of this time are compared: how many failed."""
 LEAST_ORDERS, LEAST_FAILURES = 10, 3
 """Fewer in five minutes are no traffic of which a part could be told."""
+LAST_ORDERS = 5
+"""Where there are fewer, as many in a row that all failed are no accident."""
+LAST_ORDERS_WINDOW = timedelta(minutes=30)
+"""Older create-orders say nothing of how the next one will go."""
 DENIED_AFTER = timedelta(minutes=6)
 """An order that never came to be is given up within minutes after its expiry: the worker asks 5-minutely."""
 SILENT_PAYMENTS = 5
@@ -180,7 +184,8 @@ def _open_payments(session: Session, at: Moment) -> Iterator[Sample]:
 
 
 def _orders(session: Session, at: Moment) -> Iterator[Sample]:
-    begun = select(func.count()).select_from(Payment)
+    got_one = exists().where(PaymentOrder.payment_id == Payment.id, PaymentOrder.status == OrderStatus.OPEN)
+    begun = select(func.count()).select_from(Payment).where(got_one)
     week_ago = at.before(WEEK)
     last = session.scalar(begun.where(Payment.created_at >= at.before(HOUR))) or 0
     an_hour = Payment.created_at >= at.before(WEEK + HOUR), Payment.created_at < week_ago
@@ -195,10 +200,30 @@ def _orders(session: Session, at: Moment) -> Iterator[Sample]:
         .where(Payment.created_at >= at.before(FAILING_WINDOW))
         .group_by(Payment.gateway)
     )
-    for gateway, count, failed in session.execute(query):
-        is_traffic = count >= LEAST_ORDERS and failed >= LEAST_FAILURES
-        ratio = failed / count if is_traffic else 0.0
+    lately = {gateway: (count, failed) for gateway, count, failed in session.execute(query)}
+    recent = select(Payment.gateway).where(Payment.created_at >= at.before(LAST_ORDERS_WINDOW)).distinct()
+    for gateway in sorted(session.scalars(recent)):
+        count, failed = lately.get(gateway, (0, 0))
+        if count < LEAST_ORDERS:
+            ratio = 1.0 if _last_orders_failed(session, gateway, at) else 0.0
+        else:
+            ratio = failed / count if failed >= LEAST_FAILURES else 0.0
         yield Sample("orders_failing_ratio", round(ratio, 4), _of("gateway", gateway))
+
+
+def _last_orders_failed(session: Session, gateway: str, at: Moment) -> bool:
+    """Whether the newest create-orders of a gateway all failed; one under way says nothing yet."""
+    ended = OrderStatus.OPEN, OrderStatus.REFUSED, OrderStatus.UNKNOWN
+    newest = (
+        select(PaymentOrder.status)
+        .join(Payment, Payment.id == PaymentOrder.payment_id)
+        .where(Payment.gateway == gateway, Payment.created_at >= at.before(LAST_ORDERS_WINDOW))
+        .where(PaymentOrder.status.in_(ended))
+        .order_by(Payment.created_at.desc())
+        .limit(LAST_ORDERS)
+    )
+    found = list(session.scalars(newest))
+    return len(found) == LAST_ORDERS and OrderStatus.OPEN not in found
 
 
 def _unknown(session: Session, at: Moment) -> Iterator[Sample]:
@@ -352,10 +377,8 @@ def _signs_of_life(session: Session, at: Moment) -> Iterator[Sample]:
         last = marks[heartbeats.WATCH_BEGAN] + INSTALLING
     if last is not None:
         yield Sample("worker_silent_seconds", max(0.0, (at.now - last).total_seconds()))
-    for name, moment in marks.items():
-        if name.startswith(heartbeats.SWEEP):
-            silent = max(0.0, (at.now - moment).total_seconds())
-            yield Sample("sweep_silent_seconds", silent, _of("sweep", name.removeprefix(heartbeats.SWEEP)))
+    for name, silent in heartbeats.silence_of_sweeps(session, at.now).items():
+        yield Sample("sweep_silent_seconds", silent, _of("sweep", name))
 
 
 def _moment(found: datetime | str) -> datetime:

@@ -24,6 +24,8 @@ VERIFIED = "history verified to"
 """When the payment was made whose history was verified last; after the newest one it begins anew."""
 DISMISSED = "dismissed: "
 """With an alarm's code and subject: when a person said that it is known."""
+TOLD = "told: "
+"""With an alarm's code and subject: when it was last told, where it may come and go."""
 LOOKED = "alarms looked"
 """When the alarms were last compared with their limits."""
 
@@ -53,6 +55,14 @@ def sweeps(session: Session) -> dict[str, datetime]:
     """By the sweep's name, when it last ended well."""
     found = session.scalars(select(Heartbeat).where(Heartbeat.name.startswith(SWEEP, autoescape=True)))
     return {row.name.removeprefix(SWEEP): row.at for row in found}
+
+
+def silence_of_sweeps(session: Session, now: datetime) -> dict[str, float]:
+    """Seconds since each sweep last ended well, up to a worker's last beat: a worker that is dead is an alarm
+    of its own."""
+    last_beat = last(session, WORKER)
+    until = now if last_beat is None else min(now, last_beat)
+    return {name: max(0.0, (until - at).total_seconds()) for name, at in sweeps(session).items()}
 
 
 def forget_sweeps_but(session: Session, names: Collection[str]) -> None:

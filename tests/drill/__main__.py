@@ -49,7 +49,7 @@ def run(drill: Drill, folder: Path) -> Outcome:
         town.house.start_worker(FAST)
         town.house.until(lambda: town.sql("SELECT 1 FROM heartbeats WHERE name = 'worker'"), bool, 60)
         town.meanwhile(lambda: town.house.http.get(f"{town.house.url}/health", timeout=5))
-        time.sleep(11)  # until then a web process counts as young
+        time.sleep(16)  # until then a web process counts as young
         started = time.monotonic()
         drill.make(town)
         seconds = None

@@ -74,13 +74,18 @@ class Drill:
 
 
 def no_orders(town: Town) -> None:
-    """One order, then none; beside it six payments of the scaled hour that will be a week ago by then."""
+    """One order, then none; beside it six of the scaled hour that will be a week ago by then."""
     town.buy()
     then = datetime.now(UTC) - (timedelta(weeks=1) - timedelta(minutes=30)) / FAST
     [payment] = town.sql("SELECT * FROM payments LIMIT 1")
+    [columns] = town.sql("SELECT group_concat(name) FROM pragma_table_info('payment_orders')")
+    of_order = {name: name for name in str(columns[0]).split(",")}
     for number in range(6):
         made = gauges.id_at(then + timedelta(milliseconds=number)).hex
         town.sql(f"INSERT INTO payments VALUES ({','.join('?' * len(payment))})", made, *payment[1:])
+        its = {**of_order, "id": "?", "payment_id": "?", "wire_id": "?", "gateway_order_id": "NULL"}
+        order = f"SELECT {','.join(its.values())} FROM payment_orders LIMIT 1"
+        town.sql(f"INSERT INTO payment_orders ({','.join(its)}) {order}", made, made, made)
         moment = then.replace(tzinfo=None).isoformat(" ", "microseconds")
         has_no_history = "history_count = 0, history_unchained = 0, history_head = NULL"
         town.sql(f"UPDATE payments SET created_at = ?, {has_no_history} WHERE id = ?", moment, made)

@@ -8,12 +8,12 @@ from payments_service import worker
 from payments_service.domain.states import AlertCode
 from payments_service.flows import beats, liveness, monitors, watch
 
-SCALED = {AlertCode.WORKER_SILENT: 10.0, AlertCode.SWEEP_SILENT: 30.0}
-"""Three intervals each, in seconds."""
+SCALED = {AlertCode.WORKER_SILENT: 15.0, AlertCode.SWEEP_SILENT: 15.0}
+"""In seconds: both are three minutes, and the intervals of what they watch are a twelfth as well."""
 
-worker.BEAT_EVERY_SECONDS = 2.0
-worker.MONITOR_EVERY_SECONDS = 10.0
-beats.WRITTEN_EVERY_SECONDS = 2.0
+worker.BEAT_EVERY_SECONDS /= 12
+worker.MONITOR_EVERY_SECONDS /= 12
+beats.WRITTEN_EVERY_SECONDS /= 12
 watch.EVERY_SECONDS = watch.KNOWN_SECONDS = 2.0
 watch.AWAY_SECONDS = 10.0
 liveness.WORKER_SILENT = timedelta(seconds=SCALED[AlertCode.WORKER_SILENT])

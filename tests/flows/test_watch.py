@@ -80,6 +80,20 @@ def test_one_letter_is_sent_for_an_outage_whatever_the_processes(
     assert len(box.letters) == 2  # another outage
 
 
+def test_a_worker_that_stays_away_is_called_to_mind_daily(
+    told_db: Database, hand: HandClock, box: Mailbox
+) -> None:
+    processes = [Process(told_db, hand, box.url).watch for _ in range(2)]
+    liveness.beat(told_db, hand.clock)
+    hand.advance(4 * MINUTE)
+    for hours in range(50):
+        for watch in processes:
+            watch.look()
+        assert len(box.letters) == 1 + hours // 24
+        hand.advance(timedelta(hours=1))
+    assert {row.state for row in Telling(told_db).rows()} == {outbox.DELIVERED}
+
+
 def test_a_letter_that_was_refused_is_sent_at_a_later_look(
     told_db: Database, hand: HandClock, box: Mailbox
 ) -> None:

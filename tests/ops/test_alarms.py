@@ -1,218 +1,39 @@
 """Each alarm that is measured: raised once in trouble, over by itself, told again when the trouble is back,
 daily while it lasts, and not for a day once a person has dismissed it."""
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import select, update
 from uuid6 import uuid7
 
 from payments_service.domain.alarms import ALARMS
 from payments_service.domain.states import AlertCode
-from payments_service.flows import alerts, monitors, reviews, webhook
+from payments_service.flows import alerts, monitors, reviews
 from payments_service.store import gauges, heartbeats, outbox
 from payments_service.store.db import Database
-from payments_service.store.tables import (
-    Alert,
-    Outbox,
-    Payment,
-    PaymentAttempt,
-    PaymentEvent,
-    PaymentOrder,
-    PaymentReview,
-    PaymentWebhook,
-    Refund,
+from payments_service.store.tables import Outbox, Payment, PaymentOrder
+from tests.flows.conftest import buy
+from tests.flows.delivering import Telling
+from tests.ops.trouble import (
+    DAY,
+    HOUR,
+    MINUTE,
+    TROUBLE,
+    Mend,
+    Ops,
+    capture_window,
+    inbox_waits,
+    no_orders,
+    outbox_waits,
+    review_waits,
 )
-from tests.flows.conftest import PRICE, buy
-from tests.flows.delivering import HandClock, Telling
-from tests.support.fake_gateway import GENUINE, FakeGateway
-
-DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
-
-
-class Ops:
-    """A house in which trouble is made by hand, and the look around is taken when a test says so."""
-
-    def __init__(self, db: Database) -> None:
-        self.db, self.hand, self.gateway = db, HandClock(), FakeGateway()
-        db.destinations = (outbox.MERCHANT, outbox.OPERATOR)
-
-    def look(self, after: timedelta = MINUTE) -> None:
-        self.hand.advance(after)
-        monitors.look(self.db, self.hand.clock)
-
-    def open(self) -> list[tuple[str, str]]:
-        with self.db.read() as session:
-            found = session.scalars(select(Alert).where(Alert.cleared_at.is_(None)).order_by(Alert.code))
-            return [(alert.code, alert.subject) for alert in found]
-
-    def told(self, code: str) -> list[dict[str, Any]]:
-        """Events to the merchant about one alarm, oldest first."""
-        with self.db.read() as session:
-            query = select(Outbox).where(Outbox.type == "ops.alert", Outbox.destination == outbox.MERCHANT)
-            bodies = [json.loads(row.body)["data"] for row in session.scalars(query.order_by(Outbox.id))]
-        return [data for data in bodies if data["code"] == code]
-
-    def change(self, statement: Any) -> None:
-        with self.db.begin() as session:
-            session.execute(statement)
-
-    def everything_is_told(self) -> None:
-        """As a worker does: what waits to be told is no trouble of this test."""
-        self.change(update(Outbox).values(state=outbox.DELIVERED))
 
 
 @pytest.fixture
 def ops(db: Database) -> Ops:
     return Ops(db)
-
-
-# ── how each trouble is made, and ended ─────────────────────────────────────────────────────────────────
-
-Mend = Callable[[], None]
-
-
-def no_orders(ops: Ops) -> Mend:
-    bought = [buy(ops.db, ops.gateway) for _ in range(5)]
-    ids = [one.id for one in bought]
-    ops.change(update(Payment).where(Payment.id.in_(ids)).values(status="completed", next_check_at=None))
-    ops.hand.advance(timedelta(days=7, minutes=30))
-
-    def mend() -> None:
-        ops.hand.moment = datetime.now(UTC)
-        buy(ops.db, ops.gateway)
-        ops.change(update(Payment).values(status="completed"))
-
-    return mend
-
-
-def orders_fail(ops: Ops) -> Mend:
-    for _ in range(10):
-        buy(ops.db, ops.gateway)
-    with ops.db.begin() as session:
-        few = list(session.scalars(select(PaymentOrder.id).limit(3)))
-    ops.change(update(PaymentOrder).where(PaymentOrder.id.in_(few)).values(status="refused"))
-    ops.change(update(Payment).values(status="completed"))
-    return lambda: ops.change(update(PaymentOrder).values(status="open"))
-
-
-def inbox_waits(ops: Ops) -> Mend:
-    opened = buy(ops.db, ops.gateway)
-    ops.change(update(Payment).values(status="completed"))
-    event = ops.gateway.event(order=opened.order_id, status="pending", amount=PRICE.minor)
-    webhook.receive(ops.db, ops.gateway, GENUINE, event)
-    now = ops.hand.moment
-    failed = {"outcome": "failed", "next_try_at": now + DAY, "created_at": now - HOUR}
-    ops.change(update(PaymentWebhook).values(failed))
-    return lambda: ops.change(update(PaymentWebhook).values(outcome="applied", next_try_at=None))
-
-
-def outbox_waits(ops: Ops) -> Mend:
-    Telling(ops.db).tell(outbox.MERCHANT, now=ops.hand.moment - HOUR)
-    return ops.everything_is_told
-
-
-def outcome_unknown(ops: Ops) -> Mend:
-    opened = buy(ops.db, ops.gateway)
-    past = ops.hand.moment - HOUR
-    ops.change(update(Payment).values(status="completed"))
-    with ops.db.begin() as session:
-        order = session.scalars(select(PaymentOrder)).one()
-        attempt = PaymentAttempt(
-            order_id=order.id,
-            provider="fake",
-            transaction_id="pay_1",
-            status="succeeded",
-            gateway_status="paid",
-            amount=PRICE.minor,
-            currency="INR",
-        )
-        session.add(attempt)
-        session.flush()
-        refund = {"payment_id": opened.id, "attempt_id": attempt.id, "provider": "fake", "refund_id": "r_1"}
-        session.add(Refund(**refund, amount=100, currency="INR", status="initiated", created_at=past))
-    return lambda: ops.change(update(Refund).values(status="completed"))
-
-
-def capture_window(ops: Ops) -> Mend:
-    buy(ops.db, ops.gateway)
-    ops.change(update(Payment).values(status="authorized"))
-    with ops.db.begin() as session:
-        order = session.scalars(select(PaymentOrder)).one()
-        session.add(
-            PaymentAttempt(
-                order_id=order.id,
-                provider="fake",
-                transaction_id="pay_1",
-                status="authorized",
-                gateway_status="authorized",
-                amount=PRICE.minor,
-                currency="INR",
-                capture_by=ops.hand.moment + 11 * HOUR,
-            )
-        )
-    return lambda: ops.change(update(Payment).values(status="completed"))
-
-
-def dispute_due(ops: Ops) -> Mend:
-    date = (ops.hand.moment + 47 * HOUR).isoformat()
-    row = {"code": "dispute_opened", "subject": "fake disp_1", "detail": {"respondBy": date}}
-    with ops.db.begin() as session:
-        session.add(Alert(**row, created_at=ops.hand.moment))
-    return lambda: ops.change(delete(Alert).where(Alert.code == "dispute_opened"))
-
-
-def review_waits(ops: Ops) -> Mend:
-    opened = buy(ops.db, ops.gateway)
-    ops.change(update(Payment).values(status="completed"))
-    asked = {"payment_id": opened.id, "reason": "second_success", "evidence": {}}
-    with ops.db.begin() as session:
-        session.add(PaymentReview(**asked, opened_at=ops.hand.moment - DAY - HOUR))
-    return lambda: ops.change(update(PaymentReview).values(closed_at=ops.hand.moment))
-
-
-def history_broken(ops: Ops) -> Mend:
-    opened = buy(ops.db, ops.gateway)
-    ops.change(update(Payment).values(status="completed"))
-    with ops.db.read() as session:
-        first = session.scalars(select(PaymentEvent).where(PaymentEvent.sequence == 1)).one()
-        row = {
-            name: getattr(first, name) for name in [column.name for column in PaymentEvent.__table__.columns]
-        }
-    _without_guards(ops.db, delete(PaymentEvent).where(PaymentEvent.id == first.id))
-    assert row["payment_id"] == opened.id
-
-    def mend() -> None:
-        with ops.db.begin() as session:
-            session.add(PaymentEvent(**row))
-
-    return mend
-
-
-def _without_guards(db: Database, statement: Any) -> None:
-    """As one who owns the database can."""
-    with db.engine.begin() as connection:
-        if db.is_sqlite:
-            connection.execute(text("DROP TRIGGER payment_events_no_delete"))
-        else:
-            connection.execute(text("ALTER TABLE payment_events DISABLE TRIGGER USER"))
-        connection.execute(statement)
-
-
-TROUBLE: dict[str, tuple[Callable[[Ops], Mend], str]] = {
-    "no_orders": (no_orders, "service"),
-    "orders_fail": (orders_fail, "fake"),
-    "inbox_waits": (inbox_waits, "fake"),
-    "outbox_waits": (outbox_waits, "merchant"),
-    "outcome_unknown": (outcome_unknown, "fake refund"),
-    "capture_window": (capture_window, "fake"),
-    "dispute_due": (dispute_due, "fake"),
-    "review_waits": (review_waits, "service"),
-    "history_broken": (history_broken, "service"),
-}
 
 
 def test_every_alarm_that_the_worker_compares_is_tried_here() -> None:
@@ -237,17 +58,57 @@ def test_it_is_raised_once_ends_by_itself_and_is_told_again_when_it_is_back(ops:
     mend()
     ops.look(timedelta(0))
     assert (code, subject) not in ops.open()
-
-
-def test_what_is_back_is_told_again(ops: Ops) -> None:
-    outbox_waits(ops)
-    ops.look()
     ops.everything_is_told()
+    make(ops)
+    ops.look(timedelta(0))
+    assert (code, subject) in ops.open()
+    assert len({told["id"] for told in ops.told(code)}) == 2
+
+
+@pytest.mark.parametrize("status", ["refused", "unknown"])
+def test_payments_that_got_no_order_are_no_orders(ops: Ops, status: str) -> None:
+    no_orders(ops)
+    opened = buy(ops.db, ops.gateway)
+    its_order = update(PaymentOrder).where(PaymentOrder.payment_id == opened.id)
+    ops.change(update(Payment).where(Payment.id == opened.id).values(created_at=ops.hand.moment))
+    ops.change(its_order.values(status=status))
     ops.look()
-    outbox_waits(ops)
+    assert ("no_orders", "service") in ops.open()
+    ops.change(its_order.values(status="open"))
     ops.look()
-    assert len(ops.told("outbox_waits")) == 2
-    assert len({told["id"] for told in ops.told("outbox_waits")}) == 2
+    assert ("no_orders", "service") not in ops.open()
+
+
+def test_where_orders_are_few_the_last_five_that_failed_are_an_alarm(ops: Ops) -> None:
+    """22 of 22 in 14 minutes, say: in no five minutes of them were there ten."""
+
+    def buy_one(status: str) -> None:
+        opened = buy(ops.db, ops.gateway)
+        its = {"created_at": ops.hand.moment, "status": "completed"}
+        ops.change(update(Payment).where(Payment.id == opened.id).values(its))
+        ops.change(update(PaymentOrder).where(PaymentOrder.payment_id == opened.id).values(status=status))
+        ops.look()
+
+    for status in ("refused", "refused", "open", "refused", "unknown", "refused", "refused"):
+        buy_one(status)
+    assert ops.open() == [], "of the last five one was made"
+    buy_one("creating")
+    assert ops.open() == [], "one that is under way says nothing"
+    buy_one("refused")
+    assert ops.open() == [("orders_fail", "fake")]
+    buy_one("open")
+    assert ops.open() == []
+
+
+def test_failures_of_half_an_hour_ago_are_no_alarm(ops: Ops) -> None:
+    for _ in range(gauges.LAST_ORDERS):
+        buy(ops.db, ops.gateway)
+    ops.change(update(PaymentOrder).values(status="refused"))
+    ops.change(update(Payment).values(status="completed", created_at=ops.hand.moment - 28 * MINUTE))
+    ops.look()
+    assert ops.open() == [("orders_fail", "fake")]
+    ops.look(2 * MINUTE)
+    assert ops.open() == []
 
 
 @pytest.mark.parametrize("make", [review_waits, capture_window, inbox_waits])

@@ -15,7 +15,7 @@ from payments_service.flows import beats as beats_module
 from payments_service.flows import liveness, reviews
 from payments_service.flows.beats import Beats
 from payments_service.flows.watch import AWAY_SECONDS, Watch
-from payments_service.store import heartbeats, outbox
+from payments_service.store import gauges, heartbeats, outbox
 from payments_service.store.db import Database
 from tests.flows.delivering import HandClock, channels
 from tests.support.fake_gateway import FakeGateway
@@ -109,6 +109,52 @@ def test_while_no_worker_lives_that_alone_is_told(db: Database, hand: HandClock)
     hand.advance(timedelta(hours=1))
     watch.look()
     assert open_alarms(db) == [("worker_silent", "worker")]
+
+
+def test_a_worker_that_dies_leaves_no_sweep_that_is_silent_before_it(db: Database, hand: HandClock) -> None:
+    worker, watch = Worker(db, hand, "inbox", "outbox"), process(db, hand)
+    hand.advance(timedelta(hours=1))
+    worker.run()
+    hand.advance(timedelta(seconds=10))
+    liveness.beat(db, hand.clock)
+    for _ in range(40):
+        hand.advance(timedelta(seconds=5))
+        watch.look()
+        assert {why for why, _ in open_alarms(db)} <= {"worker_silent"}
+        assert max(silences(db, hand)) <= 10
+    assert open_alarms(db) == [("worker_silent", "worker")]
+
+
+def test_a_database_that_was_away_leaves_no_sweep_that_is_silent_after_it(
+    db: Database, hand: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, watch = Worker(db, hand, "inbox", "outbox"), process(db, hand)
+    hand.advance(timedelta(hours=1))
+    worker.run()
+
+    def away() -> None:
+        raise StoreUnavailable("gone")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(db, "begin", away)
+        for _ in range(10):
+            hand.advance(MINUTE)
+            with pytest.raises(StoreUnavailable):
+                worker.sweeps["inbox"]()
+    hand.advance(MINUTE)
+    worker.run("outbox")
+    watch.look()
+    assert open_alarms(db) == []
+
+
+def silences(db: Database, hand: HandClock) -> list[float]:
+    """As Prometheus sees them."""
+    with db.read() as session:
+        return [
+            one.value
+            for one in gauges.read(session, hand.moment, ())
+            if one.measure == "sweep_silent_seconds"
+        ]
 
 
 # ── the database ────────────────────────────────────────────────────────────────────────────────────────
