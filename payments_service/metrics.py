@@ -17,6 +17,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+from payments_service import counter_files
+
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
@@ -34,6 +36,7 @@ TYPICAL = frozenset({200, 201, 202, 303, 400, 401, 402, 403, 404, 409, 413, 422,
 """Statuses that are counted as they are; of others only the class is."""
 FAMILIES = frozenset({"payment", "refund", "dispute"})
 
+counter_files.keep_to_the_space_there_is()
 REGISTRY = CollectorRegistry()
 
 
@@ -161,7 +164,7 @@ def process_ended(pid: int) -> None:
 def text(samples: Iterable[Sample], helps: dict[str, str], database_is_up: bool) -> bytes:
     """All that is counted, by every process here, and the gauges, in Prometheus' text format."""
     registry = CollectorRegistry()
-    if FOLDER in os.environ:
+    if os.path.isdir(os.environ.get(FOLDER, "")):
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:
         registry.register(_Ours())

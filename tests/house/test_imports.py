@@ -35,7 +35,8 @@ ALLOWED: dict[str, set[str]] = {
     "https": {"api", "settings", "flask"},
     "domain": {"domain", "uuid6"},
     "logs": set(),
-    "metrics": {"prometheus_client"},
+    "metrics": {"counter_files", "prometheus_client"},
+    "counter_files": {"prometheus_client"},
     "sentry": {"logs", "sentry_sdk"},
     "simulator": {"gateway_simulator"},
     "gateways": {"domain"}
