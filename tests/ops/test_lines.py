@@ -58,6 +58,24 @@ def test_a_request_is_one_line_with_what_it_was_and_what_it_cost(client: FlaskCl
     assert line["poolMilliseconds"] + line["gatewayMilliseconds"] <= line["milliseconds"] + 1
 
 
+def test_a_create_order_that_failed_is_found_by_the_payments_id(client: FlaskClient, lines: Any) -> None:
+    """By the id that the answer has; with it the gateway's reason, in the lines of its calls too."""
+    answer = client.post("/api/payment/create-order", json=BUY).json
+    [line], [call] = lines("Request"), lines("Gateway call")
+    assert answer and line["id"] == call["id"] == answer["id"]
+    assert line["why"] == call["why"]
+    assert line["why"].startswith("The gateway could not be reached")
+
+
+def test_the_line_of_a_refused_order_has_what_the_gateway_calls_it(house: House) -> None:
+    house.simulate("faults", {"gateway": "razorpay", "on": "create_order", "kind": "429", "count": 1})
+    answer = house.post("/api/payment/create-order", BUY)
+    house.clear_faults()
+    told = [line for line in house.log().splitlines() if "Request {" in line and answer.json()["id"] in line]
+    [line] = [json.loads(line[line.index("{") :]) for line in told]
+    assert (line["code"], line["gatewayCode"]) == ("gateway_unavailable", "BAD_REQUEST_ERROR")
+
+
 def test_a_webhook_is_one_line_with_its_type_and_outcome(house: House) -> None:
     order_id = house.create_order(499)["order"]["orderId"]
     house.simulate(f"orders/{order_id}/success")
