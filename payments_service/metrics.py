@@ -9,7 +9,6 @@ import os
 import platform
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -17,7 +16,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from payments_service import counter_files
+from payments_service import build, counter_files
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -189,8 +188,8 @@ class _Gauges(Collector):
         yield _gauge(
             "database_up", "1 when the database answered this question.", [((), 1.0 if self._is_up else 0.0)]
         )
-        build = (("python", platform.python_version()), ("version", _version()))
-        yield _gauge("build_info", "What runs.", [(build, 1.0)])
+        runs = {"python": platform.python_version(), "version": build.VERSION, "commit": build.COMMIT}
+        yield _gauge("build_info", "What runs.", [(tuple(runs.items()), 1.0)])
         for measure, about in self._helps.items():
             found = [(one.labels, one.value) for one in self._samples if one.measure == measure]
             if found:
@@ -202,10 +201,3 @@ def _gauge(name: str, about: str, values: list[tuple[tuple[tuple[str, str], ...]
     for labels, value in values:
         family.add_sample(family.name, dict(labels), value)
     return family
-
-
-def _version() -> str:
-    try:
-        return version("payments-service")
-    except PackageNotFoundError:
-        return os.environ.get("RENDER_GIT_COMMIT", "")[:12] or "unpackaged"

@@ -241,7 +241,7 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "none",
         (
             ("max(payments_history_broken)", "payments"),
-            ("count by (version, python) (payments_build_info)", "{{version}} {{python}}"),
+            ("count by (version, commit, python) (payments_build_info)", "{{version}} {{commit}} {{python}}"),
         ),
     ),
 )

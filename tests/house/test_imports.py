@@ -34,8 +34,9 @@ ALLOWED: dict[str, set[str]] = {
     "cors": {"settings", "flask", "flask_cors", "cachetools"},
     "https": {"api", "settings", "flask"},
     "domain": {"domain", "uuid6"},
-    "logs": set(),
-    "metrics": {"counter_files", "prometheus_client"},
+    "build": set(),
+    "logs": {"build"},
+    "metrics": {"build", "counter_files", "prometheus_client"},
     "counter_files": {"prometheus_client"},
     "sentry": {"logs", "sentry_sdk"},
     "simulator": {"gateway_simulator"},
@@ -68,7 +69,8 @@ ALLOWED: dict[str, set[str]] = {
     "net": {"certifi"},
     "notify": {"domain", "net", "notify"} | {"standardwebhooks"},
     "api": {"domain"}
-    | {"api", "services", "flows", "gateways", "gateways.base", "store.db", "admission", "logs", "metrics"}
+    | {"api", "build", "services", "flows", "gateways", "gateways.base", "store.db", "admission"}
+    | {"logs", "metrics"}
     | {"settings", "flask", "werkzeug"}
     | {"marshmallow", "apispec", "limits", "redis", "_typeshed"},
     "pages": {"domain"}
