@@ -3,20 +3,24 @@
 import json
 import logging
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from payments_service import logs, metrics, worker
+from payments_service import create_app, logs, metrics, worker
 from payments_service.api import guards
 from payments_service.domain.clock import Clock
 from payments_service.flows.beats import Beats
 from payments_service.flows.create_order import Urls
 from payments_service.flows.deliver import Channels
 from payments_service.logs import JsonFormatter, TextFormatter
+from payments_service.settings import Settings
 from payments_service.store.db import Database
+from tests.support.environment import environment
 from tests.support.fake_gateway import FakeGateway
 from tests.support.house import CUSTOMER, House
 
@@ -122,6 +126,24 @@ def test_a_preflight_is_not_counted(client: FlaskClient) -> None:
     headers = {"Origin": "http://127.0.0.1:3000", "Access-Control-Request-Method": "POST"}
     assert client.options("/api/payment/create-order", headers=headers).status_code == 200
     assert count() == before
+
+
+@pytest.fixture
+def with_a_key(database_url: str) -> Iterator[FlaskClient]:
+    keys = f"office:read:{sha256(b'psk_office').hexdigest()}"
+    app = create_app(
+        Settings.from_environment(environment(database_url=database_url, simulator_port=9, API_KEYS=keys))
+    )
+    yield app.test_client()
+    app.extensions["payments_service"].db.engine.dispose()
+
+
+def test_the_line_of_a_refused_key_says_which_it_was(with_a_key: FlaskClient, lines: Any) -> None:
+    for key in ("psk_office", "psk_unknown"):
+        headers = {"Authorization": f"Bearer {key}"}
+        with_a_key.post(f"/api/payment/{uuid4()}/capture", json={}, headers=headers)
+    told = [(line["status"], line["code"], line.get("apiKey")) for line in lines("Request")]
+    assert told == [(403, "scope_missing", "office"), (401, "unauthorized", None)]
 
 
 def test_a_request_that_crashed_has_its_line(app: Flask, lines: Any) -> None:
