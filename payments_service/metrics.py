@@ -43,7 +43,7 @@ def _counter(name: str, about: str, *labels: str) -> Counter:
     return Counter(name, about, labels, registry=REGISTRY, namespace="payments")
 
 
-REQUESTS = _counter("requests", "Requests answered, by route and status.", "route", "status")
+REQUESTS = _counter("requests", "Requests answered, by route and status; no preflights.", "route", "status")
 DURATIONS = Histogram(
     "request_duration_seconds",
     "Seconds a request took, by group of routes.",
@@ -73,22 +73,26 @@ LAG = Histogram(
     buckets=LAG_SECONDS,
 )
 CALLS = _counter(
-    "gateway_calls", "Calls of a gateway's verbs: ok, or the code of the error.", "gateway", "verb", "outcome"
+    "gateway_calls",
+    "Calls of a gateway's verbs by web processes: ok, or the code of the error.",
+    "gateway",
+    "verb",
+    "outcome",
 )
 CALL_DURATIONS = Histogram(
     "gateway_call_seconds",
-    "Seconds a call of a verb took, with its retries.",
+    "Seconds a web process's call of a verb took, with its retries.",
     ["gateway"],
     registry=REGISTRY,
     namespace="payments",
     buckets=CALL_SECONDS,
 )
 REFUSALS = _counter(
-    "gateway_refusals", "Answers that refuse our credentials (401, 403), and none but these.", "gateway"
+    "gateway_refusals", "Answers to web processes that refuse our credentials (401, 403).", "gateway"
 )
 CIRCUITS = Gauge(
     "circuit_open",
-    "1 while this gateway is not asked after too many failures, in any process.",
+    "1 while a web process does not ask this gateway after too many failures.",
     ["gateway", "calls"],
     registry=REGISTRY,
     namespace="payments",
@@ -96,17 +100,17 @@ CIRCUITS = Gauge(
 )
 READS_LEFT = Gauge(
     "read_budget_left",
-    "Reads of a gateway that may be made at once, in the process that asked last.",
+    "Reads of a gateway that may be made at once, by the web process that asked last.",
     ["gateway"],
     registry=REGISTRY,
     namespace="payments",
     multiprocess_mode="livemostrecent",
 )
 SPENT = _counter(
-    "time_seconds", "Seconds of units of work at the database, a gateway, locks and the pool.", "where"
+    "time_seconds", "Seconds of web processes at the database, a gateway, locks and the pool.", "where"
 )
-TURNS = _counter("database_turns", "Round trips to the database.")
-COMMITS = _counter("database_commits", "Transactions committed.")
+TURNS = _counter("database_turns", "Round trips of web processes to the database.")
+COMMITS = _counter("database_commits", "Transactions that web processes committed.")
 
 
 class Sample(Protocol):

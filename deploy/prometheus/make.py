@@ -21,11 +21,21 @@ groups:
   - name: payments
     rules:
 """
+NOTHING_TOLD = """\
+      - alert: metrics_absent
+        expr: "absent(payments_build_info)"
+        for: 5m
+        labels: {severity: page}
+        annotations:
+          summary: "No web process tells its metrics: none runs, or Prometheus does not reach any"
+          runbook: docs/handbook.md#how-alarms-reach-you
+"""
+"""What Prometheus alone can notice."""
 RANGE = "$__rate_interval"
 
 
 def rules() -> str:
-    return HEAD + "".join(map(_rule, ALARMS))
+    return HEAD + "".join(map(_rule, ALARMS)) + NOTHING_TOLD
 
 
 def _rule(alarm: Alarm) -> str:
