@@ -20,10 +20,14 @@ import shutil
 import tempfile
 from typing import Any
 
+# Files of a running service are in memory where the machine has such a folder: no disk that fills stops it.
+memory = "/dev/shm"  # noqa: S108 (each file in it has a name of its own, and its mode is 0700)
+worker_tmp_dir = memory if os.access(memory, os.W_OK | os.X_OK) else None
+
 # The processes of one service share what they count; /metrics adds it up. A reload reads this file again.
 OUR_FOLDER = "payments-metrics-"
 if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=OUR_FOLDER)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=OUR_FOLDER, dir=worker_tmp_dir)
 
 is_sqlite = os.environ.get("DATABASE_URL", "").startswith("sqlite")
 bind = f"0.0.0.0:{os.environ.get('PORT') or 5000}"
@@ -70,7 +74,7 @@ def post_request(_worker: Any, _request: Any, _environ: Any, _response: Any) -> 
 
 
 def on_exit(_server: Any) -> None:
-    """A service that ends leaves nothing in the machine's temporary folder."""
+    """A service that ends leaves nothing in the machine's folders."""
     folder = os.environ["PROMETHEUS_MULTIPROC_DIR"]
     if os.path.basename(folder).startswith(OUR_FOLDER):
         shutil.rmtree(folder, ignore_errors=True)

@@ -21,6 +21,8 @@ from datetime import UTC, datetime
 from socket import gethostname
 from typing import Any
 
+from payments_service import build
+
 MAX_WORDS = 200
 EMAIL = re.compile(r"[\w.+%-]+@[\w.-]*\w")
 """E-mail and UPI addresses."""
@@ -41,6 +43,9 @@ STEPS = {"Creating order": None, "Refused": None, "Webhook": None, "Webhook agai
     "Webhook refused": "refused"
 }
 """Lines of steps whose facts are the unit's as well, with the outcome that the sentence itself tells."""
+
+ALWAYS = ("arrived", "outcome", "code", "batch", "gateway", "mode")
+"""Members of each unit's line, null where there is nothing to say."""
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 _unit: ContextVar["Unit | None"] = ContextVar("unit", default=None)
@@ -68,10 +73,9 @@ class Unit:
 
     def line(self) -> dict[str, Any]:
         where = {f"{name}Milliseconds": round(spent * 1000, 1) for name, spent in self.seconds.items()}
-        always = {"arrived": self.arrived.isoformat(), "outcome": None, "code": None, "batch": None}
-        known = {**always, **self.facts}
+        known = {**dict.fromkeys(ALWAYS), "arrived": self.arrived.isoformat(), **self.facts}
         cost = {"milliseconds": self.milliseconds(), **where, **self.counts}
-        return {**known, **cost, **here()}
+        return {**known, **cost, **here(), "version": build.VERSION, "commit": build.COMMIT}
 
 
 def begin(name: str, **facts: Any) -> Unit:

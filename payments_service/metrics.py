@@ -9,13 +9,14 @@ import os
 import platform
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
+
+from payments_service import build, counter_files
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -34,6 +35,7 @@ TYPICAL = frozenset({200, 201, 202, 303, 400, 401, 402, 403, 404, 409, 413, 422,
 """Statuses that are counted as they are; of others only the class is."""
 FAMILIES = frozenset({"payment", "refund", "dispute"})
 
+counter_files.keep_to_the_space_there_is()
 REGISTRY = CollectorRegistry()
 
 
@@ -41,7 +43,7 @@ def _counter(name: str, about: str, *labels: str) -> Counter:
     return Counter(name, about, labels, registry=REGISTRY, namespace="payments")
 
 
-REQUESTS = _counter("requests", "Requests answered, by route and status.", "route", "status")
+REQUESTS = _counter("requests", "Requests answered, by route and status; no preflights.", "route", "status")
 DURATIONS = Histogram(
     "request_duration_seconds",
     "Seconds a request took, by group of routes.",
@@ -71,22 +73,26 @@ LAG = Histogram(
     buckets=LAG_SECONDS,
 )
 CALLS = _counter(
-    "gateway_calls", "Calls of a gateway's verbs: ok, or the code of the error.", "gateway", "verb", "outcome"
+    "gateway_calls",
+    "Calls of a gateway's verbs by web processes: ok, or the code of the error.",
+    "gateway",
+    "verb",
+    "outcome",
 )
 CALL_DURATIONS = Histogram(
     "gateway_call_seconds",
-    "Seconds a call of a verb took, with its retries.",
+    "Seconds a web process's call of a verb took, with its retries.",
     ["gateway"],
     registry=REGISTRY,
     namespace="payments",
     buckets=CALL_SECONDS,
 )
 REFUSALS = _counter(
-    "gateway_refusals", "Answers that refuse our credentials (401, 403), and none but these.", "gateway"
+    "gateway_refusals", "Answers to web processes that refuse our credentials (401, 403).", "gateway"
 )
 CIRCUITS = Gauge(
     "circuit_open",
-    "1 while this gateway is not asked after too many failures, in any process.",
+    "1 while a web process does not ask this gateway after too many failures.",
     ["gateway", "calls"],
     registry=REGISTRY,
     namespace="payments",
@@ -94,17 +100,17 @@ CIRCUITS = Gauge(
 )
 READS_LEFT = Gauge(
     "read_budget_left",
-    "Reads of a gateway that may be made at once, in the process that asked last.",
+    "Reads of a gateway that may be made at once, by the web process that asked last.",
     ["gateway"],
     registry=REGISTRY,
     namespace="payments",
     multiprocess_mode="livemostrecent",
 )
 SPENT = _counter(
-    "time_seconds", "Seconds of units of work at the database, a gateway, locks and the pool.", "where"
+    "time_seconds", "Seconds of web processes at the database, a gateway, locks and the pool.", "where"
 )
-TURNS = _counter("database_turns", "Round trips to the database.")
-COMMITS = _counter("database_commits", "Transactions committed.")
+TURNS = _counter("database_turns", "Round trips of web processes to the database.")
+COMMITS = _counter("database_commits", "Transactions that web processes committed.")
 
 
 class Sample(Protocol):
@@ -161,7 +167,7 @@ def process_ended(pid: int) -> None:
 def text(samples: Iterable[Sample], helps: dict[str, str], database_is_up: bool) -> bytes:
     """All that is counted, by every process here, and the gauges, in Prometheus' text format."""
     registry = CollectorRegistry()
-    if FOLDER in os.environ:
+    if os.path.isdir(os.environ.get(FOLDER, "")):
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:
         registry.register(_Ours())
@@ -186,8 +192,8 @@ class _Gauges(Collector):
         yield _gauge(
             "database_up", "1 when the database answered this question.", [((), 1.0 if self._is_up else 0.0)]
         )
-        build = (("python", platform.python_version()), ("version", _version()))
-        yield _gauge("build_info", "What runs.", [(build, 1.0)])
+        runs = {"python": platform.python_version(), "version": build.VERSION, "commit": build.COMMIT}
+        yield _gauge("build_info", "What runs.", [(tuple(runs.items()), 1.0)])
         for measure, about in self._helps.items():
             found = [(one.labels, one.value) for one in self._samples if one.measure == measure]
             if found:
@@ -199,10 +205,3 @@ def _gauge(name: str, about: str, values: list[tuple[tuple[tuple[str, str], ...]
     for labels, value in values:
         family.add_sample(family.name, dict(labels), value)
     return family
-
-
-def _version() -> str:
-    try:
-        return version("payments-service")
-    except PackageNotFoundError:
-        return os.environ.get("RENDER_GIT_COMMIT", "")[:12] or "unpackaged"

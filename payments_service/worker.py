@@ -53,6 +53,8 @@ class Sweep:
     every_seconds: float
     line: Line[Any] | None = None
     """What is still under way after `run`; else all of it has ended."""
+    gateway: Gateway | None = None
+    """The one whose payments it is about."""
 
     def run_out(self, most: float = math.inf) -> int:
         """Do what is due to its end, or for so many runs; how much it was."""
@@ -93,19 +95,20 @@ def sweeps(
 
 
 def _of_line(line: Line[Any]) -> Sweep:
-    return Sweep(line.name, line.run, EVERY_SECONDS, line)
+    return Sweep(line.name, line.run, EVERY_SECONDS, line, line.gateway)
 
 
 def _monitors(db: Database, gateway: Gateway, clock: Clock) -> Sweep:
     every_seconds = MONITOR_EVERY_SECONDS / clock.scale
-    return Sweep(f"monitors {gateway.provider}", lambda: monitors.watch(db, gateway, clock), every_seconds)
+    name = f"monitors {gateway.provider}"
+    return Sweep(name, lambda: monitors.watch(db, gateway, clock), every_seconds, gateway=gateway)
 
 
 def watched(services: Services, clock: Clock, stop: threading.Event | None = None) -> list[Sweep]:
     """All sweeps of this service, each of which says after a run that it is alive."""
     beats = Beats(services.db, clock, services.settings.heartbeat_url)
     found = sweeps(services.db, services.gateways, services.channels, services.urls, clock, stop)
-    return [replace(sweep, run=beats.watched(sweep.name, sweep.run)) for sweep in found]
+    return [replace(sweep, run=beats.watched(sweep.name, sweep.run, sweep.gateway)) for sweep in found]
 
 
 def serve(services: Services, clock: Clock = REAL_TIME) -> None:

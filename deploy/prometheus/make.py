@@ -21,11 +21,21 @@ groups:
   - name: payments
     rules:
 """
+NOTHING_TOLD = """\
+      - alert: metrics_absent
+        expr: "absent(payments_build_info)"
+        for: 5m
+        labels: {severity: page}
+        annotations:
+          summary: "No web process tells its metrics: none runs, or Prometheus does not reach any"
+          runbook: docs/handbook.md#how-alarms-reach-you
+"""
+"""What Prometheus alone can notice."""
 RANGE = "$__rate_interval"
 
 
 def rules() -> str:
-    return HEAD + "".join(map(_rule, ALARMS))
+    return HEAD + "".join(map(_rule, ALARMS)) + NOTHING_TOLD
 
 
 def _rule(alarm: Alarm) -> str:
@@ -241,7 +251,7 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "none",
         (
             ("max(payments_history_broken)", "payments"),
-            ("count by (version, python) (payments_build_info)", "{{version}} {{python}}"),
+            ("count by (version, commit, python) (payments_build_info)", "{{version}} {{commit}} {{python}}"),
         ),
     ),
 )

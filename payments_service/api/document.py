@@ -23,11 +23,11 @@ from payments_service.api.described import DESCRIBED, HTML, Declared, Described
 from payments_service.api.errors import PROBLEM
 from payments_service.api.guards import GUARD
 from payments_service.api.links import LINKS, Link
+from payments_service.build import VERSION
 from payments_service.gateways import GATEWAYS
 
 DOCS = Path(__file__).parents[2] / "docs"
 EVENTS = DOCS / "events.schema.json"
-VERSION = "1.0.0"
 METHODS = ("get", "post", "put", "patch", "delete")
 JSON = "application/json"
 KEY_WITH = "key_with "

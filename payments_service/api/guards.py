@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 
 from flask import abort, g, request
 
+from payments_service import logs
 from payments_service.api import services
 from payments_service.domain.errors import Forbidden, Unauthorized
 from payments_service.flows import key_uses
@@ -81,6 +82,7 @@ def _presented_key(scope: str) -> ApiKey:
     found = [key for key in services().settings.api_keys if compare_digest(key.digest, digest)]
     if scheme.lower() != "bearer" or not found:
         raise Unauthorized("A valid API key is required")
+    logs.note(apiKey=found[0].name)
     _must_have(found[0], scope)
     key_uses.note(services().db, found[0].name, found[0].digest)
     return found[0]

@@ -110,9 +110,11 @@ def _end(error: BaseException | None) -> None:
 
 
 def _count(unit: logs.Unit, route: str | None, status: int) -> None:
-    metrics.request_ended(route, status, unit.milliseconds() / 1000)
     metrics.unit_ended(unit.seconds, unit.counts["roundTrips"], unit.counts["commits"])
     facts = unit.facts
+    if facts["method"] == "OPTIONS":
+        return  # a browser asks before its request, which is counted
+    metrics.request_ended(route, status, unit.milliseconds() / 1000)
     gateway = facts.get("gateway")
     if gateway not in services().gateway_names() and gateway not in [g.provider for g in services().gateways]:
         return

@@ -16,7 +16,7 @@ from time import monotonic
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
-from payments_service import net
+from payments_service import net, notify
 from payments_service.cli.findings import Finding, bad, ok, warn
 from payments_service.settings import Settings
 from payments_service.settings.addresses import is_loopback
@@ -312,18 +312,9 @@ def _log_in(url: str) -> None:
 
 
 def _why(error: Exception) -> str:
-    """One sentence; the words of a library may hold an address with a password."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is refused: {error.verify_message}"
-    if isinstance(error, socket.gaierror):
-        return "no such name in DNS"
     if isinstance(error, smtplib.SMTPResponseException):
         return f"SMTP {error.smtp_code}"
-    if isinstance(error, TimeoutError):
-        return f"no answer in {SECONDS:.0f} s"
-    if isinstance(error, ConnectionRefusedError):
-        return "refuses to connect"
-    return type(error).__name__
+    return notify.why(error, SECONDS)
 
 
 def _certificate_ends(sock: object) -> datetime | None:

@@ -13,7 +13,7 @@ def api_keys() -> None:
     keys = house().settings.api_keys
     with house().db.read() as session:
         used = key_uses.last(session, [(key.name, key.digest) for key in keys])
-    heads = ("name", "scopes", "sha256 begins", "last used (IST)")
+    heads = ("name", "scopes", "sha256 begins", "last used, in the hour from (IST)")
     lines = [
         (key.name, "+".join(sorted(key.scopes)), key.digest[:8], ist(at))
         for key, at in zip(keys, used, strict=True)

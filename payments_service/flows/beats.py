@@ -12,6 +12,8 @@ from threading import Lock, Thread
 
 from payments_service import logs, metrics, notify
 from payments_service.domain.clock import Clock
+from payments_service.flows.lines import about
+from payments_service.gateways.base import Gateway
 from payments_service.store import heartbeats
 from payments_service.store.db import Database
 
@@ -44,12 +46,12 @@ class Beats:
         self._taken_at = -math.inf
         """When the database last took it."""
 
-    def watched(self, name: str, run: Callable[[], int]) -> Callable[[], int]:
+    def watched(self, name: str, run: Callable[[], int], gateway: Gateway | None = None) -> Callable[[], int]:
         """The same sweep: as a unit of work with its line, and missed when it does not end well."""
         self._names.add(name)
 
         def watched() -> int:
-            with logs.unit("Sweep", quiet=True, sweep=name) as unit:
+            with logs.unit("Sweep", quiet=True, sweep=name, **about(gateway)) as unit:
                 try:
                     count = run()
                     unit.note(batch=count, outcome="done")

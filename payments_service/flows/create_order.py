@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from payments_service import logs
 from payments_service.domain import decide
 from payments_service.domain.clock import REAL_TIME, Clock, utc_now
 from payments_service.domain.deadline import Deadline
@@ -25,7 +26,6 @@ from payments_service.flows.idempotency import Claim, StillRunning, must_be_paya
 from payments_service.flows.intent import BUDGET_SECONDS, LEASE, Begun, NewPayment
 from payments_service.flows.payment_view import PaymentView, by_id, view_of
 from payments_service.gateways.base import Gateway
-from payments_service.logs import masked_email
 from payments_service.store import payments
 from payments_service.store.db import Database
 from payments_service.store.record import load_one
@@ -59,7 +59,7 @@ class CreateOrderFailed(PaymentsError):
         super().__init__(
             "Failed to create order", code=cause.code, retryable=cause.retryable, id=str(payment_id)
         )
-        self.explanation = cause.message
+        self.explanation, self.gateway_code = cause.message, cause.gateway_code
         self.retry_after_seconds = cause.retry_after_seconds
         self.http_status = cause.http_status
         self.came_to_nothing = came_to_nothing
@@ -106,21 +106,25 @@ def create_order(
     """
     actor = Actor(Source.CREATE_ORDER, request_id, clock)
     call = Call(db, gateway, urls, actor, Deadline(BUDGET_SECONDS), new.lifetime)
-    about = {"gateway": gateway.name, "amount": str(new.amount), "email": masked_email(new.customer_email)}
+    email = logs.masked_email(new.customer_email)
+    about = {"gateway": gateway.name, "amount": str(new.amount), "email": email}
     log.info("Creating order", extra={"data": about})
     witnesses.tell(db, clock)
     try:
         with db.begin() as session:
             payment, order = intent.write(session, gateway, new, claim, actor)
-    except Conflict:
+    except Conflict as error:
+        logs.note(id=error.extra.get("id"))
         idempotency.release(db, claim)  # nothing was begun
         raise
+    logs.note(id=str(payment.id), orderId=payment.order_id)
     try:
         if order is not None:
             return _open(call, payment, order)
         _take_up(call, payment.id)
         return _payable(by_id(db, payment.id))
     except CreateOrderFailed as error:
+        logs.note(gatewayCode=error.gateway_code, why=error.explanation)
         if error.came_to_nothing:
             idempotency.release(db, claim)
         else:

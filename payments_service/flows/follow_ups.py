@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock, Thread, Timer
 
+from payments_service import logs
 from payments_service.domain.clock import REAL_TIME
 from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import GatewayError, StoreUnavailable
@@ -82,7 +83,7 @@ class FollowUps:
             with self._lock:
                 return [waiting.pop() for _ in range(min(limit, len(waiting)))]
 
-        line = Line(f"follow-ups {gateway.provider}", Place(AT_ONCE), claim, self._do)
+        line = Line(f"follow-ups {gateway.provider}", Place(AT_ONCE), claim, self._do, gateway=gateway)
         return _Queue(line, waiting)
 
     def _add(self, due: _Due) -> None:
@@ -117,6 +118,7 @@ class FollowUps:
             return queue.is_worked_on
 
     def _do(self, due: _Due) -> bool | None:
+        logs.note(**due.wanted.about, batch=1)
         well: bool | None = True
         is_done = False
         try:
@@ -126,7 +128,9 @@ class FollowUps:
             log.warning(
                 "Webhook follow-up left open", extra={"data": {**due.wanted.about, "error": error.code}}
             )
+            logs.note(code=error.code)
             well = is_well(error)
+        logs.note(outcome="done" if is_done else "open")
         if not is_done:
             self._again(due)
         return well

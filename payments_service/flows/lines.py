@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from payments_service import logs, metrics
 from payments_service.domain.errors import BudgetUsedUp, GatewayError, Unavailable
+from payments_service.gateways.base import Gateway
 from payments_service.store.db import Database
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,11 @@ def place(db: Database, most: int, quick_seconds: float = QUICK_SECONDS) -> Plac
     return Place(min(most, AT_ONCE_ON_SQLITE) if db.is_sqlite else most, quick_seconds=quick_seconds)
 
 
+def about(gateway: Gateway | None) -> dict[str, str]:
+    """For the log's lines of a unit of work."""
+    return {"gateway": gateway.name, "mode": gateway.mode} if gateway else {}
+
+
 def is_well(error: GatewayError) -> bool | None:
     """Whether a gateway that ends a question like this does its work."""
     if isinstance(error, BudgetUsedUp) or error.gateway_status == 429:
@@ -110,6 +116,8 @@ class Line(Generic[Row]):
     stop: Event = field(default_factory=Event)
     most: float = math.inf
     """Rows of this line that may be under way at once, where its place takes more."""
+    gateway: Gateway | None = None
+    """Where its rows are asked about; None for those of a receiver."""
     _busy: int = field(default=0, init=False)
     _error: Exception | None = field(default=None, init=False)
     _changed: Condition = field(default_factory=Condition, init=False)
@@ -181,7 +189,7 @@ class Line(Generic[Row]):
     def _do(self, row: Row) -> None:
         began, well = time.monotonic(), None
         try:
-            with logs.unit("Row", quiet=True, sweep=self.name) as unit:
+            with logs.unit("Row", quiet=True, sweep=self.name, **about(self.gateway)) as unit:
                 try:
                     well = self.work(row)
                 finally:

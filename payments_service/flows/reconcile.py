@@ -87,7 +87,7 @@ def _payments(db: Database, gateway: Gateway, clock: Clock, at: Place, stop: Eve
         return well
 
     claim = _claiming(db, gateway, clock, payments.claim_due)
-    return Line(f"payments {gateway.provider}", at, claim, ask, stop)
+    return Line(f"payments {gateway.provider}", at, claim, ask, stop, gateway=gateway)
 
 
 def _refunds(
@@ -105,7 +105,7 @@ def _refunds(
         return well
 
     claim = _claiming(db, gateway, clock, payments.claim_due_refunds)
-    return Line(f"refunds {gateway.provider}", at, claim, ask, stop, REFUNDS_AT_ONCE)
+    return Line(f"refunds {gateway.provider}", at, claim, ask, stop, REFUNDS_AT_ONCE, gateway)
 
 
 def _inbox(db: Database, gateway: Gateway, clock: Clock, at: Place, stop: Event) -> Line[PaymentWebhook]:
@@ -118,7 +118,7 @@ def _inbox(db: Database, gateway: Gateway, clock: Clock, at: Place, stop: Event)
 
     claim = _claiming(db, gateway, clock, inbox.claim_due)
     most = max(1, int(gateway.reads_per_second * WAKE_UP_SECONDS))
-    return Line(f"inbox {gateway.provider}", at, claim, apply, stop, most)
+    return Line(f"inbox {gateway.provider}", at, claim, apply, stop, most, gateway)
 
 
 def _claiming(

@@ -6,11 +6,11 @@ sending load with the first one: web workers import this package and send nothin
 
 from datetime import timedelta
 
-from payments_service.notify.answer import MAX_WORDS, Answer, Verdict
+from payments_service.notify.answer import MAX_WORDS, Answer, Verdict, why
 from payments_service.notify.letter import MAIL_TIMEOUT, Letter
 from payments_service.notify.webhook import ping, post
 
-__all__ = ["MAX_WORDS", "Answer", "Letter", "Verdict", "mail", "ping", "post"]
+__all__ = ["MAX_WORDS", "Answer", "Letter", "Verdict", "mail", "ping", "post", "why"]
 
 
 def mail(url: str, letter: Letter, timeout: timedelta = MAIL_TIMEOUT) -> Answer:

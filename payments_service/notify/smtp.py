@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from payments_service import net
 from payments_service.net import CONNECT_SECONDS, Until, left
-from payments_service.notify.answer import Answer, Verdict, printable
+from payments_service.notify.answer import Answer, Verdict, printable, why
 from payments_service.notify.letter import Letter
 
 
@@ -25,7 +25,8 @@ def send(url: str, letter: Letter, timeout: timedelta) -> Answer:
         message, recipient = _message(letter)
     except (ValueError, IndexError, MessageError) as error:
         return Answer(Verdict.NEVER, type(error).__name__)
-    ends = time.monotonic() + timeout.total_seconds()
+    began = time.monotonic()
+    ends = began + timeout.total_seconds()
     try:
         with _closing(_smtp_connection(url, message["From"].addresses[0].domain, ends)) as server:
             _introduce_ourselves(server, url)
@@ -39,7 +40,7 @@ def send(url: str, letter: Letter, timeout: timedelta) -> Answer:
     except smtplib.SMTPResponseException as error:  # greeting, log-in: the letter itself was not judged
         return Answer(Verdict.NOT_NOW, f"SMTP {error.smtp_code}", status=error.smtp_code)
     except (OSError, ValueError) as error:
-        return Answer(Verdict.NOT_NOW, type(error).__name__)
+        return Answer(Verdict.NOT_NOW, why(error, time.monotonic() - began))
 
 
 def _message(letter: Letter) -> tuple[EmailMessage, str]:

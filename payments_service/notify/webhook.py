@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from payments_service import net
 from payments_service.domain.clock import utc_now
 from payments_service.net import CONNECT_SECONDS, Until, left
-from payments_service.notify.answer import MAX_WORDS, Answer, Verdict, printable
+from payments_service.notify.answer import MAX_WORDS, Answer, Verdict, printable, why
 
 POST_TIMEOUT = timedelta(seconds=15)
 """For one delivery, from the receiver's name to its answer."""
@@ -59,7 +59,7 @@ def _exchange(method: str, url: str, headers: dict[str, str], body: bytes | None
         with line.getresponse() as response:
             return _read(response)
     except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: no such host can be
-        return Answer(Verdict.NOT_NOW, type(error).__name__)
+        return Answer(Verdict.NOT_NOW, why(error, seconds + time.monotonic() - ends))
     finally:
         line.close()
 

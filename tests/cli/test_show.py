@@ -136,6 +136,7 @@ def test_an_unknown_id_ends_with_1_and_a_sentence(shop: Shop, any_id: str) -> No
     shop.buy()
     said = shop.says("show", "--", any_id, exit_code=1)
     assert "Nothing here has the id" in said
+    assert "POST /api/payment/search" in said, "by which a phone or an e-mail is found"
     assert "\x1b" not in said
 
 

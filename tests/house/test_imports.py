@@ -36,8 +36,10 @@ ALLOWED: dict[str, set[str]] = {
     "cors": {"settings", "flask", "flask_cors", "cachetools"},
     "https": {"api", "settings", "flask"},
     "domain": {"domain", "uuid6"},
-    "logs": set(),
-    "metrics": {"prometheus_client"},
+    "build": set(),
+    "logs": {"build"},
+    "metrics": {"build", "counter_files", "prometheus_client"},
+    "counter_files": {"prometheus_client"},
     "sentry": {"logs", "sentry_sdk"},
     "simulator": {"gateway_simulator"},
     "gateways": {"domain"}
@@ -68,7 +70,7 @@ ALLOWED: dict[str, set[str]] = {
     "net": {"certifi"},
     "notify": {"domain", "net", "notify"} | {"standardwebhooks"},
     "api": {"domain"}
-    | {"api", "services", "flows", "gateways", "gateways.base", "logs", "metrics"}
+    | {"api", "build", "services", "flows", "gateways", "gateways.base", "logs", "metrics"}
     | {"settings", "flask", "werkzeug"}
     | {"marshmallow", "apispec", "limits", "redis", "_typeshed"},
     "pages": {"domain"} | {"pages", "api", "flows", "gateways.base", "flask", "werkzeug", "markupsafe"},

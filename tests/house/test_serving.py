@@ -62,8 +62,17 @@ def test_a_service_that_was_reloaded_and_ends_leaves_nothing_in_the_temporary_fo
         house.service.send_signal(signal.SIGHUP)
         house.until(lambda: house.log().count("Booting worker"), lambda count: count > begun)
         assert house.get("/health").status_code == 200
-        assert [one.name[:16] for one in folder.iterdir()] == ["payments-metrics"]
+        [counted] = _folders_of_counters(house.service.pid)
+        assert counted.parent == (Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else folder)
+        assert counted.stat().st_mode & 0o777 == 0o700
+    assert not counted.exists()
     assert list(folder.iterdir()) == []
+
+
+def _folders_of_counters(pid: int) -> set[Path]:
+    """Of the files that a process has mapped."""
+    mapped = Path(f"/proc/{pid}/maps").read_text()
+    return {Path(found) for found in re.findall(r"(/\S+/payments-metrics-[^/\s]+)/", mapped)}
 
 
 def test_a_connection_that_never_pauses_does_not_keep_the_others_waiting(sqlite_house: House) -> None:
