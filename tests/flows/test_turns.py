@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from email.utils import formatdate
 
@@ -45,13 +46,15 @@ def test_create_order_waits_three_times(measured: Database, gateway: FakeGateway
         buy(measured, gateway)
 
 
-def test_create_order_with_a_key_waits_eight_times(
-    measured: Database, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("reference", [None, "ORDER-1001"])
+def test_create_order_with_a_key_waits_eight_times_and_with_a_reference_thirteen(
+    measured: Database, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, reference: str | None
 ) -> None:
     buy(measured, gateway)
     monkeypatch.setattr(clock, "WATCH", clock.Watch())
     clock.WATCH.hear("fake", formatdate(usegmt=True))  # else the rows are asked whether our clock is right
-    with turns(8):
+    new = replace(wish(), reference=reference, price_verified=reference is not None)
+    with turns(8 if reference is None else 12 if measured.is_sqlite else 13):
         claimed = claim(
             measured,
             endpoint="create-order",
@@ -61,7 +64,7 @@ def test_create_order_with_a_key_waits_eight_times(
             lease=timedelta(seconds=75),
         )
         assert isinstance(claimed, Claim)
-        create_order(measured, gateway, wish(), URLS, "r", claimed)
+        create_order(measured, gateway, new, URLS, "r", claimed)
         keep(measured, claimed, b"{}")
 
 
