@@ -13,7 +13,7 @@ from threading import Event, Lock, Thread
 from payments_service import notify
 from payments_service.domain.alarms import REMINDED_EVERY
 from payments_service.domain.clock import REAL_TIME, Clock
-from payments_service.domain.errors import PaymentsError, StoreUnavailable
+from payments_service.domain.errors import NotMigrated, PaymentsError, StoreUnavailable
 from payments_service.domain.facts import ALERT
 from payments_service.domain.states import AlertCode
 from payments_service.flows import liveness
@@ -113,10 +113,10 @@ class Watch:
         lately = self._told_away_at is not None and now - self._told_away_at < REMINDED_EVERY.total_seconds()
         if lately or now - self._away_since < AWAY_SECONDS:
             return
-        kind = trouble.facts(error.__cause__)["kind"] if error.__cause__ else error.code
-        away = round(now - self._away_since)
+        kind, away = _kind(error), round(now - self._away_since)
         log.error("Database away", extra={"data": {"kind": kind, "seconds": away}})
-        if self._mail_of_database(kind, away):
+        advice = (str(error),) if isinstance(error, NotMigrated) else ()
+        if self._mail_of_database(kind, away, *advice):
             self._told_away_at = now
 
     def _database_is_back(self) -> None:
@@ -124,7 +124,7 @@ class Watch:
             log.warning("Database is back")
         self._away_since = self._told_away_at = None
 
-    def _mail_of_database(self, kind: str, seconds: int) -> bool:
+    def _mail_of_database(self, kind: str, seconds: int, *advice: str) -> bool:
         """Whether it is told. Each process of a machine sends it under one id; mail programs show that once.
 
         Without mail the log has been told, which is all that can be done.
@@ -135,6 +135,7 @@ class Watch:
         day = self._clock.now().date().isoformat()
         lines = [
             f"The payments database does not do its work for {seconds} seconds: {kind}.",
+            *advice,
             "Webhooks are answered 503 and come again; no order can be made.",
             f"A web process on {gethostname()} tells. What to do: docs/handbook.md, database_away.",
         ]
@@ -184,3 +185,10 @@ class Watch:
             log.exception("Look around failed")
         finally:
             self._idle.set()
+
+
+def _kind(error: StoreUnavailable) -> str:
+    """Of trouble, by the database's own codes; `not_migrated` has none."""
+    if error.__cause__ is None or isinstance(error, NotMigrated):
+        return error.code
+    return trouble.facts(error.__cause__)["kind"]

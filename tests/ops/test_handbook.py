@@ -4,8 +4,9 @@ import re
 
 from payments_service import metrics
 from payments_service.domain.alarms import ALARMS
+from payments_service.domain.errors import NotMigrated
 from payments_service.domain.states import AlertCode
-from payments_service.store import gauges
+from payments_service.store import gauges, trouble
 from tests.drill.drills import DRILLS
 from tests.support.house import ROOT
 
@@ -44,6 +45,13 @@ def test_every_metric_stands_there_with_its_own_words() -> None:
     rows = dict(re.findall(r"^\| `(payments_\w+)` \| (.*) \|$", TEXT, re.M))
     assert {**counted, **known}.items() <= rows.items()
     assert set(rows) - set(counted) - set(known) == {"payments_database_up", "payments_build_info"}
+
+
+def test_every_kind_of_a_database_that_is_away_is_named() -> None:
+    section = TEXT.partition("### database_away\n")[2].partition("\n## ")[0]
+    tables = (*trouble.KINDS_OF_POSTGRES, *trouble.KINDS_OF_SQLITE, *trouble.WORDS_OF_A_REFUSED_CONNECTION)
+    kinds = {kind for _, kind in tables} | {"pool used up", "other", NotMigrated.code}
+    assert [kind for kind in sorted(kinds) if f"`{kind}`" not in section] == []
 
 
 def test_every_command_that_it_names_is_there() -> None:

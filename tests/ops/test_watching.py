@@ -10,12 +10,12 @@ import pytest
 
 from payments_service import notify
 from payments_service.domain.alarms import REMINDED_EVERY
-from payments_service.domain.errors import StoreUnavailable
+from payments_service.domain.errors import NotMigrated, StoreUnavailable
 from payments_service.flows import beats as beats_module
 from payments_service.flows import liveness, reviews
 from payments_service.flows.beats import Beats
 from payments_service.flows.watch import AWAY_SECONDS, Watch
-from payments_service.store import gauges, heartbeats, outbox
+from payments_service.store import gauges, heartbeats, outbox, revision
 from payments_service.store.db import Database
 from tests.flows.delivering import HandClock, channels
 from tests.support.fake_gateway import FakeGateway
@@ -179,6 +179,20 @@ def test_a_database_that_is_away_is_told_by_mail_once_and_daily(
     hand.advance(REMINDED_EVERY)
     look_in_vain(watch, hand, 2)
     assert len(box.letters) == 2
+
+
+@pytest.mark.parametrize("cause", [None, RuntimeError("no such table: payments")])
+def test_a_migration_that_was_not_run_is_told_with_its_command(
+    db: Database, hand: HandClock, box: Mailbox, cause: Exception | None
+) -> None:
+    watch, error = process(db, hand, box.url), NotMigrated(f"The database is at 0001; {revision.HOW}")
+    error.__cause__ = cause
+    for _ in range(3):
+        hand.advance(MINUTE)
+        watch.database_is_away(error)
+    [letter] = box.letters
+    assert "not_migrated" in letter["Subject"]
+    assert "flask --app wsgi db upgrade" in letter.get_content()
 
 
 def test_processes_of_one_machine_send_it_under_one_id(db: Database, hand: HandClock, box: Mailbox) -> None:
