@@ -181,7 +181,7 @@ def _database(services: Services) -> Iterator[Finding]:
     saw = f"{seen.product}, at {seen.revision or 'no revision'}"
     if seen.troubles:
         todo = "The service needs the primary, durable commits and UTF8"
-        yield bad("database", f"{saw}: {'; '.join(seen.troubles)}", todo)
+        yield bad("database", f"{saw}: {'; '.join(seen.troubles)}", todo + _switched_on(seen))
     else:
         yield ok("database", f"{saw}, primary, {seen.encoding}, durable")
     if missing := revision.what_is_missing(seen.revision):
@@ -191,6 +191,13 @@ def _database(services: Services) -> Iterator[Finding]:
         yield bad("disk", f"{seen.free_bytes // 1024**2} MiB are left beside the database", "Free disk space")
     if seen.now is not None:
         yield from _skew("the database's", wall_clock() - seen.now)
+
+
+def _switched_on(seen: condition.Condition) -> str:
+    """How a server's administrator makes its commits durable, where settings are switched off."""
+    settings = [found.removesuffix(" is off") for found in seen.unsafe if found.endswith(" is off")]
+    steps = "".join(f"ALTER SYSTEM SET {name} = on; " for name in settings)
+    return f". As its administrator: {steps}SELECT pg_reload_conf();" if settings else ""
 
 
 def _pooler(services: Services, seen: condition.Condition) -> Iterator[Finding]:

@@ -203,6 +203,8 @@ def test_the_database_is_seen_with_its_revision(shop: Shop) -> None:
         assert re.fullmatch(r"ok SQLite [\d.]+, at \d{4}, primary, UTF-8, durable", said)
     else:
         assert re.fullmatch(r"bad PostgreSQL [\d.]+.*, at \d{4}: fsync is off", said)
+        step = "ALTER SYSTEM SET fsync = on; SELECT pg_reload_conf();"
+        assert step in shop.says("doctor", exit_code=1)
 
 
 def test_a_database_without_tables_says_how_they_are_made(shop: Shop) -> None:
