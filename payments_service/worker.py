@@ -91,6 +91,9 @@ def sweeps(
         yield _monitors(db, gateway, clock)
     yield Sweep("clock", lambda: witnesses.tell(db, clock), EVERY_SECONDS)
     yield from map(_of_line, deliver.lines(db, channels, clock, stop))
+    configured = {gateway.provider for gateway in gateways}
+    missing = "missing gateways"
+    yield Sweep(missing, lambda: monitors.miss_gateways(db, configured, clock), MONITOR_EVERY_SECONDS)
     yield Sweep("tidy", lambda: monitors.tidy(db, clock), MONITOR_EVERY_SECONDS)
 
 

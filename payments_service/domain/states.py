@@ -152,6 +152,8 @@ class AlertCode(StrEnum):
     DISPUTE_OPENED = "dispute_opened"
     """Told as the event `dispute.opened`, not as `ops.alert`."""
     DESTINATION_GONE = "destination_gone"
+    GATEWAY_GONE = "gateway_gone"
+    """Its variables are not set any more, and it has payments or refunds that no process can ask about."""
     EVENT_UNDELIVERED = "event_undelivered"
     GATEWAY_DOWN = "gateway_down"
     CREDENTIALS_REFUSED = "credentials_refused"

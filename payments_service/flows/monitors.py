@@ -2,7 +2,7 @@
 is held and not taken. The worker looks each minute; what is over ends by itself."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -35,6 +35,7 @@ HELD_TOO_LONG = timedelta(hours=1)
 VERIFIED_AT_A_LOOK = 200
 """Payments whose seals are checked each minute, of the newest and of all in turn: 288,000 a day."""
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+STILL_OPEN = "Set its variables again until nothing is open there: nothing asks about these payments"
 LOOKED_LATELY = timedelta(seconds=30)
 """The worker has a look for each gateway; the numbers are of all of them, and compared once."""
 
@@ -48,6 +49,22 @@ def watch(db: Database, gateway: Gateway, clock: Clock) -> int:
         if _looked_lately(session, clock):
             return raised
     return raised + look(db, clock)
+
+
+def miss_gateways(db: Database, configured: Collection[str], clock: Clock) -> int:
+    """Payments and refunds that are open at a provider which is not configured: no sweep asks about them."""
+    raised = 0
+    with db.begin() as session:
+        left = monitors.open_by_provider(session)
+        for provider, (count, refunds) in sorted(left.items()):
+            if provider not in configured:
+                about = {"openPayments": count, "openRefunds": refunds, "hint": STILL_OPEN}
+                raised += raise_alert(session, AlertCode.GATEWAY_GONE, provider, about, clock)
+        for known in rows.all_open(session):
+            is_back = known.subject in configured or known.subject not in left
+            if known.code == AlertCode.GATEWAY_GONE and is_back:
+                end(session, known.code, known.subject, clock)
+    return raised
 
 
 def look(db: Database, clock: Clock) -> int:

@@ -6,19 +6,29 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from payments_service.domain.states import AlertCode, AttemptStatus, PaymentStatus
+from payments_service.domain.states import OPEN, REFUND_OPEN, AlertCode, AttemptStatus, PaymentStatus
 from payments_service.store.tables import (
     Payment,
     PaymentAttempt,
     PaymentOrder,
     PaymentReview,
     PaymentWebhook,
+    Refund,
 )
 
 CAPTURE_WINDOW = timedelta(hours=12)
 """So long before money goes back, the alarm `capture_window` names its payment."""
 EXAMPLES = 5
 """How many payments an alarm names."""
+
+
+def open_by_provider(session: Session) -> dict[str, tuple[int, int]]:
+    """By provider, how many payments and how many refunds are open."""
+    of_payments = select(Payment.provider, func.count()).where(Payment.status.in_(OPEN))
+    of_refunds = select(Refund.provider, func.count()).where(Refund.status.in_(REFUND_OPEN))
+    payments = {name: count for name, count in session.execute(of_payments.group_by(Payment.provider))}
+    refunds = {name: count for name, count in session.execute(of_refunds.group_by(Refund.provider))}
+    return {name: (payments.get(name, 0), refunds.get(name, 0)) for name in {*payments, *refunds}}
 
 
 def held_since(session: Session, provider: str, before: datetime) -> list[Payment]:
