@@ -238,7 +238,7 @@ class Life(RuleBasedStateMachine):
         return GivenBack(name, OURS if is_ours else None, attempt, words[word % len(words)], paise)
 
 
-@pytest.mark.parametrize("examples", [150, pytest.param(1_000, marks=pytest.mark.check)])
+@pytest.mark.parametrize("examples", [100, pytest.param(1_000, marks=pytest.mark.check)])
 @pytest.mark.parametrize("voice", VOICES, ids=lambda voice: voice.__name__.lower())
 def test_whatever_a_gateway_says_the_rules_hold(voice: type[Voice], examples: int) -> None:
     run_state_machine_as_test(
