@@ -16,7 +16,7 @@ from typing import Any
 
 from payments_service import environment
 from payments_service.domain.clock import REAL_TIME, Clock
-from payments_service.domain.errors import StoreUnavailable
+from payments_service.domain.errors import NotMigrated, OldTables, StoreUnavailable
 from payments_service.flows import deliver, liveness, monitors, reconcile, witnesses
 from payments_service.flows.beats import Beats
 from payments_service.flows.create_order import Urls
@@ -30,6 +30,8 @@ from payments_service.store.db import Database
 
 log = logging.getLogger(__name__)
 
+HEARTBEAT = "heartbeat"
+"""The sweep that always writes: while the tables are old it alone looks whether they still are."""
 EVERY_SECONDS = 1.0
 """Each line of due rows is looked at."""
 MONITOR_EVERY_SECONDS = 60.0
@@ -38,6 +40,8 @@ BEAT_EVERY_SECONDS = 20.0
 """In real seconds, however fast waits pass: those who look for it know nothing of that."""
 TROUBLE_PAUSE_SECONDS = 5.0
 """After a sweep that crashed or a database that is away."""
+NOT_MIGRATED_PAUSE_SECONDS = 20.0
+"""After a sweep that lacks a table: a person has to run the migration first."""
 LOOK_SECONDS = 0.2
 """How soon a worker notices that it is to end."""
 LAST_SECONDS = 7.0
@@ -85,7 +89,7 @@ def sweeps(
 
     `stop` is looked at between two rows, too.
     """
-    yield Sweep("heartbeat", lambda: liveness.beat(db, clock), BEAT_EVERY_SECONDS)
+    yield Sweep(HEARTBEAT, lambda: liveness.beat(db, clock), BEAT_EVERY_SECONDS)
     for gateway in gateways:
         yield from map(_of_line, reconcile.lines(db, gateway, urls, clock, stop))
         yield _monitors(db, gateway, clock)
@@ -125,8 +129,9 @@ def serve(services: Services, clock: Clock = REAL_TIME) -> None:
 
 def run(all_sweeps: Sequence[Sweep], stop: threading.Event) -> None:
     """Run until `stop` is set, and a few seconds more for what is under way."""
+    tables_are_old = threading.Event()
     threads = [
-        threading.Thread(target=_repeat, args=(sweep, stop), name=sweep.name, daemon=True)
+        threading.Thread(target=_repeat, args=(sweep, stop, tables_are_old), name=sweep.name, daemon=True)
         for sweep in all_sweeps
     ]
     for thread in threads:
@@ -148,12 +153,21 @@ def run_once(all_sweeps: Sequence[Sweep]) -> int:
     return sum(sweep.run_out() for sweep in all_sweeps)
 
 
-def _repeat(sweep: Sweep, stop: threading.Event) -> None:
+def _repeat(sweep: Sweep, stop: threading.Event, tables_are_old: threading.Event) -> None:
     while not stop.is_set():
+        if tables_are_old.is_set() and sweep.name != HEARTBEAT:
+            stop.wait(EVERY_SECONDS)
+            continue
         count = 0
         pause = sweep.every_seconds
         try:
             count = sweep.run()
+            if sweep.name == HEARTBEAT:
+                tables_are_old.clear()
+        except NotMigrated as error:
+            pause = NOT_MIGRATED_PAUSE_SECONDS
+            if isinstance(error, OldTables):
+                tables_are_old.set()
         except StoreUnavailable:
             pause = TROUBLE_PAUSE_SECONDS
         except Exception:

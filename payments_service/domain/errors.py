@@ -81,6 +81,10 @@ class NotMigrated(StoreUnavailable):
     code = "not_migrated"
 
 
+class OldTables(NotMigrated):
+    """There are no tables, or those of an older version: nothing can be done until they are upgraded."""
+
+
 class WrongEncoding(NotMigrated):
     """The database cannot keep every name. It is no use waiting: another database must be made."""
 

@@ -5,8 +5,10 @@ sqlite.py, beside this.
 """
 
 import logging
+import math
 import re
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -35,7 +37,7 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from payments_service.domain.errors import NotMigrated, Outdated, StoreUnavailable
+from payments_service.domain.errors import NotMigrated, OldTables, Outdated, StoreUnavailable
 from payments_service.domain.payment import Policy
 from payments_service.store import revision, trouble
 from payments_service.store.address import normalized_url, without_pooler
@@ -49,6 +51,8 @@ log = logging.getLogger(__name__)
 
 Row = TypeVar("Row")
 
+SAID_EVERY_SECONDS = 60.0
+"""That the tables are not those of this version is one log line in so long."""
 AWAY = "The payment store is not available, please try again"
 OUTDATED = "The payment was changed at the same moment, please try again"
 TROUBLE_OF_THE_STORE = (
@@ -103,6 +107,8 @@ class Database:
         self.is_sqlite = address.drivername.startswith("sqlite")
         self.engine = sqlite_engine(address) if self.is_sqlite else _postgres(address, pool_size)
         self._tables_are_known = False
+        self._said: dict[str, float] = {}
+        """When it was last said what is missing."""
 
     @property
     def policy(self) -> Policy:
@@ -170,8 +176,7 @@ class Database:
             cause = getattr(error, "orig", None) or error
             if _is_about_tables(cause):
                 self._tables_are_known = False
-                about = {**_facts(error), "missing": _missing(cause)}
-                log.error("Database not migrated", extra={"data": about})  # noqa: TRY400
+                self._say_what_is_missing({**_facts(error), "missing": _missing(cause)})
                 raise NotMigrated(f"The database lacks what this version needs; {revision.HOW}") from error
             if isinstance(cause, WRITTEN_MEANWHILE):
                 raise Outdated(OUTDATED) from error
@@ -183,18 +188,25 @@ class Database:
             raise StoreUnavailable(AWAY) from error
 
     def _look_at_tables(self) -> None:
-        """Raise NotMigrated unless this version can use the tables; asked until it can, and never again."""
+        """Raise OldTables unless this version can use the tables; asked until it can, and never again."""
         if self._tables_are_known:
             return
         with self.engine.connect().execution_options(payments_read_only=True) as connection:
             found = revision.current(connection)
         if missing := revision.what_is_missing(found):
-            log.error("Database not migrated", extra={"data": {"error": missing}})
-            raise NotMigrated(missing)
+            self._say_what_is_missing({"error": missing})
+            raise OldTables(missing)
         if found not in revision.REVISIONS:
             newer = {"database": found, "known": revision.HEAD}
             log.warning("The database is of a newer version than this process", extra={"data": newer})
         self._tables_are_known = True
+
+    def _say_what_is_missing(self, about: dict[str, str]) -> None:
+        """Every request and every sweep finds the same."""
+        what, now = about.get("missing", ""), time.monotonic()
+        if now - self._said.get(what, -math.inf) >= SAID_EVERY_SECONDS:
+            self._said[what] = now
+            log.error("Database not migrated", extra={"data": about})
 
     def _opened(self, engine: Engine) -> Transaction:
         tx = Transaction(engine, self.policy, self.chain_keys)
