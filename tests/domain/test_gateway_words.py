@@ -206,7 +206,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def each_fact_is_told_once(self) -> None:
-        """A dispute's word that comes again with its old time is the same fact, which the table keeps once."""
+        """A dispute's word that comes again with its old time is one fact, which the table keeps once."""
         told = Counter(fact.fact for fact in self.known.facts if not fact.type.startswith("dispute."))
         assert not [fact for fact, times in told.items() if times > 1]
 
