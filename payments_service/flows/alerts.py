@@ -7,8 +7,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.orm import Session
-
 from payments_service.domain.alarms import ALARMS, REMINDED_EVERY
 from payments_service.domain.clock import Clock
 from payments_service.domain.facts import ALERT
@@ -16,8 +14,6 @@ from payments_service.domain.states import AlertCode
 from payments_service.store import alerts, heartbeats, outbox
 from payments_service.store.tables import Alert
 from payments_service.store.transaction import Transaction
-
-log = logging.getLogger(__name__)
 
 REMINDED = frozenset(alarm.code for alarm in ALARMS)
 """Alerts that end by themselves, so that an open one is trouble that lasts; others are told once."""
@@ -52,7 +48,7 @@ def raise_alert(
 
 
 def _to_be_told(
-    session: Session, code: str, subject: str, at_most_every: timedelta, clock: Clock
+    session: Transaction, code: str, subject: str, at_most_every: timedelta, clock: Clock
 ) -> UUID | None:
     """The open alert, unless it was told, or one like it a short time ago."""
     told_last = heartbeats.TOLD + f"{code} {subject}"
@@ -76,29 +72,29 @@ def remind_of(session: Transaction, alert: Alert, clock: Clock) -> bool:
     if not days or not _destinations(session) or alerts.is_told(session, again):
         return False
     _tell(session, again, alert.id, alert.code, alert.subject, alert.detail, clock)
-    log.error("Alert lasts", extra={"data": {**_about(alert), "days": days}})
+    session.say(__name__, logging.ERROR, "Alert lasts", {**_about(alert), "days": days})
     return True
 
 
-def dismissed(session: Session, alert: Alert, clock: Clock) -> None:
+def dismissed(session: Transaction, alert: Alert, clock: Clock) -> None:
     """A person knows of it: while it lasts, it is told again in a day."""
     if alert.code in FOUND_AGAIN:
         heartbeats.beat(session, _dismissal(alert.code, alert.subject), clock.now())
 
 
-def forget_dismissals(session: Session, code: str, lasting: Collection[str]) -> None:
+def forget_dismissals(session: Transaction, code: str, lasting: Collection[str]) -> None:
     """Trouble that has ended is news when it comes back."""
     for name in heartbeats.names(session, _dismissal(code, "")):
         if name.removeprefix(_dismissal(code, "")) not in lasting:
             heartbeats.forget(session, name)
 
 
-def is_dismissed(session: Session, code: str, subject: str, clock: Clock) -> bool:
+def is_dismissed(session: Transaction, code: str, subject: str, clock: Clock) -> bool:
     moment = heartbeats.last(session, _dismissal(code, subject))
     return moment is not None and clock.age(moment) < REMINDED_EVERY
 
 
-def standing(session: Session, code: str, subject: str) -> Alert | None:
+def standing(session: Transaction, code: str, subject: str) -> Alert | None:
     """The open alert, or the last one where a person has dismissed it: its trouble may last."""
     is_known = heartbeats.last(session, _dismissal(code, subject)) is not None
     return (alerts.the_last if is_known else alerts.the_open)(session, code, subject)
@@ -132,21 +128,22 @@ def _tell(
     )
 
 
-def note(session: Session, code: str, subject: str, detail: dict[str, Any], clock: Clock) -> UUID | None:
+def note(session: Transaction, code: str, subject: str, detail: dict[str, Any], clock: Clock) -> UUID | None:
     """Open an alert that is told in another way; None when the same is open."""
     alert_id = alerts.open_once(session, code, subject, detail, clock.now())
     if alert_id is not None:
-        log.error("Alert", extra={"data": {"alertId": alert_id, "code": code, "subject": subject, **detail}})
+        about = {"alertId": alert_id, "code": code, "subject": subject, **detail}
+        session.say(__name__, logging.ERROR, "Alert", about)
     return alert_id
 
 
-def end(session: Session, code: str, subject: str, clock: Clock) -> bool:
+def end(session: Transaction, code: str, subject: str, clock: Clock) -> bool:
     """Close an alert whose trouble is over, and forget that it was dismissed; whether it was open."""
     heartbeats.forget(session, _dismissal(code, subject))
     alert = alerts.the_open(session, code, subject)
     if alert is None or not alerts.close(session, alert.id, clock.now()):
         return False
-    log.warning("Alert over", extra={"data": _about(alert)})
+    session.say(__name__, logging.WARNING, "Alert over", _about(alert))
     return True
 
 

@@ -23,7 +23,7 @@ from payments_service.domain.errors import (
     UnknownAtGateway,
 )
 from payments_service.domain.news import WIRE_PREFIX, OrderRef, WebhookEvent
-from payments_service.domain.payment import Actor, Line
+from payments_service.domain.payment import Actor
 from payments_service.domain.schedule import next_follow_up
 from payments_service.domain.states import TO_TAKE_EFFECT, AlertCode, InboxOutcome, OrderStatus, Source
 from payments_service.flows import sync, unknown_orders, witnesses
@@ -129,7 +129,7 @@ def _keep_and_apply(db: Database, arrival: Arrival) -> None:
                 arrival.outcome = Outcome.AGAIN
                 return
             arrival.payment_id, arrival.follow_up = _take_effect(session, gateway, event, row)
-            _say(session, logging.INFO, "Webhook", {**_about(gateway, event), "outcome": row.outcome})
+            session.say(__name__, logging.INFO, "Webhook", {**_about(gateway, event), "outcome": row.outcome})
             arrival.outcome, arrival.row_id = Outcome.KEPT, row.id
 
     retried(write)
@@ -195,7 +195,7 @@ def _take_effect(
     if not is_for_a_payment(event):
         inbox.move(row, why_left(event))
         if row.outcome in NOT_UNDERSTOOD:
-            _say(session, logging.ERROR, "Webhook not understood", _about(gateway, event))
+            session.say(__name__, logging.ERROR, "Webhook not understood", _about(gateway, event))
         order = _order_of(session, gateway, event) if names_an_order_at_least(event) else None
         if order is None:
             return None, FollowUp.NOTHING
@@ -369,7 +369,7 @@ def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) 
         if is_reached or _is_end_of_a_lost_order(session, row, event):
             inbox.move(row, InboxOutcome.APPLIED)
             return True
-        _say(session, logging.WARNING, "Webhook not confirmed by the gateway", {"id": payment_id})
+        session.say(__name__, logging.WARNING, "Webhook not confirmed by the gateway", {"id": payment_id})
         return False
 
 
@@ -407,12 +407,7 @@ def _give_up(db: Database, gateway: Gateway, row_id: UUID, event: WebhookEvent, 
             if subject and is_unmatched and was_to_be_asked:
                 unknown_orders.alert(session, subject, about, None, clock)
             inbox.move(row, InboxOutcome.UNCONFIRMED)
-            _say(session, logging.ERROR, "Webhook never confirmed", about)
-
-
-def _say(session: Transaction, level: int, message: str, about: Mapping[str, object]) -> None:
-    """A line for the log, once all of the transaction is committed."""
-    session.lines.append(Line(level, message, dict(about), __name__))
+            session.say(__name__, logging.ERROR, "Webhook never confirmed", about)
 
 
 def _about(gateway: Gateway, event: WebhookEvent) -> dict[str, str | None]:

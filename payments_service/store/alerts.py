@@ -12,8 +12,7 @@ from uuid6 import uuid7
 from payments_service.domain.payment import AlertChange
 from payments_service.store.db import changed_rows, insert_once
 from payments_service.store.tables import Alert, Event
-
-log = logging.getLogger(__name__)
+from payments_service.store.transaction import Transaction
 
 
 def open_once(
@@ -48,16 +47,16 @@ def close(session: Session, alert_id: UUID, now: datetime) -> bool:
     return changed_rows(session, opened) == 1
 
 
-def change(session: Session, told: AlertChange, now: datetime) -> None:
+def change(session: Transaction, told: AlertChange, now: datetime) -> None:
     """Open or end an alert that a decision speaks of."""
     if told.detail is None:
         if (alert := the_open(session, told.code, told.subject)) is not None:
             close(session, alert.id, now)
             about = {"alertId": alert.id, "code": told.code, "subject": told.subject}
-            log.warning("Alert over", extra={"data": about})
+            session.say(__name__, logging.WARNING, "Alert over", about)
     elif (alert_id := open_once(session, told.code, told.subject, told.detail, now)) is not None:
         about = {"alertId": alert_id, "code": told.code, "subject": told.subject, **told.detail}
-        log.error("Alert", extra={"data": about})
+        session.say(__name__, logging.ERROR, "Alert", about)
 
 
 def open_of(session: Session, code: str) -> list[Alert]:

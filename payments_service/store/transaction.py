@@ -1,5 +1,8 @@
 """What `Database.begin()` gives: a session for one transaction, and what all of it goes by."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -20,3 +23,7 @@ class Transaction(Session):
         """Sweeps that this transaction leaves work for."""
         self.lines: list[Line] = []
         """Log lines about what it decided: they are true once it is committed."""
+
+    def say(self, logger: str, level: int, message: str, about: Mapping[str, Any]) -> None:
+        """A line for the log, once all of this is committed."""
+        self.lines.append(Line(level, message, dict(about), logger))
