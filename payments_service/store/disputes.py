@@ -27,4 +27,5 @@ def takes_the_money(session: Session, payment_id: UUID) -> bool:
 
 
 def _is_lost(dispute: dict[str, Any]) -> bool:
+    """By the end that the history keeps, in the word of each gateway: lost, or given up."""
     return str(dispute.get("gatewayStatus")).upper().endswith(("LOST", "ACCEPTED"))
