@@ -18,8 +18,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import cache
 from socket import gethostname
 from typing import Any
+
+import orjson
 
 from payments_service import build
 
@@ -114,7 +117,12 @@ def unit(name: str, *, quiet: bool = False, **facts: Any) -> Iterator[Unit]:
 
 def here() -> dict[str, Any]:
     """Which process of which machine."""
-    return {"pid": os.getpid(), "host": gethostname()}
+    return {"pid": os.getpid(), "host": _host()}
+
+
+@cache
+def _host() -> str:
+    return gethostname()
 
 
 def within() -> dict[str, Any]:
@@ -177,12 +185,9 @@ class StepsOfUnits(logging.Handler):
         return STEPS[str(record.msg)] or told
 
 
-_JSON = json.JSONEncoder(ensure_ascii=False, default=str)
-
-
 class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        facts = _JSON.encode(_facts(record))
+        facts = _json(_facts(record))
         line = _escaped(f"[{_time(record)}] [{record.levelname}] {_one_line(record)} {facts}")
         return line + (f"\n{self._trace(record)}" if record.exc_info else "")
 
@@ -195,7 +200,7 @@ class JsonFormatter(logging.Formatter):
         line = {"time": _time(record), "level": record.levelname, "message": _one_line(record)}
         if record.exc_info:
             line["trace"] = "\n".join(_trace_lines(record))
-        return _escaped(_JSON.encode({**line, **_facts(record)}))
+        return _escaped(_json({**line, **_facts(record)}))
 
 
 def masked_email(email: str) -> str:
@@ -238,7 +243,7 @@ def _facts(record: logging.LogRecord) -> dict[str, Any]:
 
 def _time(record: logging.LogRecord) -> str:
     moment = datetime.fromtimestamp(record.created, UTC)
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    return moment.isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
 
 
 def _one_line(record: logging.LogRecord) -> str:
@@ -246,7 +251,16 @@ def _one_line(record: logging.LogRecord) -> str:
     return record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
 
 
+def _json(facts: dict[str, Any]) -> str:
+    try:
+        return orjson.dumps(facts, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # half a character of UTF-16, or a number of more than 64 bits
+        return json.dumps(facts, ensure_ascii=False, default=str)
+
+
 def _escaped(line: str) -> str:
+    if line.isprintable():
+        return line
     return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 

@@ -19,9 +19,9 @@ from payments_service.gateways.base import Gateway
 
 ASK_SECONDS = 10.0
 """For each order that a gateway is asked about."""
-ORDERS = re.compile(rf'\b({WIRE_PREFIX}[a-z0-9]+)\b|"orderId": "([A-Za-z0-9_-]{{1,64}})"')
+ORDERS = re.compile(rf'\b({WIRE_PREFIX}[a-z0-9]+)\b|"orderId": ?"([A-Za-z0-9_-]{{1,64}})"')
 """How a line of the log names an order: by our id of it, or as the browser knows it."""
-GATEWAY = re.compile(r'"gateway": "([a-z0-9_]+)"')
+GATEWAY = re.compile(r'"gateway": ?"([a-z0-9_]+)"')
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,8 @@ POLLING = polling((60, 20), (300, 30), (1200, 60))
 LAST_MINUTE = timedelta(minutes=1)
 """A payer who began in time may finish; and 15 minutes, the least, are still that when they arrive."""
 ASK_AGAIN = (Urgency.PAYER, Urgency.POLLING)
+BROUGHT_MONEY = (AttemptStatus.SUCCEEDED, AttemptStatus.VOIDED)
+"""The latter too late: Cashfree gives it back, in a refund of its own."""
 """Callers that ask again later: for them an order that can still be paid is read without its attempts."""
 NAME_CATEGORIES = ("L", "M", "N", "Zs")
 NAME_MARKS = "-'.,&"
@@ -177,8 +179,8 @@ class CashfreeGateway(Gateway):
             attempts = reading.attempts(self.provider, listed, word, amount)
             status, gateway_status = reading.order_claim(word, attempts, amount)
             is_paid = status is PaymentStatus.COMPLETED
-            has_money = is_paid or any(one.status is AttemptStatus.SUCCEEDED for one in attempts)
-            refunds = self._list(f"{path}/refunds", deadline) if has_money else []
+            had_money = is_paid or any(one.status in BROUGHT_MONEY for one in attempts)
+            refunds = self._list(f"{path}/refunds", deadline) if had_money else []
             return PaymentSnapshot(
                 order=OrderRef(order.wire_id, order.wire_id),
                 status=status,

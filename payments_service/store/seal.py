@@ -42,6 +42,8 @@ class Sealable(Protocol):
 PURPOSE = b"payments-service history"
 SHOWN = 8
 """Characters of a key's own digest, by which a row names it."""
+SAYING = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+"""One row, one text: other spaces or another order would be another seal."""
 
 
 @dataclass(frozen=True)
@@ -80,5 +82,4 @@ def seal(key: ChainKey, head: str | None, row: Sealable) -> str:
         row.evidence,
         row.created_at.isoformat(timespec="microseconds"),
     ]
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"))
-    return hmac.new(key.secret, text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key.secret, SAYING.encode(said).encode(), "sha256").hex()

@@ -161,7 +161,7 @@ def test_a_refused_origin_is_told_once_with_the_setting_that_would_allow_it(
         client.post(CREATE, json={}, headers={"Origin": origin})
     [line] = warnings(caplog)
     assert "FRONTEND_URL" in line
-    assert f'"origin": "{origin[:200]}"' in line
+    assert f'"origin":"{origin[:200]}"' in line
     assert "http://127.0.0.1:3000" in line
     assert len(line) < 600
 
@@ -268,9 +268,19 @@ def test_a_log_line_is_one_line_with_its_facts() -> None:
     record.data = {"gateway": "razorpay", "name": "आशा\n[fake]"}
     text = FORMATTERS[0].format(record)
     assert text == (
-        '[2024-01-01T12:00:00.000Z] [INFO] Creating a\\nb {"gateway": "razorpay", "name": "आशा\\n[fake]"}'
+        '[2024-01-01T12:00:00.000Z] [INFO] Creating a\\nb {"gateway":"razorpay","name":"आशा\\n[fake]"}'
     )
     assert json.loads(FORMATTERS[1].format(record))["gateway"] == "razorpay"
+
+
+@pytest.mark.parametrize("odd", ["half \ud83d", 2**70, {1: {"a"}}, b"\xff", float("nan"), "line\u2028break"])
+@pytest.mark.parametrize("formatter", FORMATTERS)
+def test_no_fact_is_too_odd_for_a_log_line(formatter: logging.Formatter, odd: object) -> None:
+    record = logging.LogRecord("payments_service", logging.INFO, "x.py", 1, "Odd", (), None)
+    record.data = {"odd": odd, "gateway": "razorpay"}
+    line = formatter.format(record)
+    assert json.loads(line[line.index("{") :])["gateway"] == "razorpay"
+    assert line.isprintable()
 
 
 @pytest.fixture

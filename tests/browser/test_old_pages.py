@@ -163,10 +163,10 @@ def test_an_order_that_cannot_be_made_is_told_by_its_error(
 
 def test_the_browser_asked_for_leave_and_got_it(old_page: Page, any_house: House, old_shop: OldShop) -> None:
     """Without the service's own answer to the preflight these tests would show nothing."""
-    before = any_house.log().count('"method": "OPTIONS", "path": "/api/payment/create-order"')
+    before = any_house.log().count('"method":"OPTIONS","path":"/api/payment/create-order"')
     pay(old_page, old_shop, "razorpay")
     expect(razorpay(old_page).locator("#pay-upi")).to_be_visible()
-    after = any_house.log().count('"method": "OPTIONS", "path": "/api/payment/create-order"')
+    after = any_house.log().count('"method":"OPTIONS","path":"/api/payment/create-order"')
     assert after == before + 1
 
 

@@ -326,7 +326,7 @@ def an_order_is_lost_only_by_a_fault(facts: Facts) -> Found:
     """A take-over of a call that is alive would lose orders where nothing went wrong."""
     lost = [row for row in facts.rows.values() if row["status"] == "lost"]
     unknown = sum(
-        '"method": "POST"' in line and '"outcome": "outcome_unknown"' in line
+        '"method":"POST"' in line and '"outcome":"outcome_unknown"' in line
         for line in facts.outcome.log.splitlines()
     )
     dead = facts.outcome.kills.total() + facts.outcome.crashes.total()
@@ -392,7 +392,7 @@ def is_unlisted(order: Row, refund: Row) -> bool:
 def never_more_goes_back_than_came_in(facts: Facts) -> Found:
     for payment_id, orders in facts.orders_of.items():
         for order in orders:
-            captured = sum(a["amountPaise"] for a in order["attempts"] if a["status"] in CAPTURED)
+            captured = sum(a["amountPaise"] for a in order["attempts"] if came_in(a))
             back = sum(r["amountPaise"] for r in order["refunds"] if REFUNDS.get(r["status"]) != "failed")
             if back > captured:
                 yield payment_id, f"{back} went back of {captured}"
@@ -404,6 +404,11 @@ def never_more_goes_back_than_came_in(facts: Facts) -> Found:
                 rows[0]["payment_id"],
                 f"{sum(r['amount'] for r in rows)} of {amounts[attempt_id]} refunded here",
             )
+
+
+def came_in(attempt: Row) -> bool:
+    """Also too late for its order: Cashfree then calls the payment cancelled, and sends the money back."""
+    return attempt["status"] in CAPTURED or (attempt["status"] == "CANCELLED" and attempt["lateAuthorized"])
 
 
 def a_refund_that_was_asked_for_is_there(facts: Facts) -> Found:

@@ -51,6 +51,8 @@ def test_one_that_could_not_be_asked_about_ends_with_1(shop: Shop) -> None:
     "line",
     [
         f'[2026-01-31T17:10:00.000Z] [INFO] Gateway call {{"gateway": "fake", "path": "/orders/{OURS}"}}',
+        f'[2026-01-31T17:10:00.000Z] [INFO] Gateway call {{"gateway":"fake","path":"/orders/{OURS}"}}',
+        f'{{"time":"2026-01-31T17:10:00.000Z","message":"Order","gateway":"fake","orderId":"{OURS}"}}',
         f'{{"time": "2026-01-31T17:10:00.000Z", "message": "Order", "gateway": "fake", "orderId": "{OURS}"}}',
     ],
 )
@@ -62,7 +64,7 @@ def test_the_log_names_orders_in_both_formats(shop: Shop, tmp_path: Path, line: 
 
 
 def test_only_the_gateway_that_the_line_names_is_asked(shop: Shop, tmp_path: Path) -> None:
-    log = log_of(tmp_path, f'[INFO] Order {{"gateway": "another", "orderId": "{OURS}"}}')
+    log = log_of(tmp_path, f'[INFO] Order {{"gateway":"another","orderId":"{OURS}"}}')
     assert "1 unknown here" in shop.says("lost", "--log", log)
     assert shop.gateway.calls == []
 

@@ -168,6 +168,23 @@ def test_an_open_payment_is_closed_and_can_be_closed_again(shop: Shop, gateway: 
     assert (refused.status_code, refused.json()["code"]) == (409, "order_paid")
 
 
+def test_money_that_cashfree_sends_back_by_itself_is_booked(shop: Shop) -> None:
+    payment_id, order = shop.buy("cashfree")
+    assert shop.post(f"/api/payment/{payment_id}/close").status_code == 200
+    shop.house.simulate(f"orders/{order['orderId']}/late-success")
+    [theirs] = shop.at_the_gateway(order)
+
+    def refunds() -> list[Json]:
+        found: list[Json] = shop.get(f"/api/payment/{payment_id}/refunds")["refunds"]
+        return found
+
+    [ours] = shop.house.until(refunds, bool)
+    assert (ours["status"], ours["amount"], theirs["amountPaise"]) == ("completed", 499, 49900)
+    assert ours["bankReference"]
+    shown = shop.get(f"/api/payment/{payment_id}")["payment"]
+    assert (shown["paymentStatus"], shown["attempts"][0]["status"]) == ("expired", "voided")
+
+
 def test_a_refund_during_an_open_dispute_is_refused(shop: Shop) -> None:
     payment_id, order = shop.paid("razorpay")
     shop.house.simulate(f"orders/{order['orderId']}/dispute")

@@ -1,7 +1,7 @@
 """What is Cashfree's alone among the calls: bodies, keys, conflicts, refunds, official errors."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -238,9 +238,12 @@ def test_any_other_refusal_takes_nothing_over(talk: Talk) -> None:
 # ── asking ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def fetch(talk: Talk, order_word: str, *payments: dict[str, Any]) -> PaymentSnapshot:
+def fetch(
+    talk: Talk, order_word: str, *payments: dict[str, Any], refunds: Sequence[dict[str, Any]] = ()
+) -> PaymentSnapshot:
     entity = cashfree_wire.order(PAID.but(order_word=order_word))
-    gateway, _ = talk({ORDER_PATH: Reply.of(entity), PAYMENTS: Reply.of(list(payments))})
+    told = {ORDER_PATH: entity, PAYMENTS: list(payments), REFUNDS: list(refunds)}
+    gateway, _ = talk({path: Reply.of(answer) for path, answer in told.items()})
     return gateway.fetch_payment(OrderRef(WIRE_ID), Deadline(5))
 
 
@@ -272,8 +275,11 @@ def test_a_success_that_did_not_pay_the_order_leaves_it_open(talk: Talk) -> None
 
 def test_money_that_came_too_late_went_back(talk: Talk) -> None:
     late = cashfree_wire.payment(PAID) | {"payment_status": "CANCELLED"}
-    snapshot = fetch(talk, "EXPIRED", late)
+    back = cashfree_wire.refund(PAID) | {"refund_id": None, "refund_type": "PAYMENT_AUTO_REFUND"}
+    snapshot = fetch(talk, "EXPIRED", late, refunds=[back])
     assert (snapshot.status, snapshot.attempts[0].status) == (PaymentStatus.EXPIRED, A.VOIDED)
+    (refund,) = snapshot.refunds or ()
+    assert (refund.refund_id, refund.transaction_id, refund.amount) == (None, PAYMENT, PAID.amount)
 
 
 def test_what_was_paid_in_another_currency_counts_as_what_was_ordered(talk: Talk) -> None:

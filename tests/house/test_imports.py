@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "https": {"api", "settings", "flask"},
     "domain": {"domain", "uuid6"},
     "build": set(),
-    "logs": {"build"},
+    "logs": {"build", "orjson"},
     "metrics": {"build", "counter_files", "prometheus_client"},
     "counter_files": {"prometheus_client"},
     "sentry": {"logs", "sentry_sdk"},
