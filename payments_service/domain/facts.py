@@ -1,5 +1,7 @@
 """What is told about a change, and to whom: written in the transaction of the change itself."""
 
+import json
+from hashlib import sha256
 from typing import Any
 
 from payments_service.domain.news import DisputeSnapshot
@@ -35,7 +37,10 @@ def tell_status(record: PaymentRecord, sequence: int, actor: Actor) -> None:
 
 def tell_review(record: PaymentRecord, told: dict[str, Any], sequence: int, actor: Actor) -> None:
     """One question for a person: its reason, its evidence, and what can be done."""
-    fact = f"{REVIEW}:{record.payment.id}:{sequence}"
+    # Not by its number: in a restored database the same number may be another question.
+    evidence = json.dumps(told["evidence"], sort_keys=True, default=str)
+    question = f"{told['reason']}:{sha256(evidence.encode()).hexdigest()}"
+    fact = f"{REVIEW}:{record.payment.id}:{question}"
     _tell(record, REVIEW, fact, sequence, actor, {"review": told})
 
 

@@ -14,9 +14,10 @@ import pytest
 
 from payments_service.domain import decide
 from payments_service.domain.errors import Conflict, OutcomeUnknown, Unavailable
+from payments_service.domain.flag import flag
 from payments_service.domain.money import Money
 from payments_service.domain.payment import Actor
-from payments_service.domain.states import RefundStatus
+from payments_service.domain.states import RefundStatus, ReviewReason
 from payments_service.flows.idempotency import KeyReused
 from payments_service.flows.refund import RefundView
 from payments_service.flows.refund_intent import Key, NotBegun
@@ -178,3 +179,15 @@ def test_a_dispute_is_told_under_one_id_before_and_after(shop: Restorable) -> No
         with shop.db.read() as session:
             ids.append([row.event_id for row in session.query(Outbox) if row.type == "dispute.opened"])
     assert ids[0] == ids[1] != []
+
+
+def test_another_question_has_another_id_although_its_number_is_the_same(shop: Restorable) -> None:
+    shop.db.destinations = (outbox.MERCHANT,)
+    ids = []
+    for twice in (["pay_a"], ["pay_b"], ["pay_a"]):
+        with deciding(shop.db, shop.payment.id) as record:
+            flag(record, ReviewReason.SECOND_SUCCESS, Actor("worker", "sweep"), {"paymentIds": twice})
+        with shop.db.read() as session:
+            ids += [row.event_id for row in session.query(Outbox) if row.type == "payment.review"]
+        shop.restore()
+    assert ids[0] == ids[2] != ids[1]
