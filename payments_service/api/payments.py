@@ -13,10 +13,10 @@ from payments_service.api import WebServices, answers, guards, request_id, schem
 from payments_service.api.answers import dumped
 from payments_service.api.bodies import json_body
 from payments_service.api.described import described
-from payments_service.domain.errors import Conflict, InvalidInput
-from payments_service.flows import moving, quotes
+from payments_service.domain.errors import InvalidInput
+from payments_service.flows import quotes
 from payments_service.flows.create_order import create_order
-from payments_service.flows.idempotency import Claim, Kept, buyer, claim, keep, leave_open, still_payable
+from payments_service.flows.idempotency import Claim, Kept, buyer, claim, keep, still_payable
 from payments_service.flows.intent import LEASE, NewPayment
 from payments_service.flows.payment_view import PaymentView
 from payments_service.flows.quotes import Quote
@@ -111,12 +111,7 @@ def _create_order(house: WebServices) -> ResponseReturnValue:
     claim = _claim(key, new, schemas.fingerprint(body)) if key else None
     if isinstance(claim, Kept):
         return Response(claim.body, mimetype="application/json", headers={"Idempotency-Replayed": "true"})
-    opened = create_order(house.db, gateway, new, house.urls, request_id(), claim)
-    try:
-        moving.close_what_was_left(house.db, house.gateways, opened, request_id())
-    except Conflict:
-        leave_open(house.db, claim)
-        raise
+    opened = create_order(house.db, gateway, new, house.urls, request_id(), claim, others=house.gateways)
     logs.note(**_ids(opened))
     answer = jsonify(_created(opened, gateway))
     if claim:

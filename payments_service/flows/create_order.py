@@ -1,6 +1,7 @@
 """Open a payable order: intent first, then the gateway, then its answer."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +22,7 @@ from payments_service.domain.errors import (
 from payments_service.domain.news import Checkout, Customer, NewOrder, OrderRef, PaymentSnapshot
 from payments_service.domain.payment import Actor, Order, PaymentRecord
 from payments_service.domain.states import OrderStatus, PaymentStatus, Source, order_becomes
-from payments_service.flows import idempotency, intent, sync, witnesses
+from payments_service.flows import idempotency, intent, moving, sync, witnesses
 from payments_service.flows.idempotency import Claim, StillRunning, must_be_payable
 from payments_service.flows.intent import BUDGET_SECONDS, LEASE, Begun, NewPayment
 from payments_service.flows.payment_view import PaymentView, by_id, view_of
@@ -97,12 +98,15 @@ def create_order(
     request_id: str,
     claim: Claim | None = None,
     clock: Clock = REAL_TIME,
+    *,
+    others: Sequence[Gateway] = (),
 ) -> PaymentView:
     """One payment with one order at the gateway, open to be paid.
 
     With a claim on an idempotency key, or for a reference that the merchant vouches for, a payment that was
-    begun before is taken up. Raises CreateOrderFailed and Conflict; the payment is stored all the same, and
-    an order whose creation was not confirmed is found again by our wire id.
+    begun before is taken up, and one that is open at one of the `others` is closed. Raises CreateOrderFailed
+    and Conflict; the payment is stored all the same, and an order whose creation was not confirmed is found
+    again by our wire id.
     """
     actor = Actor(Source.CREATE_ORDER, request_id, clock)
     call = Call(db, gateway, urls, actor, Deadline(BUDGET_SECONDS), new.lifetime)
@@ -112,17 +116,21 @@ def create_order(
     witnesses.tell(db, clock)
     try:
         with db.begin() as session:
-            payment, order = intent.write(session, gateway, new, claim, actor)
+            wanted = intent.write(session, gateway, new, claim, actor)
     except Conflict as error:
         logs.note(id=error.extra.get("id"))
         idempotency.release(db, claim)  # nothing was begun
         raise
+    payment = wanted.payment
     logs.note(id=str(payment.id), orderId=payment.order_id)
     try:
-        if order is not None:
-            return _open(call, payment, order)
-        _take_up(call, payment.id)
-        return _payable(by_id(db, payment.id))
+        if wanted.order is not None:
+            opened = _open(call, payment, wanted.order)
+        else:
+            _take_up(call, payment.id)
+            opened = _payable(by_id(db, payment.id))
+        if not wanted.is_alone:
+            moving.close_what_was_left(db, others, opened, request_id)
     except CreateOrderFailed as error:
         logs.note(gatewayCode=error.gateway_code, why=error.explanation)
         if error.came_to_nothing:
@@ -133,6 +141,7 @@ def create_order(
     except Conflict:
         idempotency.leave_open(db, claim, clock)
         raise
+    return opened
 
 
 # ── a new payment ───────────────────────────────────────────────────────────────────────────────────

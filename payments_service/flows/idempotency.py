@@ -5,7 +5,7 @@ the 200; failures that never reached the gateway let the key go, and an unknown 
 its payment, so that the next request with it asks before it creates.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -23,6 +23,7 @@ from payments_service.store import keys, payments
 from payments_service.store.db import Database
 from payments_service.store.keys import Key
 from payments_service.store.tables import Payment
+from payments_service.store.wire import COMMIT, Statement, wire_in
 
 KEPT = timedelta(hours=24)
 """A key and its answer; Stripe keeps them as long."""
@@ -122,9 +123,15 @@ def begun_anew(leased_until: datetime, now: datetime, lease: timedelta) -> datet
     return now + lease if leased_until > now + lease + LEAP else leased_until
 
 
-def begin(session: Session, claim: Claim | None, payment_id: UUID) -> None:
-    """Note what the request is about to do, in the transaction of its intent."""
-    if claim and not keys.write(session, claim.row_id, claim.generation, payment_id=payment_id):
+def begin(session: Session, claim: Claim | None, payment_id: UUID, intent: Sequence[Statement]) -> None:
+    """Write what the request is about to do, and note it under its key, in one turn. Without a key the
+    transaction ends with it."""
+    wire = wire_in(session)
+    if claim is None:
+        wire.run([*intent, COMMIT])
+        return
+    noted = keys.changing(wire, claim.row_id, claim.generation, payment_id=payment_id)
+    if not wire.run([*intent, noted])[-1]:
         raise StillRunning("Another request with this Idempotency-Key has taken over")
 
 

@@ -1,6 +1,6 @@
 """What a buyer wants, written down before any gateway hears of it; and what was begun for the same before."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -12,15 +12,16 @@ from payments_service.domain.clock import Clock
 from payments_service.domain.errors import Conflict
 from payments_service.domain.money import Money
 from payments_service.domain.news import WIRE_PREFIX, new_id
-from payments_service.domain.payment import Actor, Order, PaymentRecord
+from payments_service.domain.payment import Actor, Order, PaymentRecord, Reference
 from payments_service.domain.states import EntryKind, OrderStatus, PaymentStatus, order_becomes
 from payments_service.flows import idempotency
 from payments_service.flows.idempotency import Claim
 from payments_service.gateways.base import Gateway
 from payments_service.store import payments, whole
-from payments_service.store.tables import Payment, PaymentReference
+from payments_service.store.tables import Payment
 from payments_service.store.transaction import Transaction
 from payments_service.store.whole import WholePayment
+from payments_service.store.wire import Statement, wire_in
 
 Begun = Payment | WholePayment
 """A payment that is there, as its table has it; or a new one."""
@@ -48,25 +49,38 @@ class NewPayment:
     """Amount and reference come from the merchant's own server; without it the reference is only a label."""
 
 
+@dataclass(frozen=True)
+class Intent:
+    payment: Begun
+    """To open an order for."""
+    order: Order | None
+    """Of a new payment."""
+    is_alone: bool
+    """No other payment of the same trusted reference was open. Each request finds those before it."""
+
+
 def write(
     session: Transaction, gateway: Gateway, new: NewPayment, claim: Claim | None, actor: Actor
-) -> tuple[Begun, Order | None]:
-    """The payment to open an order for, and its order where both are new.
-
-    Raises Conflict: `reference_paid`, or `reference_open` with another amount.
-    """
+) -> Intent:
+    """Raises Conflict: `reference_paid`, or `reference_open` with another amount."""
     payment: Begun | None = _begun_before(session, claim)
     order = reference = None
+    begun: Sequence[WholePayment] = ()
+    is_alone = payment is None
+    wire, statements = wire_in(session), list[Statement]()
     if payment is None and new.price_verified and new.reference:
-        reference = payments.lock_reference(session, new.reference)
-        payment = _open_for(session, reference, gateway, new.amount, actor.clock)
+        reference, begun = whole.lock_reference(session, new.reference)
+        payment = _open_for(session, reference, begun, gateway, new.amount, actor.clock)
     if payment is None:
-        is_all = claim is None and reference is None
-        payment, order = _write_payment(session, gateway, new, actor, is_all=is_all)
+        payment, order = _new_payment(gateway, new, actor.clock)
+        known = PaymentRecord(payment, [order], [], [], [])
+        evidence = {"amountPaise": payment.amount, "wireId": order.wire_id}
+        known.append(EntryKind.STATUS, actor, "a buyer wants to pay", evidence, after=payment.status)
+        statements += whole.writing_first(wire, known, session.chain_keys)
     if reference:
-        reference.payment_id = payment.id
-    idempotency.begin(session, claim, payment.id)
-    return payment, order
+        statements.append(whole.pointing(wire, reference.reference, payment.id))
+    idempotency.begin(session, claim, payment.id, statements)
+    return Intent(payment, order, is_alone and all(one.id == payment.id for one in begun))
 
 
 def new_order(gateway: Gateway, payment: domain.Payment, clock: Clock) -> Order:
@@ -115,25 +129,30 @@ def _begun_before(session: Session, claim: Claim | None) -> Payment | None:
 
 
 def _open_for(
-    session: Session, reference: PaymentReference, gateway: Gateway, amount: Money, clock: Clock
-) -> Payment | None:
+    session: Session,
+    reference: Reference,
+    begun: Sequence[WholePayment],
+    gateway: Gateway,
+    amount: Money,
+    clock: Clock,
+) -> WholePayment | None:
     """The payment that is open for a reference at this gateway; None when there is room for a new one."""
     if reference.paid_by:
         raise Conflict("This reference is paid", code="reference_paid", id=str(reference.paid_by))
-    begun = [
+    in_time = [
         payment
-        for payment in payments.open_for_reference(session, reference.reference)
+        for payment in begun
         if payment.review
         or payment.status != PaymentStatus.PENDING
         or not idempotency.is_time_over(session, payment, clock)
     ]
-    for payment in begun:
+    for payment in in_time:
         if trouble := _in_the_way(payment, amount):
             raise Conflict(f"This reference is {trouble}", code="reference_open", id=str(payment.id))
-    return next((p for p in begun if (p.provider, p.mode) == (gateway.provider, gateway.mode)), None)
+    return next((p for p in in_time if (p.provider, p.mode) == (gateway.provider, gateway.mode)), None)
 
 
-def _in_the_way(payment: Payment, amount: Money) -> str | None:
+def _in_the_way(payment: Begun, amount: Money) -> str | None:
     """Why there may be no further order for the same reference, at this gateway or another."""
     if payment.review:
         return "under review"
@@ -142,11 +161,8 @@ def _in_the_way(payment: Payment, amount: Money) -> str | None:
     return f"open with {payment.money}" if payment.money != amount else None
 
 
-def _write_payment(
-    session: Transaction, gateway: Gateway, new: NewPayment, actor: Actor, *, is_all: bool
-) -> tuple[WholePayment, Order]:
-    """With `is_all` there is nothing else to write: the transaction is over then."""
-    now = actor.clock.now()
+def _new_payment(gateway: Gateway, new: NewPayment, clock: Clock) -> tuple[WholePayment, Order]:
+    now = clock.now()
     payment = WholePayment(
         id=uuid7(),
         gateway=gateway.name,
@@ -181,9 +197,4 @@ def _write_payment(
         description=new.description,
         return_url=new.return_url,
     )
-    order = new_order(gateway, payment, actor.clock)
-    known = PaymentRecord(payment, [order], [], [], [])
-    evidence = {"amountPaise": payment.amount, "wireId": order.wire_id}
-    known.append(EntryKind.STATUS, actor, "a buyer wants to pay", evidence, after=payment.status)
-    whole.write_first(session, known, commits=is_all)
-    return payment, order
+    return payment, new_order(gateway, payment, clock)

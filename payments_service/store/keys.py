@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from payments_service.store.db import changed_rows
 from payments_service.store.tables import IdempotencyKey
-from payments_service.store.wire import COMMIT, Statement, Table, wire_in
+from payments_service.store.wire import COMMIT, Statement, Table, Wire, wire_in
 
 TRIES = 3
 
@@ -76,11 +76,15 @@ def write(session: Session, row_id: UUID, held: int, *, commits: bool = False, *
     With `commits` the transaction ends in the same turn.
     """
     wire = wire_in(session)
+    change = changing(wire, row_id, held, **values)
+    return bool(wire.run([change, COMMIT] if commits else [change])[0])
+
+
+def changing(wire: Wire, row_id: UUID, held: int, **values: object) -> Statement:
+    """The same, for a turn that is needed anyway: without a row another request has taken it over."""
     changes = ", ".join(f"{name} = %s" for name in values)
     sql = f"UPDATE idempotency_keys SET {changes} WHERE id = %s AND generation = %s RETURNING id"
-    given = (*map(wire.value, values.values()), wire.value(row_id), held)
-    change = Statement(sql, given)
-    return bool(wire.run([change, COMMIT] if commits else [change])[0])
+    return Statement(sql, (*map(wire.value, values.values()), wire.value(row_id), held))
 
 
 def release(session: Session, row_id: UUID, generation: int) -> None:

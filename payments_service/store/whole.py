@@ -4,13 +4,26 @@ Each is one turn on the wire.
 """
 
 from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.orm import Session
 
 from payments_service.domain import payment
-from payments_service.domain.payment import PaymentRecord
+from payments_service.domain.clock import utc_now
+from payments_service.domain.payment import PaymentRecord, Reference
+from payments_service.domain.states import OPEN
 from payments_service.store.db import Database
 from payments_service.store.payments import REFERENCE, uuid_or_none
-from payments_service.store.record import CHILDREN, HISTORY, ORDERS, chained, children_of, hand_out
-from payments_service.store.transaction import Transaction
+from payments_service.store.record import (
+    CHILDREN,
+    HISTORY,
+    ORDERS,
+    REFERENCES,
+    chained,
+    children_of,
+    hand_out,
+)
+from payments_service.store.seal import ChainKeys
 from payments_service.store.wire import COMMIT, Statement, Table, Wire, wire_in
 
 
@@ -45,20 +58,44 @@ class Whole:
     row: WholePayment
 
 
-def write_first(session: Transaction, record: PaymentRecord, *, commits: bool) -> None:
-    """The payment, its order and its history, before any gateway hears of it.
-
-    With `commits` the transaction ends in the same turn.
-    """
-    wire = wire_in(session)
-    keys = session.chain_keys
+def writing_first(wire: Wire, record: PaymentRecord, keys: ChainKeys) -> list[Statement]:
+    """The payment, its order and its history, before any gateway hears of it."""
     history = [chained(record, entry, keys) for entry in record.entries]
-    statements = [
+    return [
         wire.insert(PAYMENTS, [record.payment]),
         wire.insert(ORDERS, record.orders),
         wire.insert(HISTORY, history),
     ]
-    wire.run([*statements, COMMIT] if commits else statements)
+
+
+def lock_reference(session: Session, reference: str) -> tuple[Reference, list[WholePayment]]:
+    """The row of a trusted reference, made where it is missing, locked until the transaction ends; and its
+    payments, at any gateway, that are open or wait for a person, newest first: read once it is locked."""
+    wire = wire_in(session)
+    make = (
+        "INSERT INTO payment_references (reference, created_at) VALUES (%s, %s)"
+        " ON CONFLICT (reference) DO NOTHING"
+    )
+    lock = f"SELECT {REFERENCES.selected} FROM payment_references WHERE reference = %s{wire.lock}"
+    begun = (
+        f"SELECT {PAYMENTS.selected} FROM payments WHERE reference = %s AND price_verified"
+        f" AND (review IS NOT NULL OR {wire.among('status')}) ORDER BY created_at DESC, id DESC"
+    )
+    _, locked, found = wire.run(
+        [
+            Statement(make, (reference, wire.value(utc_now()))),
+            Statement(lock, (reference,)),
+            Statement(begun, (reference, wire.array(status.value for status in OPEN))),
+        ]
+    )
+    [row] = wire.read(REFERENCES, locked)
+    return row, wire.read(PAYMENTS, found)
+
+
+def pointing(wire: Wire, reference: str, payment_id: UUID) -> Statement:
+    """A reference's row tells which payment was opened for it last."""
+    sql = "UPDATE payment_references SET payment_id = %s WHERE reference = %s"
+    return Statement(sql, (wire.value(payment_id), reference))
 
 
 def find(db: Database, gateway: str, reference: str) -> Whole | None:

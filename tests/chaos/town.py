@@ -56,7 +56,7 @@ class Options:
     """Commits between two crashes of a process, in the mean; 0: never."""
     kill_every: float = 8.0
     """Seconds between two kills from outside, in the mean; 0: never."""
-    settle_seconds: float = 240.0
+    settle_seconds: float = 600.0
     stories: tuple[str, ...] = ()
     """Only these; all when empty."""
     gateways: tuple[str, ...] = ("razorpay", "phonepe", "cashfree")

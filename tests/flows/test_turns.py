@@ -46,15 +46,19 @@ def test_create_order_waits_three_times(measured: Database, gateway: FakeGateway
         buy(measured, gateway)
 
 
-@pytest.mark.parametrize("reference", [None, "ORDER-1001"])
-def test_create_order_with_a_key_waits_eight_times_and_with_a_reference_thirteen(
-    measured: Database, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, reference: str | None
+@pytest.mark.parametrize(("reference", "waits"), [(None, 7), ("ORDER-1001", 8)])
+def test_create_order_with_a_key_waits_seven_times_and_with_a_reference_eight(
+    measured: Database,
+    gateway: FakeGateway,
+    monkeypatch: pytest.MonkeyPatch,
+    reference: str | None,
+    waits: int,
 ) -> None:
     buy(measured, gateway)
     monkeypatch.setattr(clock, "WATCH", clock.Watch())
     clock.WATCH.hear("fake", formatdate(usegmt=True))  # else the rows are asked whether our clock is right
     new = replace(wish(), reference=reference, price_verified=reference is not None)
-    with turns(8 if reference is None else 12 if measured.is_sqlite else 13):
+    with turns(waits):
         claimed = claim(
             measured,
             endpoint="create-order",
