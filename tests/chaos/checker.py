@@ -592,7 +592,8 @@ def the_merchant_was_told_everything_under_one_id(facts: Facts) -> Found:
     rows = {row["event_id"]: row for row in facts.books["outbox"] if row["destination"] == "merchant"}
     for event_id, bodies in came.items():
         if event_id not in rows or bodies != {bytes(rows[event_id]["body"]).decode()}:
-            yield event_id, f"came as {len(bodies)} different messages, or is not in the outbox"
+            kinds = {json.loads(body)["type"] for body in bodies}
+            yield event_id, f"{kinds} came as {len(bodies)} different messages, or is not in the outbox"
             continue
         body = json.loads(next(iter(bodies)))
         data = body["data"]

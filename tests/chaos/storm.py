@@ -78,6 +78,7 @@ def storm(options: Options, folder: Path, database_url: str) -> Outcome:
         unsettled = settle(town)
         replays = replay(town, calm_at)
         ended = time.monotonic()
+        town.stop_workers()  # what they told after the books were read would stand in none
         return Outcome(
             options=options,
             folder=folder,
