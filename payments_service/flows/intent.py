@@ -69,7 +69,7 @@ def write(
     is_alone = payment is None
     wire, statements = wire_in(session), list[Statement]()
     if payment is None and new.price_verified and new.reference:
-        reference, begun = whole.lock_reference(session, new.reference)
+        reference, begun = whole.lock_with_what_is_open(session, new.reference)
         payment = _open_for(session, reference, begun, gateway, new.amount, actor.clock)
     if payment is None:
         payment, order = _new_payment(gateway, new, actor.clock)

@@ -1,4 +1,5 @@
-"""A payment with all that its row has, personal data too: its first writing, and a look that decides nothing.
+"""A payment with all that its row has, personal data too: its first writing, what is open for its reference,
+and a look that decides nothing.
 
 Each is one turn on the wire.
 """
@@ -68,7 +69,7 @@ def writing_first(wire: Wire, record: PaymentRecord, keys: ChainKeys) -> list[St
     ]
 
 
-def lock_reference(session: Session, reference: str) -> tuple[Reference, list[WholePayment]]:
+def lock_with_what_is_open(session: Session, reference: str) -> tuple[Reference, list[WholePayment]]:
     """The row of a trusted reference, made where it is missing, locked until the transaction ends; and its
     payments, at any gateway, that are open or wait for a person, newest first: read once it is locked."""
     wire = wire_in(session)
