@@ -7,7 +7,7 @@ Banks decide what they left open within five days, so that is how long we watch.
 from datetime import datetime, timedelta
 
 from payments_service.domain.clock import Clock
-from payments_service.domain.states import PaymentStatus
+from payments_service.domain.states import OPEN, PaymentStatus
 
 Polling = tuple[tuple[timedelta, timedelta], ...]
 """(until which age, how often), ascending."""
@@ -29,7 +29,8 @@ READ_AGAIN = (timedelta(hours=1), timedelta(days=1), timedelta(days=5))
 
 
 DAILY: Polling = ((timedelta(days=60), timedelta(days=1)),)
-"""For payments that no clock of ours ends: money is held or captured, cash is on its way, a person looks."""
+"""For payments that no clock of ours ends: money is held or captured, cash is on its way, a person looks; and
+for one that has ended, whose last question had no answer."""
 
 
 def next_check(
@@ -40,15 +41,19 @@ def next_check(
     clock: Clock,
     *,
     is_unsettled: bool = False,
+    was_answered: bool = True,
 ) -> datetime | None:
     """The moment of the next question, None when there is none left to ask.
 
-    `is_unsettled`: money, or a review, keeps an unpaid payment from ending by our clock.
+    `is_unsettled`: money, or a review, keeps an unpaid payment from ending by our clock. The last question
+    about a payment that has ended is asked daily until it `was_answered`.
     """
+    is_left = not was_answered and status not in OPEN
     if status is PaymentStatus.COMPLETED and completed_at:
         age = _age(completed_at, clock)
-        return next((clock.after(moment - age) for moment in READ_AGAIN if moment > age), None)
-    daily = DAILY if is_unsettled else ()
+        planned = next((clock.after(moment - age) for moment in READ_AGAIN if moment > age), None)
+        return planned or (next_follow_up(DAILY, completed_at, clock) if is_left else None)
+    daily = DAILY if is_unsettled or is_left else ()
     return next_follow_up((*polling, *LATER, *daily), created_at, clock)
 
 

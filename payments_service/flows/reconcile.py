@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from payments_service.domain import decide
 from payments_service.domain.clock import LEAP, Clock
 from payments_service.domain.deadline import Deadline, Urgency
-from payments_service.domain.errors import GatewayError
+from payments_service.domain.errors import GatewayError, UnknownAtGateway
 from payments_service.domain.payment import Actor, PaymentRecord
 from payments_service.domain.schedule import next_check, next_refund_check
 from payments_service.domain.states import OPEN, REFUND_OPEN, AlertCode, EntryKind, PaymentStatus, Source
@@ -79,11 +79,12 @@ def _payments(db: Database, gateway: Gateway, clock: Clock, at: Place, stop: Eve
         actor = Actor(Source.WORKER, "reconcile", clock)
         well: bool | None = True
         try:
-            sync.refresh(db, gateway, payment.id, actor, Deadline(BUDGET_SECONDS, Urgency.POLLING))
+            deadline = Deadline(BUDGET_SECONDS, Urgency.POLLING)
+            was_answered = sync.refresh(db, gateway, payment.id, actor, deadline)
         except GatewayError as error:
             log.info("Not asked", extra={"data": {"id": payment.id, "error": error.code}})
-            well = is_well(error)
-        _plan_next(db, gateway, payment, actor)
+            well, was_answered = is_well(error), isinstance(error, UnknownAtGateway)
+        _plan_next(db, gateway, payment, actor, was_answered=was_answered)
         return well
 
     claim = _claiming(db, gateway, clock, payments.claim_due)
@@ -135,7 +136,7 @@ def _claiming(
     return claiming
 
 
-def _plan_next(db: Database, gateway: Gateway, claimed: Payment, actor: Actor) -> None:
+def _plan_next(db: Database, gateway: Gateway, claimed: Payment, actor: Actor, *, was_answered: bool) -> None:
     with db.begin() as session:
         changes = load_one(session, claimed.id)
         known = changes.record
@@ -153,6 +154,7 @@ def _plan_next(db: Database, gateway: Gateway, claimed: Payment, actor: Actor) -
             payment.completed_at,
             actor.clock,
             is_unsettled=bool(payment.review) or known.standing.stops_our_clock,
+            was_answered=was_answered,
         )
         if not is_sure:
             payment.next_check_at = witnesses.look_soon(payment.next_check_at, actor.clock)

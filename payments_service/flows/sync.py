@@ -29,22 +29,24 @@ from payments_service.store.wire import wire_in
 log = logging.getLogger(__name__)
 
 
-def refresh(db: Database, gateway: Gateway, payment_id: UUID, actor: Actor, deadline: Deadline) -> None:
-    """Ask the gateway about the payment's current order and apply the answer.
+def refresh(db: Database, gateway: Gateway, payment_id: UUID, actor: Actor, deadline: Deadline) -> bool:
+    """Ask the gateway about the payment's current order and apply the answer; before it, about those that
+    were lost on the way: False when one of these had no answer.
 
     Money that is held is captured on the way, and what the capture answers is found out by asking again.
     Raises GatewayError when the gateway could not be asked; only our clock has spoken then.
     """
     try:
-        follow_up = _ask(db, gateway, payment_id, actor, deadline)
+        follow_up, is_all = _ask(db, gateway, payment_id, actor, deadline)
         if follow_up is FollowUp.CAPTURE:
             _capture(db, gateway, payment_id, deadline)
-            follow_up = _ask(db, gateway, payment_id, actor, deadline)
+            follow_up, is_all = _ask(db, gateway, payment_id, actor, deadline)
         if follow_up is FollowUp.FETCH_AGAIN:
-            _ask(db, gateway, payment_id, actor, deadline, is_second=True)
+            _, is_all = _ask(db, gateway, payment_id, actor, deadline, is_second=True)
     except GatewayError as error:
         _let_time_speak(db, gateway, payment_id, error, actor.clock)
         raise
+    return is_all
 
 
 def apply(
@@ -178,17 +180,19 @@ def _ask(
     deadline: Deadline,
     *,
     is_second: bool = False,
-) -> FollowUp:
+) -> tuple[FollowUp, bool]:
     with db.read() as session:
         watched = payments.watched_orders(session, payment_id)
     # Nothing can be said of an order that was refused, as long as there is another one.
     current, *lost = [order for order in watched if order.status != OrderStatus.REFUSED] or watched
+    is_all = True
     for order in lost:
         try:
             _ask_about(db, gateway, order, actor, deadline)
         except GatewayError as error:
+            is_all = is_all and isinstance(error, UnknownAtGateway)
             log.info("Lost order not asked", extra={"data": {"wireId": order.wire_id, "error": error.code}})
-    return _ask_about(db, gateway, current, actor, deadline, is_second=is_second)
+    return _ask_about(db, gateway, current, actor, deadline, is_second=is_second), is_all
 
 
 def _ask_about(

@@ -10,7 +10,9 @@ from sqlalchemy import text, update
 
 from payments_service.domain import decide
 from payments_service.domain.clock import Clock
-from payments_service.domain.errors import NotFound, Unavailable, UnknownAtGateway
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import NotFound, OutcomeUnknown, Unavailable, UnknownAtGateway
+from payments_service.domain.news import NewOrder, OrderRef, PaymentSnapshot
 from payments_service.domain.payment import Actor
 from payments_service.domain.schedule import READ_AGAIN, next_check, next_follow_up, polling
 from payments_service.domain.states import AttemptStatus, PaymentStatus
@@ -143,6 +145,73 @@ def test_what_a_completed_payment_hides_is_found_when_it_is_read_again(
     )
     with db.read() as session:
         assert payments.amount_refunded(session, payment) == PRICE
+
+
+@pytest.mark.parametrize("ends", ["completed", "expired"])
+def test_the_last_question_is_asked_until_it_has_an_answer(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock, ends: str
+) -> None:
+    opened = buy(db, gateway, lifetime_seconds=900)
+    if ends == "completed":
+        gateway.paid("pay_1", PRICE)
+    follow(db, gateway, hand, 4 * DAY)
+    gateway.fetch_error = Unavailable("away")
+    follow(db, gateway, hand, 10 * DAY)
+    assert ledger.payment(opened.id).status == ends
+    gateway.fetch_error = None
+    gateway.paid("pay_1", PRICE)
+    gateway.refunds = (gateway.refund("rf_1", "pay_1", PRICE),)
+    assert follow(db, gateway, hand, 10 * DAY) > 0
+    payment = ledger.payment(opened.id)
+    with db.read() as session:
+        assert payments.amount_refunded(session, payment) == PRICE
+    follow(db, gateway, hand, 10 * DAY)
+    assert ledger.payment(opened.id).next_check_at is None
+
+
+def test_an_order_that_was_lost_is_a_part_of_the_last_question(
+    db: Database,
+    gateway: FakeGateway,
+    ledger: Ledger,
+    hand: HandClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gateway.tells_checkout_again, gateway.create_error = False, OutcomeUnknown("read timeout")
+
+    def recover(_gateway_order_id: str, _order: NewOrder) -> None:
+        if len(gateway.orders) == 2:
+            gateway.create_error = None
+
+    gateway.during_create = recover
+    opened = buy(db, gateway)
+    with db.read() as session:
+        _, lost = payments.watched_orders(session, opened.id)
+    gateway.paid("pay_1", PRICE)
+    follow(db, gateway, hand, 4 * DAY)
+    fetch = gateway.fetch_payment
+
+    def answers_for_one(order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
+        if order.wire_id == lost.wire_id:
+            raise Unavailable("slow")
+        return fetch(order, deadline)
+
+    monkeypatch.setattr(gateway, "fetch_payment", answers_for_one)
+    follow(db, gateway, hand, 10 * DAY)
+    assert ledger.payment(opened.id).next_check_at is not None
+    monkeypatch.undo()
+    follow(db, gateway, hand, 10 * DAY)
+    assert ledger.payment(opened.id).next_check_at is None
+
+
+def test_an_order_that_no_gateway_answers_for_is_asked_about_for_sixty_days(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock
+) -> None:
+    opened = buy(db, gateway)
+    gateway.paid("pay_1", PRICE)
+    follow(db, gateway, hand, 4 * DAY)
+    gateway.fetch_error = Unavailable("away")
+    assert 50 < follow(db, gateway, hand, 100 * DAY) < 60
+    assert ledger.payment(opened.id).next_check_at is None
 
 
 def test_money_that_is_held_is_captured(
