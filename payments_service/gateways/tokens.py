@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from payments_service.admission import waiting_outside
 from payments_service.domain.deadline import Deadline
 from payments_service.domain.errors import Unavailable
 
@@ -26,6 +27,11 @@ class SharedToken:
         """A token other than the one that was `refused`."""
         if (text := self._usable(refused)) is not None:
             return text
+        # An order that kept its place meanwhile would keep out the one that brings the token.
+        with waiting_outside():
+            return self._renewed(deadline, refused)
+
+    def _renewed(self, deadline: Deadline, refused: str | None) -> str:
         if not self._lock.acquire(timeout=deadline.remaining()):
             raise Unavailable("No token came in time")
         try:
