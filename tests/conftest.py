@@ -36,11 +36,15 @@ ON_ONE_DATABASE = {
     # What is decided there, no database sees.
     **dict.fromkeys(
         (
+            "flows/test_asking.py",
             "flows/test_attempt_sums.py",
+            "flows/test_disputes.py",
             "flows/test_late_money.py",
             "flows/test_lost_answers.py",
             "flows/test_missing_gateways.py",
             "flows/test_money_held.py",
+            "flows/test_refund_news.py",
+            "flows/test_verify_and_status.py",
         ),
         "sqlite",
     ),

@@ -220,6 +220,7 @@ def test_the_units_run_the_same_commands_as_the_procfile() -> None:
     }
 
 
+@pytest.mark.check
 def test_gunicorn_tells_systemd_that_it_is_ready(tmp_path: Path) -> None:
     """Type=notify waits for that."""
     settings = environment(database_url=f"sqlite:///{tmp_path / 'payments.db'}", port=free_port())

@@ -87,6 +87,7 @@ def create_order(url: str, gateway: str) -> dict[str, Any]:
     return created
 
 
+@pytest.mark.check
 def test_a_payment_that_was_opened_before_a_restart_can_be_paid_after_it(copy: Copy) -> None:
     gateways = ("razorpay", "phonepe", "cashfree")
     with copy.running() as url:
