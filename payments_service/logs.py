@@ -50,6 +50,9 @@ STEPS = {"Creating order": None, "Refused": None, "Webhook": None, "Webhook agai
 ALWAYS = ("arrived", "outcome", "code", "batch", "gateway", "mode")
 """Members of each unit's line, null where there is nothing to say."""
 
+OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
+"""A dataclass says what its `repr` does, which keeps personal data to itself."""
+
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 _unit: ContextVar["Unit | None"] = ContextVar("unit", default=None)
 log = logging.getLogger(__name__)
@@ -253,7 +256,7 @@ def _one_line(record: logging.LogRecord) -> str:
 
 def _json(facts: dict[str, Any]) -> str:
     try:
-        return orjson.dumps(facts, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        return orjson.dumps(facts, default=str, option=OPTIONS).decode()
     except TypeError:  # half a character of UTF-16, or a number of more than 64 bits
         return json.dumps(facts, ensure_ascii=False, default=str)
 

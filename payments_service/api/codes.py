@@ -99,8 +99,9 @@ CODES: Mapping[str, Code] = {
     ),
     "reference_open": Code(
         "This reference is open with ₹500",
-        "An order is open for this reference with another amount, is being paid, or is under review; `id` "
-        "names it. Wait until it has ended, or use another reference.",
+        "An order is open for this reference with another amount, is being paid, is under review, or was "
+        "begun at another gateway at the same moment; `id` names it. Wait until it has ended, or use another "
+        "reference.",
     ),
     "order_paid": Code(
         "This order is paid",

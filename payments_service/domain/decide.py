@@ -502,7 +502,8 @@ def _move_on(
         payment.gateway_status = snapshot.gateway_status
     if deciding and not (current is PaymentStatus.COMPLETED and payment.transaction_id):
         payment.transaction_id, payment.payment_method = deciding.transaction_id, deciding.method
-    paid = [row.transaction_id for row in standing.ever_captured]
+    # Sorted: in any order of the news it is the same question to a person.
+    paid = sorted(row.transaction_id for row in standing.ever_captured)
     is_paid_now = claimed is PaymentStatus.COMPLETED and current is not PaymentStatus.COMPLETED
     is_late = record.policy.reviews_late_success and (current in ENDED or _is_late_for_a_person(record))
     if is_paid_now and (is_late or payment.closed_at):

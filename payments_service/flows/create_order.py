@@ -125,12 +125,12 @@ def create_order(
     logs.note(id=str(payment.id), orderId=payment.order_id)
     try:
         if wanted.order is not None:
-            opened = _open(call, payment, wanted.order)
+            opened, is_last = _open(call, payment, wanted.order)
         else:
             _take_up(call, payment.id)
-            opened = _payable(by_id(db, payment.id))
-        if not wanted.is_alone:
-            moving.close_what_was_left(db, others, opened, request_id)
+            opened, is_last = _payable(by_id(db, payment.id)), False
+        if not (wanted.is_alone and is_last):
+            moving.leave_one_order(db, others, opened, request_id)
     except CreateOrderFailed as error:
         logs.note(gatewayCode=error.gateway_code, why=error.explanation)
         if error.came_to_nothing:
@@ -147,13 +147,19 @@ def create_order(
 # ── a new payment ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _open(call: Call, payment: Begun, order: AnyOrder) -> PaymentView:
-    """Make the payment's order, and another one when the first exists and no payer can be sent there."""
+def _open(call: Call, payment: Begun, order: AnyOrder) -> tuple[PaymentView, bool]:
+    """Make the payment's order, and another one when the first exists and no payer can be sent there.
+
+    With it whether surely no other payment was begun for its reference meanwhile.
+    """
     snapshot, known = _send(call, payment, order)
     if snapshot.checkout is None and snapshot.status is PaymentStatus.PENDING:
         _send(call, payment, _another(call, order, ADDRESS_LOST))
         known = None
-    return _payable(view_of(known, payment) if known else by_id(call.db, payment.id))
+    if known is None:
+        return _payable(by_id(call.db, payment.id)), False
+    is_last = known.reference is None or known.reference.payment_id == payment.id
+    return _payable(view_of(known, payment)), is_last
 
 
 def _send(call: Call, payment: Begun, order: AnyOrder) -> tuple[PaymentSnapshot, PaymentRecord | None]:

@@ -56,7 +56,8 @@ class Intent:
     order: Order | None
     """Of a new payment."""
     is_alone: bool
-    """No other payment of the same trusted reference was open. Each request finds those before it."""
+    """No other payment of the same trusted reference was open. To one that begins later the reference's row
+    points then."""
 
 
 def write(

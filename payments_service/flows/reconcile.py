@@ -146,21 +146,28 @@ def _plan_next(db: Database, gateway: Gateway, claimed: Payment, actor: Actor, *
         is_sure = witnesses.agree(session, actor.clock)
         if is_sure:
             _set_right(known, actor)
-        status = PaymentStatus(payment.status)
-        payment.next_check_at = next_check(
-            status,
-            gateway.polling,
-            payment.created_at,
-            payment.completed_at,
-            actor.clock,
-            is_unsettled=bool(payment.review) or known.standing.stops_our_clock,
-            was_answered=was_answered,
-        )
+        payment.next_check_at = _next_check(known, gateway, actor.clock, was_answered=was_answered)
         if not is_sure:
             payment.next_check_at = witnesses.look_soon(payment.next_check_at, actor.clock)
-        elif payment.next_check_at is None and status in OPEN:
+        elif payment.next_check_at is None and payment.status in OPEN:
             decide.give_up(known, actor)
+            payment.next_check_at = _next_check(known, gateway, actor.clock, was_answered=was_answered)
         changes.write()
+
+
+def _next_check(
+    known: PaymentRecord, gateway: Gateway, clock: Clock, *, was_answered: bool
+) -> datetime | None:
+    payment = known.payment
+    return next_check(
+        PaymentStatus(payment.status),
+        gateway.polling,
+        payment.created_at,
+        payment.completed_at,
+        clock,
+        is_unsettled=bool(payment.review) or known.standing.stops_our_clock,
+        was_answered=was_answered,
+    )
 
 
 def _set_right(known: PaymentRecord, actor: Actor) -> None:

@@ -185,14 +185,20 @@ def _ask(
         watched = payments.watched_orders(session, payment_id)
     # Nothing can be said of an order that was refused, as long as there is another one.
     current, *lost = [order for order in watched if order.status != OrderStatus.REFUSED] or watched
-    is_all = True
+    unasked: GatewayError | None = None
     for order in lost:
         try:
             _ask_about(db, gateway, order, actor, deadline)
         except GatewayError as error:
-            is_all = is_all and isinstance(error, UnknownAtGateway)
+            if not isinstance(error, UnknownAtGateway):
+                unasked = error
             log.info("Lost order not asked", extra={"data": {"wireId": order.wire_id, "error": error.code}})
-    return _ask_about(db, gateway, current, actor, deadline, is_second=is_second), is_all
+    try:
+        return _ask_about(db, gateway, current, actor, deadline, is_second=is_second), unasked is None
+    except UnknownAtGateway as error:
+        if unasked is None:
+            raise
+        raise unasked from error  # what the current order does not know of may be paid by the lost one
 
 
 def _ask_about(

@@ -72,9 +72,9 @@ POLLING = polling((60, 20), (300, 30), (1200, 60))
 LAST_MINUTE = timedelta(minutes=1)
 """A payer who began in time may finish; and 15 minutes, the least, are still that when they arrive."""
 ASK_AGAIN = (Urgency.PAYER, Urgency.POLLING)
+"""Callers that ask again later: for them an order that can still be paid is read without its attempts."""
 BROUGHT_MONEY = (AttemptStatus.SUCCEEDED, AttemptStatus.VOIDED)
 """The latter too late: Cashfree gives it back, in a refund of its own."""
-"""Callers that ask again later: for them an order that can still be paid is read without its attempts."""
 NAME_CATEGORIES = ("L", "M", "N", "Zs")
 NAME_MARKS = "-'.,&"
 

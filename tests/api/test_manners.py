@@ -4,6 +4,7 @@ import gzip
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
@@ -281,6 +282,18 @@ def test_no_fact_is_too_odd_for_a_log_line(formatter: logging.Formatter, odd: ob
     line = formatter.format(record)
     assert json.loads(line[line.index("{") :])["gateway"] == "razorpay"
     assert line.isprintable()
+
+
+@dataclass
+class Payer:
+    name: str = field(repr=False)
+
+
+@pytest.mark.parametrize("formatter", FORMATTERS)
+def test_a_line_tells_no_more_of_an_object_than_its_repr(formatter: logging.Formatter) -> None:
+    record = logging.LogRecord("payments_service", logging.INFO, "x.py", 1, "Odd", (), None)
+    record.data = {"payer": Payer("Asha Rao")}
+    assert "Asha" not in formatter.format(record)
 
 
 @pytest.fixture

@@ -147,10 +147,12 @@ def test_what_a_completed_payment_hides_is_found_when_it_is_read_again(
         assert payments.amount_refunded(session, payment) == PRICE
 
 
-@pytest.mark.parametrize("ends", ["completed", "expired"])
+@pytest.mark.parametrize("ends", ["completed", "expired", "expired, as it was given up"])
 def test_the_last_question_is_asked_until_it_has_an_answer(
     db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock, ends: str
 ) -> None:
+    ends, _, is_given_up = ends.partition(",")
+    gateway.our_clock_expires = not is_given_up  # type: ignore[misc]
     opened = buy(db, gateway, lifetime_seconds=900)
     if ends == "completed":
         gateway.paid("pay_1", PRICE)
@@ -158,6 +160,9 @@ def test_the_last_question_is_asked_until_it_has_an_answer(
     gateway.fetch_error = Unavailable("away")
     follow(db, gateway, hand, 10 * DAY)
     assert ledger.payment(opened.id).status == ends
+    assert [event.reason for event in ledger.trail(opened.id)].count("no word came for five days") == bool(
+        is_given_up
+    )
     gateway.fetch_error = None
     gateway.paid("pay_1", PRICE)
     gateway.refunds = (gateway.refund("rf_1", "pay_1", PRICE),)
@@ -169,12 +174,14 @@ def test_the_last_question_is_asked_until_it_has_an_answer(
     assert ledger.payment(opened.id).next_check_at is None
 
 
+@pytest.mark.parametrize("is_known", [True, False], ids=["the other is known", "the other is unknown"])
 def test_an_order_that_was_lost_is_a_part_of_the_last_question(
     db: Database,
     gateway: FakeGateway,
     ledger: Ledger,
     hand: HandClock,
     monkeypatch: pytest.MonkeyPatch,
+    is_known: bool,
 ) -> None:
     gateway.tells_checkout_again, gateway.create_error = False, OutcomeUnknown("read timeout")
 
@@ -193,6 +200,8 @@ def test_an_order_that_was_lost_is_a_part_of_the_last_question(
     def answers_for_one(order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
         if order.wire_id == lost.wire_id:
             raise Unavailable("slow")
+        if not is_known:
+            raise UnknownAtGateway("no such order")
         return fetch(order, deadline)
 
     monkeypatch.setattr(gateway, "fetch_payment", answers_for_one)

@@ -1,7 +1,7 @@
 """A merchant's order number that the merchant vouches for is paid once, however it is asked for and where."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import delete, select
 
 from payments_service.domain.deadline import Deadline
-from payments_service.domain.errors import Conflict, OutcomeUnknown, Unavailable
+from payments_service.domain.errors import Conflict, GatewayError, OutcomeUnknown, Rejected, Unavailable
 from payments_service.domain.flag import flag
 from payments_service.domain.money import Money
 from payments_service.domain.news import OrderRef, PaymentSnapshot
@@ -46,10 +46,23 @@ def order_for(
     vouched: bool = True,
     claim: Claim | None = None,
     hand: HandClock | None = None,
+    others: Sequence[FakeGateway] = (),
 ) -> PaymentView:
     new: NewPayment = replace(wish(amount), reference=reference, price_verified=vouched)
     clock = (hand or HandClock()).clock
-    return create_order(db, gateway, new, Urls("http://127.0.0.1:5000"), "r", claim, clock)
+    return create_order(db, gateway, new, Urls("http://127.0.0.1:5000"), "r", claim, clock, others=others)
+
+
+class Closing(FakeGateway):
+    """Ends an order when it is asked to."""
+
+    def close(self, order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
+        self.status = PaymentStatus.EXPIRED
+        return self.fetch_payment(order, deadline)
+
+
+class OtherClosing(Closing):
+    name = provider = "other"
 
 
 def claim(db: Database, key: str, hand: HandClock | None = None) -> Any:
@@ -269,6 +282,64 @@ def test_twenty_at_once_for_one_reference_get_one_order(
     assert len(gateway.orders) == gateway.calls.count("create_order") == 1
 
 
+@pytest.mark.parametrize("is_slower", [True, False], ids=["the first answers last", "the second does"])
+def test_two_gateways_at_once_for_one_reference_leave_one_order_to_pay(
+    db: Database, ledger: Ledger, is_slower: bool
+) -> None:
+    """Each was begun before the other could be paid, so neither saw an order to close."""
+    one, two = Closing(), OtherClosing()
+    second: list[object] = []
+    is_begun, may_answer = threading.Event(), threading.Event()
+
+    def begin_second(*_: object) -> None:
+        thread.start()
+        assert is_begun.wait(10)
+        if is_slower:
+            thread.join()
+
+    def wait_for_first(*_: object) -> None:
+        is_begun.set()
+        assert is_slower or may_answer.wait(10)
+
+    def open_second() -> None:
+        second.append(order_for(db, two, others=[one, two]))
+
+    thread = threading.Thread(target=open_second)
+    one.during_create, two.during_create = begin_second, wait_for_first
+    if is_slower:
+        assert refused(lambda: order_for(db, one, others=[one, two])) == "reference_open"
+    else:
+        assert isinstance(order_for(db, one, others=[one, two]), PaymentView)
+        may_answer.set()
+        thread.join()
+    assert isinstance(second[0], PaymentView), second
+    with db.read() as session:
+        statuses = {row.gateway: row.status for row in session.scalars(select(Payment))}
+    assert statuses == {"fake": "expired", "other": "pending"}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(None, "reference_paid"), (Rejected("no"), None)], ids=["paid", "refused"]
+)
+def test_what_became_of_the_gateway_that_was_chosen_meanwhile_is_heard_before_a_payer_is_sent_to_this_one(
+    db: Database, error: GatewayError | None, code: str | None
+) -> None:
+    one, two = Closing(), OtherClosing()
+    two.create_error = error
+
+    def choose_the_other(*_: object) -> None:
+        try:
+            tell(db, two, order_for(db, two, others=[one, two]), "completed")
+        except CreateOrderFailed:
+            assert error
+
+    one.during_create = choose_the_other
+    if code:
+        assert refused(lambda: order_for(db, one, others=[one, two])) == code
+    else:
+        assert order_for(db, one, others=[one, two]).status == "pending"
+
+
 def test_everybody_at_once_about_one_reference_agrees_and_nobody_is_locked_out(db: Database) -> None:
     """Webhooks, verifications and new orders take the reference's lock before a payment's."""
     db.destinations = (outbox.MERCHANT,)
@@ -289,6 +360,7 @@ def test_everybody_at_once_about_one_reference_agrees_and_nobody_is_locked_out(d
         errors = [result for result in results if isinstance(result, Exception)]
         assert {getattr(error, "code", error) for error in errors} <= {
             "reference_paid",
+            "reference_open",
             "order_paid",
             "request_in_progress",
         }

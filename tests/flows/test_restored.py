@@ -13,11 +13,13 @@ from typing import cast
 import pytest
 
 from payments_service.domain import decide
+from payments_service.domain.deadline import Deadline
 from payments_service.domain.errors import Conflict, OutcomeUnknown, Unavailable
 from payments_service.domain.flag import flag
 from payments_service.domain.money import Money
 from payments_service.domain.payment import Actor
-from payments_service.domain.states import RefundStatus, ReviewReason
+from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus, ReviewReason
+from payments_service.flows import sync
 from payments_service.flows.idempotency import KeyReused
 from payments_service.flows.refund import RefundView
 from payments_service.flows.refund_intent import Key, NotBegun
@@ -191,3 +193,17 @@ def test_another_question_has_another_id_although_its_number_is_the_same(shop: R
             ids += [row.event_id for row in session.query(Outbox) if row.type == "payment.review"]
         shop.restore()
     assert ids[0] == ids[2] != ids[1]
+
+
+def test_the_same_question_has_one_id_in_any_order_of_the_news(shop: Restorable) -> None:
+    shop.db.destinations = (outbox.MERCHANT,)
+    ids = []
+    more = [shop.gateway.attempt(f"pay_{name}", AttemptStatus.SUCCEEDED, PRICE) for name in "ab"]
+    for news in (more, more[::-1]):
+        shop.gateway.status, shop.gateway.attempts = PaymentStatus.COMPLETED, tuple(news)
+        sync.refresh(shop.db, shop.gateway, shop.payment.id, Actor("worker", "sweep"), Deadline(5))
+        with shop.db.read() as session:
+            ids += [row.event_id for row in session.query(Outbox) if row.type == "payment.review"]
+        shop.restore()
+    assert len(ids) == 2
+    assert len(set(ids)) == 1
