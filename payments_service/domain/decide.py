@@ -65,6 +65,8 @@ WORD_MAY_LAG = timedelta(minutes=1)
 """For so long after a capture an order may still say that it waits; then a person is told."""
 ASK_LAGGING_WORD_AGAIN = timedelta(seconds=15)
 """While the order's word lags behind its payment's."""
+EXPIRY = "order-expiry"
+"""Who ends a payment whose time has run out."""
 
 
 class GatewayFacts(Protocol):
@@ -134,8 +136,9 @@ def apply(
         return _question_amounts(record, snapshot, standing, actor)
     if _is_paid_elsewhere(record, others, standing, actor):
         return FollowUp.NOTHING
+    is_odd_news = snapshot.status is None and not snapshot.fetched
     is_lost = order.status == OrderStatus.LOST and snapshot.status not in PAID_FOR
-    if is_lost and not standing.holds_money:
+    if is_lost and not standing.holds_money and not is_odd_news:
         return FollowUp.NOTHING  # the payer was never sent there: how it ends says nothing of the payment
     claimed, released = claimed_status(payment, snapshot, standing)
     if _is_cash_part(payment, snapshot, standing):
@@ -145,7 +148,7 @@ def apply(
     if is_stale_word(payment, claimed, standing):
         return _question_word(record, snapshot, standing, claimed, actor, is_second=is_second)
     if claimed is None:
-        return FollowUp.NOTHING
+        return FollowUp.FETCH if is_odd_news else FollowUp.NOTHING
     _move_on(record, snapshot, standing, claimed, actor, newer=newer, released=released)
     if newer:
         payment.observed_at = observed_at
@@ -224,14 +227,14 @@ def may_expire(record: PaymentRecord, clock: Clock) -> bool:
 def expire(record: PaymentRecord, clock: Clock) -> None:
     """End it by our clock. A late success is still welcome."""
     evidence = {"expiresAt": record.payment.expires_at.isoformat()}
-    move(record, PaymentStatus.EXPIRED, Actor(Source.CLOCK, "order-expiry", clock), "time ran out", evidence)
+    move(record, PaymentStatus.EXPIRED, Actor(Source.CLOCK, EXPIRY, clock), "time ran out", evidence)
 
 
-def question_unread(record: PaymentRecord, actor: Actor) -> None:
+def question_unread(record: PaymentRecord, clock: Clock) -> None:
     """The gateway says that money may have come, in words that cannot be read: once the payer's time is over
     a person looks, where our clock would else end it."""
-    payment = record.payment
-    if payment.status != PaymentStatus.COMPLETED and is_over(payment, actor.clock):
+    payment, actor = record.payment, Actor(Source.CLOCK, EXPIRY, clock)
+    if payment.status != PaymentStatus.COMPLETED and is_over(payment, clock):
         flag(record, ReviewReason.CAPTURED_BUT_NOT_PAID, actor, both_sums(record.standing, payment))
 
 

@@ -177,9 +177,16 @@ class PaymentSnapshot:
     """True for the answer to a fetch, which decides where an event only hints."""
     checkout: Checkout | None = None
     """How to open the order in a browser, where the gateway tells it a second time."""
+    misses_money: bool = False
+    """The order says that money came to it, and none of its attempts does."""
 
     def __post_init__(self) -> None:
         _must_be_text(self.gateway_status, self.amount.currency)
+
+    @property
+    def may_hide_money(self) -> bool:
+        """Whether some of it is not understood, so that it may say of money that it is there."""
+        return self.status is None or self.misses_money or any(one.status is None for one in self.attempts)
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def apply(
                 return FollowUp.NOTHING, None
             follow_up, is_new = decide.learn(known, gateway, row, snapshot, actor, is_second=is_second)
             if gateway.our_clock_expires:
-                expire_if_due(session, known, actor.clock)
+                end_if_due(session, known, actor.clock, is_understood=not snapshot.may_hide_money)
             is_awaited = is_new and any(changes.told)
             changes.write(commits=not is_awaited)
             if not is_awaited:
@@ -163,10 +163,14 @@ def _names(order: Order) -> list[str]:
     return [order.wire_id, order.gateway_order_id or ""]
 
 
-def expire_if_due(session: Session, known: PaymentRecord, clock: Clock) -> None:
-    """End an open payment whose time has run out, when a witness says that our clock is right."""
+def end_if_due(session: Session, known: PaymentRecord, clock: Clock, *, is_understood: bool = True) -> None:
+    """End an open payment whose time has run out, when a witness says that our clock is right.
+
+    A person looks instead where what the gateway says of the payment is not understood.
+    """
     if decide.may_expire(known, clock) and witnesses.agree(session, clock):
-        decide.expire(known, clock)
+        end = decide.expire if is_understood else decide.question_unread
+        end(known, clock)
 
 
 # ── asking ──────────────────────────────────────────────────────────────────────────────────────────
@@ -223,13 +227,13 @@ def _let_time_speak(
         changes = load_one(session, payment_id)
         known = changes.record
         if isinstance(error, MoneyUnreadable):
-            decide.question_unread(known, Actor(Source.CLOCK, "order-expiry", clock))
+            decide.question_unread(known, clock)
         elif gateway.our_clock_expires:
-            expire_if_due(session, known, clock)
+            end_if_due(session, known, clock)
         overdue = decide.is_over(known.payment, clock) and clock.now() >= known.current_order.leased_until
         denied = isinstance(error, UnknownAtGateway) and known.payment.status == PaymentStatus.INITIATED
         if denied and overdue and witnesses.agree(session, clock):
-            actor = Actor(Source.CLOCK, "order-expiry", clock)
+            actor = Actor(Source.CLOCK, decide.EXPIRY, clock)
             evidence = {"error": error.code}
             decide.move(known, PaymentStatus.FAILED, actor, "no order came to be", evidence)
         changes.write()

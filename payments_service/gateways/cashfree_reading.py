@@ -42,11 +42,12 @@ ATTEMPT_STATUS = {
     "VOID": AttemptStatus.VOIDED,  # a pre-authorisation that was never captured
 }
 CASH = {
-    "cash_on_delivery": AttemptStatus.PLACED,
+    "cashondelivery": AttemptStatus.PLACED,
     "cod": AttemptStatus.PLACED,
     "cash": AttemptStatus.COLLECTED,
 }
-"""Payment groups and methods whose SUCCESS brings Cashfree no money: promised at the door, or taken there."""
+"""Payment groups and methods whose SUCCESS brings Cashfree no money: promised at the door, or taken there.
+Their letters alone, as how they are written is not documented."""
 CASH_WORDS = {AttemptStatus.PLACED: "CASH_ON_DELIVERY", AttemptStatus.COLLECTED: "CASH"}
 HELD, CAPTURE_PENDING, CAPTURED_PARTLY = "AUTHORIZED", "CAPTURE_PENDING", "CAPTURED_PARTLY"
 """Our words for a pre-authorisation, which Cashfree calls SUCCESS as it does captured money."""
@@ -240,11 +241,9 @@ def _attempt_status(payment: Mapping[str, Any]) -> tuple[AttemptStatus | None, s
 def _cash(payment: Mapping[str, Any]) -> AttemptStatus | None:
     """By the group or by the method, whichever says so: Cashfree documents neither."""
     method = payment.get("payment_method")
-    names = [payment.get("payment_group"), *(method if isinstance(method, Mapping) else ())]
-    for name, status in CASH.items():
-        if name in (one.strip().lower().replace(" ", "_") for one in names if isinstance(one, str)):
-            return status
-    return None
+    names = [payment.get("payment_group"), *(method if isinstance(method, Mapping) else [method])]
+    told = {"".join(filter(str.isalpha, one)).lower() for one in names if isinstance(one, str)}
+    return next((status for name, status in CASH.items() if name in told), None)
 
 
 def _authorization(payment: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -173,6 +173,7 @@ class RazorpayGateway(Gateway):
                 refunds=tuple(self._refunds(listed, attempts, deadline)),
                 fetched=True,
                 checkout=self._checkout(order_id, entity),
+                misses_money=reading.misses_money(entity, attempts),
             )
 
     def capture(self, order: OrderRef, transaction_id: str, amount: Money, deadline: Deadline) -> None:

@@ -171,6 +171,12 @@ def is_untouched(order: Entity, now: datetime) -> bool:
     return is_young and order.get("status") == "created" and has_none and not order.get("amount_paid")
 
 
+def misses_money(order: Entity, attempts: tuple[AttemptSnapshot, ...]) -> bool:
+    """Whether money came to it by its own sum, and its payments, which may lag behind, show none."""
+    is_seen = any(attempt.status in {*PAID, AttemptStatus.COLLECTED} for attempt in attempts)
+    return bool(order.get("amount_paid")) and not is_seen
+
+
 def is_covered(order: Entity, attempts: tuple[AttemptSnapshot, ...]) -> bool:
     """Whether what was captured comes to the order's amount."""
     paid = (attempt.amount.minor for attempt in attempts if attempt.status in PAID)

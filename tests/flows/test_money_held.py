@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -151,6 +152,36 @@ def test_a_hold_that_was_released_ends_the_payment_under_any_word(
 
 
 # ── captured, and the order's word does not say so ──────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "hides",
+    [
+        {"status": None},
+        {"misses_money": True},
+        {"attempts": [None]},
+        {"attempts": [None, AttemptStatus.FAILED]},
+    ],
+    ids=["the order's word", "an order whose money is in no attempt", "an attempt's word", "one of two"],
+)
+def test_what_is_not_understood_is_ended_by_no_clock(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock, hides: dict[str, Any]
+) -> None:
+    opened = buy(db, gateway, lifetime_seconds=900)
+    gateway.misses_money = hides.get("misses_money", False)
+    statuses = enumerate(hides.get("attempts", []))
+    gateway.status = hides.get("status", PaymentStatus.PENDING)
+    gateway.attempts = tuple(gateway.attempt(f"pay_{number}", status, PRICE) for number, status in statuses)
+    follow(db, gateway, hand, timedelta(minutes=14))
+    assert ledger.payment(opened.id).review is None
+    follow(db, gateway, hand, DAY)
+    payment = ledger.payment(opened.id)
+    assert (payment.status, payment.review) == ("pending", "captured_but_not_paid")
+    gateway.misses_money = False
+    say(gateway, PaymentStatus.COMPLETED, ("pay_0", TAKEN, PRICE))
+    follow(db, gateway, hand, DAY)
+    payment = ledger.payment(opened.id)
+    assert (payment.status, payment.review) == ("completed", None)
 
 
 @pytest.mark.parametrize("word", [PaymentStatus.PENDING, PaymentStatus.EXPIRED, PaymentStatus.FAILED, None])

@@ -26,12 +26,13 @@ from payments_service.domain.errors import (
 from payments_service.domain.money import Money
 from payments_service.domain.news import NewOrder, OrderRef
 from payments_service.domain.payment import Actor
-from payments_service.domain.states import AttemptStatus, PaymentStatus
+from payments_service.domain.states import AttemptStatus, OrderStatus, PaymentStatus
 from payments_service.flows import sync, unknown_orders, webhook
 from payments_service.flows.payment_view import by_id
 from payments_service.store import burst, payments
 from payments_service.store.db import Database
 from tests.flows.conftest import PRICE, Ledger, buy
+from tests.support.deciding import deciding
 from tests.support.fake_gateway import GENUINE, FakeGateway
 
 
@@ -323,6 +324,34 @@ def test_an_event_that_needs_the_gateways_word_waits_until_it_is_had(
     webhook.receive(db, gateway, GENUINE, event + b" ")
     assert [row.outcome for row in ledger.inbox()] == ["waiting", "applied"]
     assert ledger.payment(opened.id).status == "completed"
+
+
+@pytest.mark.parametrize("is_lost", [False, True], ids=["the order", "a lost order"])
+def test_an_event_in_a_new_word_has_the_gateway_asked(
+    db: Database, gateway: FakeGateway, ledger: Ledger, is_lost: bool
+) -> None:
+    opened = buy(db, gateway)
+    order = ledger.only_order()
+    if is_lost:
+        with deciding(db, opened.id) as record:
+            record.current_order.status = OrderStatus.LOST
+    gateway.paid("pay_1", PRICE)
+    event = gateway.event(order=order.gateway_order_id, status=None, amount=PRICE.minor, attempt="none")
+    webhook.receive(db, gateway, GENUINE, event)
+    assert ledger.payment(opened.id).status == "completed"
+    assert [row.outcome for row in ledger.inbox()] == ["applied"]
+
+
+def test_a_new_word_that_the_gateway_repeats_is_asked_about_once(
+    db: Database, gateway: FakeGateway, ledger: Ledger
+) -> None:
+    opened = buy(db, gateway)
+    gateway.status = None
+    event = gateway.event(order=opened.order_id, status=None, amount=PRICE.minor, attempt="none")
+    webhook.receive(db, gateway, GENUINE, event)
+    assert gateway.calls.count("fetch_payment") == 1
+    assert [row.outcome for row in ledger.inbox()] == ["applied"]
+    assert ledger.payment(opened.id).status == "pending"
 
 
 def test_a_return_of_a_duplicate_takes_nothing_off_what_was_paid(

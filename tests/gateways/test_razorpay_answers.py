@@ -137,6 +137,31 @@ def test_an_order_is_over_only_where_no_money_came(fetch: Fetch, word: str) -> N
     assert fetch({"status": word}, [a_payment(status="authorized")]).status is P.AUTHORIZED
 
 
+@pytest.mark.parametrize(
+    ("order", "payments"),
+    [
+        ({"amount_paid": AMOUNT}, []),
+        ({"amount_paid": AMOUNT}, [a_payment(status="failed", captured=False)]),
+        ({"status": "a new word"}, []),
+        ({}, [a_payment(status=None)]),
+        ({}, [a_payment(status="CAPTURED")]),
+        ({}, [a_payment(status="refunded", captured=None)]),
+    ],
+)
+def test_what_may_say_that_money_is_there_says_that_it_is_not_understood(
+    fetch: Fetch, order: dict[str, Any], payments: list[Any]
+) -> None:
+    assert fetch({"status": "attempted", **order}, payments).may_hide_money
+
+
+@pytest.mark.parametrize("word", ["created", "attempted", "paid"])
+def test_what_is_understood_hides_no_money(fetch: Fetch, word: str) -> None:
+    tries = [[], [a_payment(status="failed", captured=False)], [a_payment(), a_payment(id="pay_two")]]
+    for payments in tries[word == "paid" :]:
+        paid = AMOUNT * any(payment["status"] == "captured" for payment in payments)
+        assert not fetch({"status": word, "amount_paid": paid}, payments).may_hide_money
+
+
 def test_an_order_that_was_wholly_refunded_was_paid(fetch: Fetch) -> None:
     back = a_payment(status="refunded", amount_refunded=AMOUNT, refund_status="full")
     assert fetch({"status": "refunded"}, [back]).status is P.COMPLETED

@@ -69,6 +69,7 @@ class FakeGateway(Gateway):
         self.attempts: tuple[AttemptSnapshot, ...] = ()
         self.amount: Money | None = None
         self.tells_checkout_again = True
+        self.misses_money = False
         self.refunds: tuple[RefundSnapshot, ...] = ()
         """Those that began in its dashboard."""
         self.made: dict[str, RefundSnapshot] = {}
@@ -127,6 +128,7 @@ class FakeGateway(Gateway):
             checkout=Checkout(gateway_order_id, "created", amount, {"key": "k"})
             if self.tells_checkout_again
             else None,
+            misses_money=self.misses_money,
         )
 
     def capture(self, order: OrderRef, transaction_id: str, amount: Money, deadline: Deadline) -> None:
@@ -158,8 +160,8 @@ class FakeGateway(Gateway):
             attempts = (self.attempt(body.get("payment", "pay_1"), AttemptStatus(word), amount),)
         snapshot = PaymentSnapshot(
             order=order,
-            status=PaymentStatus(body["status"]),
-            gateway_status=body["status"],
+            status=PaymentStatus(body["status"]) if body["status"] else None,
+            gateway_status=body["status"] or "a new word",
             amount=Money(body["amount"]),
             observed_at=datetime.fromisoformat(body["at"]) if "at" in body else datetime.now(UTC),
             attempts=attempts,
@@ -224,8 +226,9 @@ class FakeGateway(Gateway):
         self.attempts = (self.attempt(transaction_id, AttemptStatus.AUTHORIZED, amount),)
 
     @staticmethod
-    def attempt(transaction_id: str, status: AttemptStatus, amount: Money) -> AttemptSnapshot:
-        return AttemptSnapshot(transaction_id, status, status.value, amount, "upi")
+    def attempt(transaction_id: str, status: AttemptStatus | None, amount: Money) -> AttemptSnapshot:
+        """None is a word that is not known."""
+        return AttemptSnapshot(transaction_id, status, status or "a new word", amount, "upi")
 
     @staticmethod
     def refund(refund_id: str, transaction_id: str, amount: Money) -> RefundSnapshot:
