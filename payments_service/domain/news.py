@@ -231,11 +231,11 @@ class WebhookEvent:
 
     `event_id` tells deliveries of one event from other events: the gateway's id header, else a digest
     of the raw body. `order` is None when the event names no order; `transaction_id` is the payment that
-    it names, if any, where it does not name our id of the order. `snapshot`, `refund` and `dispute` are
-    there when the body is signed and says enough. `wake_up` asks the caller to fetch instead, and the event
-    counts as applied once the payment has reached what it `claims`; with a `dispute_id` the dispute is
-    fetched, too. An authentic event that lacks or spoils a member is a wake-up with all of these that could
-    be read.
+    it names, if any, where it does not name our id of the order. `refund_id` is the refund, by our id or the
+    gateway's, where it names neither order nor payment. `snapshot`, `refund` and `dispute` are there when
+    the body is signed and says enough. `wake_up` asks the caller to fetch instead, and the event counts as
+    applied once the payment has reached what it `claims`; with a `dispute_id` the dispute is fetched, too. An
+    authentic event that lacks or spoils a member is a wake-up with all of these that could be read.
     """
 
     event_id: str
@@ -249,10 +249,15 @@ class WebhookEvent:
     dispute: DisputeSnapshot | None = None
     transaction_id: str | None = None
     dispute_id: str | None = None
+    refund_id: str | None = None
 
     def __post_init__(self) -> None:
         _must_be_text(self.event_id, self.type)
-        _may_be_text(self.transaction_id, self.dispute_id)
+        _may_be_text(self.transaction_id, self.dispute_id, self.refund_id)
+
+    @property
+    def names_a_payment(self) -> bool:
+        return any((self.order, self.transaction_id, self.refund_id))
 
     @property
     def asks_for_dispute(self) -> bool:

@@ -66,7 +66,7 @@ class InboxOutcome(StrEnum):
     """Its effect was rolled back; the worker tries again."""
     APPLIED = "applied"
     STORED = "stored"
-    """There is nothing to apply: a settlement."""
+    """There is nothing to apply: a settlement, or a refund's event that is only asked about."""
     IGNORED = "ignored"
     UNKNOWN = "unknown"
     UNREADABLE = "unreadable"

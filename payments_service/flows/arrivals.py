@@ -19,13 +19,12 @@ LEFT = {
 
 
 def is_for_a_payment(event: WebhookEvent) -> bool:
-    names_a_payment = event.order is not None or event.transaction_id is not None
-    return names_a_payment and event.kind not in NOT_OURS_TO_APPLY
+    return event.names_a_payment and event.kind not in NOT_OURS_TO_APPLY
 
 
-def names_an_order_at_least(event: WebhookEvent) -> bool:
-    """What it says is not understood, but of which order: that one is asked for."""
-    return event.kind in (EventKind.UNKNOWN, EventKind.UNREADABLE) and event.order is not None
+def names_a_payment_at_least(event: WebhookEvent) -> bool:
+    """What it says is not understood, but of which payment: that one is asked for."""
+    return event.names_a_payment and event.kind in (EventKind.UNKNOWN, EventKind.UNREADABLE)
 
 
 def why_left(event: WebhookEvent) -> InboxOutcome:

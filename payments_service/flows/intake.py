@@ -3,7 +3,8 @@
 The first request that finds no leader leads: it takes what waits, its own event among it; what comes
 meanwhile is the next batch, led by the one that waits longest. There is no timer; without a burst a batch is
 one event, by the same code. What a batch cannot take is left to the event's own request, alone: an order that
-is not known yet, a dispute, a payment whose row another transaction holds, and all of a batch that failed.
+is not known yet, or that only a payment or a refund names, a dispute, a payment whose row another transaction
+holds, and all of a batch that failed.
 """
 
 import logging
@@ -26,7 +27,7 @@ from payments_service.flows.arrivals import (
     LEFT_TO_THE_WORKER,
     NOT_UNDERSTOOD,
     is_for_a_payment,
-    names_an_order_at_least,
+    names_a_payment_at_least,
     order_name,
     why_left,
 )
@@ -210,7 +211,7 @@ class _Batch:
                 arrival.outcome = Outcome.AGAIN if same else Outcome.ALONE
                 continue
             order = self._orders.get(number)
-            if names_an_order_at_least(event):
+            if names_a_payment_at_least(event):
                 arrival.outcome = Outcome.ALONE
                 continue
             if not is_for_a_payment(event):

@@ -32,7 +32,7 @@ from payments_service.flows.arrivals import (
     LEFT_TO_THE_WORKER,
     NOT_UNDERSTOOD,
     is_for_a_payment,
-    names_an_order_at_least,
+    names_a_payment_at_least,
     order_name,
     why_left,
 )
@@ -41,7 +41,7 @@ from payments_service.gateways.base import Gateway
 from payments_service.store import inbox, payments
 from payments_service.store.db import Database
 from payments_service.store.record import Names, load_one, retried
-from payments_service.store.tables import PaymentOrder, PaymentWebhook
+from payments_service.store.tables import PaymentAttempt, PaymentOrder, PaymentWebhook
 from payments_service.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ def _keep_and_apply(db: Database, arrival: Arrival) -> None:
 def _lock_payment(session: Session, gateway: Gateway, event: WebhookEvent) -> None:
     """Before the event's own row: a batch, too, writes the inbox last, and in another order two transactions
     would wait for each other."""
-    is_named = is_for_a_payment(event) or names_an_order_at_least(event)
+    is_named = is_for_a_payment(event) or names_a_payment_at_least(event)
     order = _order_of(session, gateway, event) if is_named else None
     if order is not None:
         payments.lock(session, order.payment_id)
@@ -193,10 +193,10 @@ def _take_effect(
     session: Transaction, gateway: Gateway, event: WebhookEvent, row: PaymentWebhook
 ) -> tuple[UUID | None, FollowUp]:
     if not is_for_a_payment(event):
-        inbox.move(row, why_left(event))
-        if row.outcome in NOT_UNDERSTOOD:
-            session.say(__name__, logging.ERROR, "Webhook not understood", _about(gateway, event))
-        order = _order_of(session, gateway, event) if names_an_order_at_least(event) else None
+        order = _order_of(session, gateway, event) if names_a_payment_at_least(event) else None
+        if order is not None and event.refund_id:
+            payments.ask_refunds_at(session, order.payment_id, REAL_TIME.now())
+        _leave(session, gateway, event, row)
         if order is None:
             return None, FollowUp.NOTHING
         row.payment_id = order.payment_id
@@ -209,7 +209,7 @@ def _take_effect(
 
 def _order_of(session: Session, gateway: Gateway, event: WebhookEvent) -> PaymentOrder | None:
     if event.order is None:
-        attempt = payments.attempt(session, gateway.provider, event.transaction_id or "")
+        attempt = _attempt_of(session, gateway, event)
         return session.get(PaymentOrder, attempt.order_id) if attempt else None
     if event.order.gateway_order_id:
         payments.lock_order_name(session, gateway.provider, event.order.gateway_order_id)
@@ -221,8 +221,28 @@ def _order_of(session: Session, gateway: Gateway, event: WebhookEvent) -> Paymen
     )
 
 
-def _of_no_order(session: Session, gateway: Gateway, event: WebhookEvent, row: PaymentWebhook) -> FollowUp:
+def _attempt_of(session: Session, gateway: Gateway, event: WebhookEvent) -> PaymentAttempt | None:
+    if event.transaction_id:
+        return payments.attempt(session, gateway.provider, event.transaction_id)
+    named = event.refund_id or ""
+    refund = payments.refund(session, gateway.provider, refund_id=named, gateway_refund_id=named)
+    return session.get(PaymentAttempt, refund.attempt_id) if refund else None
+
+
+def _leave(session: Transaction, gateway: Gateway, event: WebhookEvent, row: PaymentWebhook) -> None:
+    """Keep it without an effect; what is not understood is loud."""
+    inbox.move(row, why_left(event))
+    if row.outcome in NOT_UNDERSTOOD:
+        session.say(__name__, logging.ERROR, "Webhook not understood", _about(gateway, event))
+
+
+def _of_no_order(
+    session: Transaction, gateway: Gateway, event: WebhookEvent, row: PaymentWebhook
+) -> FollowUp:
     """An order that is not ours, or not yet, or was lost; the gateway is asked for what may be ours."""
+    if event.refund_id:  # no gateway can be asked whose a refund is
+        _leave(session, gateway, event, row)
+        return FollowUp.NOTHING
     inbox.move(row, InboxOutcome.UNMATCHED)
     if event.order and not unknown_orders.is_worth_a_question(session, gateway, event.order, row):
         return FollowUp.NOTHING

@@ -336,10 +336,19 @@ def event(event_id: str, body: Mapping[str, Any]) -> WebhookEvent:
     data = body["data"] if isinstance(body.get("data"), Mapping) else {}
     order_id = _first_id(data, "order_id")
     order = OrderRef(order_id) if order_id else None
-    if kind not in (EventKind.PAYMENT, EventKind.REFUND, EventKind.DISPUTE):
-        return WebhookEvent(event_id, name, kind, order)
     payment_id = None if order else _first_id(data, "cf_payment_id")
-    told = partial(WebhookEvent, event_id, name, kind, order, transaction_id=payment_id)
+    refund_id = _first_id(data, "cf_refund_id") or _first_id(data, "refund_id")
+    told = partial(
+        WebhookEvent,
+        event_id,
+        name,
+        kind,
+        order,
+        transaction_id=payment_id,
+        refund_id=None if order or payment_id else refund_id,
+    )
+    if kind not in (EventKind.PAYMENT, EventKind.REFUND, EventKind.DISPUTE):
+        return told()
     try:
         if kind is EventKind.PAYMENT:
             return told(snapshot=_event_snapshot(body, order))

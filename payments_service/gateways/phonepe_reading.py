@@ -100,7 +100,7 @@ def _name(body: Mapping[str, Any]) -> str:
 def _event(event_id: str, name: str, payload: Mapping[str, Any]) -> WebhookEvent:
     """Refund events do not wake, for asking for the order would say nothing of its refunds."""
     kind = _kind(name, payload)
-    order = _order_of(kind, payload)
+    order, payment_id = _order_of(kind, payload), _payment_of(payload)
     wakes = kind in (EventKind.PAYMENT, EventKind.DISPUTE)
     status = order_status(payload) if kind is EventKind.PAYMENT else None
     return WebhookEvent(
@@ -110,7 +110,8 @@ def _event(event_id: str, name: str, payload: Mapping[str, Any]) -> WebhookEvent
         order,
         wake_up=wakes,
         claims=status if status in FINAL else None,
-        transaction_id=None if order and order.wire_id else _payment_of(payload),
+        transaction_id=None if order and order.wire_id else payment_id,
+        refund_id=None if order or payment_id else _refund_of(payload),
         dispute_id=_dispute_of(payload) if kind is EventKind.DISPUTE else None,
     )
 
@@ -147,6 +148,11 @@ def _payment_of(payload: Mapping[str, Any]) -> str | None:
         if told and PAYMENT_ID.fullmatch(told) and not told.startswith(NOT_A_PAYMENTS_ID):
             return told
     return None
+
+
+def _refund_of(payload: Mapping[str, Any]) -> str | None:
+    """The refund that an event names, by our id where it is told."""
+    return text_or_none(payload.get("merchantRefundId")) or text_or_none(payload.get("refundId"))
 
 
 def _dispute_of(payload: Mapping[str, Any]) -> str | None:

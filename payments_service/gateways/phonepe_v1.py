@@ -460,7 +460,7 @@ def _event(event_id: str, answer: Mapping[str, Any], merchant_id: str) -> Webhoo
     data = data if isinstance(data, Mapping) else {}
     our_id = text_or_none(data.get("merchantTransactionId"))
     if our_id and our_id.startswith(REFUND_PREFIX):
-        return WebhookEvent(event_id, code or "unreadable", EventKind.REFUND)
+        return WebhookEvent(event_id, code or "unreadable", EventKind.REFUND, refund_id=our_id)
     order = OrderRef(our_id, our_id) if our_id else None
     if code is None:
         return WebhookEvent(event_id, "unreadable", EventKind.UNREADABLE, order)

@@ -304,15 +304,17 @@ def event(event_id: str, body: Any) -> WebhookEvent:
         _id_or_none(entities["dispute"], "payment_id"),
         _id_or_none(entities["payment"], "id"),
     )
+    payment_id = next(filter(None, payment_ids), None)
     bare = WebhookEvent(
         event_id,
         name or "unreadable",
         _kind(name) if name else EventKind.UNREADABLE,
         order=OrderRef("", order_id) if order_id else None,
-        transaction_id=None if order_id else next(filter(None, payment_ids), None),
+        transaction_id=None if order_id else payment_id,
+        refund_id=None if order_id or payment_id else _id_or_none(entities["refund"], "id"),
     )
     if bare.kind not in READ:
-        return replace(bare, transaction_id=None)
+        return bare
     try:
         return READ[bare.kind](bare, body, entities)
     except UNREADABLE:

@@ -185,7 +185,7 @@ def refund(
 
 
 def ask_refunds_at(session: Session, payment_id: UUID, moment: datetime) -> None:
-    """Make open refunds due: an unsigned event tells of one of them."""
+    """Make open refunds due: there is news of one of them, or a person asks."""
     waiting = Refund.payment_id == payment_id, Refund.status == RefundStatus.PENDING
     session.execute(update(Refund).where(*waiting).values(next_check_at=moment))
 

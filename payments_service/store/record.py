@@ -394,7 +394,7 @@ def writing(wire: Wire, records: Records, keys: ChainKeys) -> list[Statement]:
 
 
 def _asking_for_refunds(wire: Wire, record: PaymentRecord) -> Statement:
-    """An event that was not signed tells of a refund: open ones become due."""
+    """An event tells that there is news of a refund, and not what can be believed: open ones become due."""
     assert record.asks_for_refunds_at is not None  # noqa: S101 (the caller looked)
     due = wire.value(record.asks_for_refunds_at)
     ids = wire.array([record.payment.id])
