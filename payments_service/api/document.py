@@ -76,7 +76,10 @@ MEMBERS: Mapping[str, str] = {
     "userId": "your id of the buyer, told in events",
     "CreateOrderSchema.returnUrl": "where the payer lands, on an origin of FRONTEND_URL or BACKEND_URL",
     "CreateOrderSchema.quote": "a price that your server signed (POST /api/quote); no amount is needed then",
-    "metadata": "up to 15 pairs of texts, told in events, never sent to a gateway",
+    "metadata": (
+        "up to 15 pairs of texts, told in events, never sent to a gateway; "
+        f"at most {schemas.MAX_METADATA_BYTES} bytes in all, as JSON in UTF-8"
+    ),
     "QuoteSchema.expiresIn": "seconds until no order can be opened with it any more; an hour unless you say",
 }
 """What members of requests are for: of one schema, or of any."""

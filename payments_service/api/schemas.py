@@ -24,6 +24,8 @@ from payments_service.gateways.base import VerifyField
 MAX_RETURN_URL = 180
 KEY_HEADER = "Idempotency-Key"
 MAX_METADATA_PAIRS = 15
+MAX_METADATA_BYTES = 8192
+"""Of all pairs as JSON: an event has them beside all else that it tells, and stays below 20 kB."""
 MAX_DETAILS = 30
 """Entries that one refusal names; a client that sends more wrong members learns of the first ones."""
 MAX_UNKNOWN = 10
@@ -147,12 +149,14 @@ def _without_what_was_pasted(text: str) -> str:
 
 
 class Metadata(fields.Dict):
-    """Pairs of texts, counted before any of them is looked at or named."""
+    """Pairs of texts, counted before any of them is looked at or named, and measured together."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[Any, Any]:
         if isinstance(value, Mapping) and len(value) > MAX_METADATA_PAIRS:
             raise ValidationError(f"At most {MAX_METADATA_PAIRS} pairs")
         pairs: dict[Any, Any] = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
+        if len(json.dumps(pairs, ensure_ascii=False, separators=(",", ":")).encode()) > MAX_METADATA_BYTES:
+            raise ValidationError(f"At most {MAX_METADATA_BYTES} bytes in all, as JSON in UTF-8")
         return pairs
 
 
