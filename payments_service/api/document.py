@@ -40,8 +40,9 @@ Amounts are **rupees**, numbers with at most two decimals. `order.amount` and me
 `Paise` are integers in paise. `id` is the payment's id here; `orderId` and `paymentId` are the ids that the
 gateway gave to the order and to the payment. Every error has `error`, a sentence, and `code`, a word. With
 `Accept: application/problem+json` an error is also a problem of RFC 9457. `Retry-After` says after how many
-seconds the same request may be sent again. Later versions may add members, codes and event types: ignore
-those that you do not know."""
+seconds the same request may be sent again. A member of a request that is not required may be null: that is
+the same as leaving it out. Later versions may add members, codes and event types: ignore those that you do
+not know."""
 
 TAGS = {
     "Checkout": "Called by the buyer's browser, without a key.",

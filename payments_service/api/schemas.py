@@ -13,7 +13,16 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates, validates_schema
+from marshmallow import (
+    EXCLUDE,
+    Schema,
+    ValidationError,
+    fields,
+    pre_load,
+    validate,
+    validates,
+    validates_schema,
+)
 
 from payments_service.domain.errors import InvalidInput
 from payments_service.domain.money import INR, Money
@@ -169,6 +178,18 @@ def _not_blank(what: str) -> validate.Validator:
     return validate.Length(min=1, error=f"{what} is required")
 
 
+class BodySchema(Schema):
+    """A JSON body. Clients with types send null for what they leave out, so a null member is absent."""
+
+    @pre_load
+    def _without_nulls(self, members: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+        return {name: value for name, value in members.items() if value is not None}
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """The document says which members may be null."""
+        field_obj.allow_none = not field_obj.required
+
+
 class CustomerSchema(Schema):
     class Meta:
         unknown = EXCLUDE
@@ -213,7 +234,7 @@ NO_LIMITS = Limits({}, Money(100), Money(10**12), frozenset())
 """For a schema that is only described."""
 
 
-class CreateOrderSchema(Schema):
+class CreateOrderSchema(BodySchema):
     """The body of create-order, for a service with these limits."""
 
     class Meta:
@@ -236,12 +257,12 @@ class CreateOrderSchema(Schema):
         required=True,
         error_messages=_required("Customer object"),
     )
-    description = Text(load_default=None, allow_none=True, validate=validate.Length(max=255))
+    description = Text(load_default=None, validate=validate.Length(max=255))
     currency = Text(load_default=INR, validate=validate.OneOf([INR], error="Only INR is supported"))
-    reference = Text(load_default=None, allow_none=True, validate=validate.Length(max=64))
-    userId = Text(load_default=None, allow_none=True, validate=validate.Length(max=64))
-    returnUrl = Text(load_default=None, allow_none=True, validate=validate.Length(max=MAX_RETURN_URL))
-    quote = QuoteText(load_default=None, allow_none=True)
+    reference = Text(load_default=None, validate=validate.Length(max=64))
+    userId = Text(load_default=None, validate=validate.Length(max=64))
+    returnUrl = Text(load_default=None, validate=validate.Length(max=MAX_RETURN_URL))
+    quote = QuoteText(load_default=None)
     metadata = Metadata(
         keys=Text(validate=validate.Length(min=1, max=64)),
         values=Text(validate=validate.Length(max=500)),
@@ -261,9 +282,10 @@ class CreateOrderSchema(Schema):
     @validates_schema(skip_on_field_errors=False, pass_original=True)
     def _is_in_range(self, data: Mapping[str, Any], original: Mapping[str, Any], **_: Any) -> None:
         """Outside what this merchant, or the gateway where it is known, takes."""
-        if "amount" not in original and self.fixed_by is None:
+        is_absent = original.get("amount") is None
+        if is_absent and self.fixed_by is None:
             raise ValidationError("Amount is required", "amount")
-        amount = self.fixed_by.amount if self.fixed_by and "amount" not in original else data.get("amount")
+        amount = self.fixed_by.amount if self.fixed_by and is_absent else data.get("amount")
         if amount is None:
             return
         minimum = self.limits.minimums.get(data.get("gateway", "").lower(), self.limits.minimum)
@@ -291,7 +313,7 @@ def _verify_members() -> dict[str, fields.Field[Any]]:
     }
 
 
-class _VerifySchema(Schema):
+class _VerifySchema(BodySchema):
     class Meta:
         unknown = EXCLUDE
 
@@ -309,7 +331,7 @@ EXAMPLE_VERIFY = {
 EXAMPLE_CUSTOMER = {"name": "Asha Rao", "email": "asha@example.com", "phone": "9876543210"}
 
 
-class QuoteSchema(Schema):
+class QuoteSchema(BodySchema):
     """The body of quote, for a service with these limits."""
 
     class Meta:
@@ -325,8 +347,8 @@ class QuoteSchema(Schema):
         error_messages=_required("Reference"),
         validate=[_not_blank("Reference"), validate.Length(max=64)],
     )
-    description = Text(load_default=None, allow_none=True, validate=validate.Length(max=255))
-    userId = Text(load_default=None, allow_none=True, validate=validate.Length(max=64))
+    description = Text(load_default=None, validate=validate.Length(max=255))
+    userId = Text(load_default=None, validate=validate.Length(max=64))
     metadata = Metadata(
         keys=Text(validate=validate.Length(min=1, max=64)),
         values=Text(validate=validate.Length(max=500)),
