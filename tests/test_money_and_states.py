@@ -49,6 +49,44 @@ def test_from_major_is_exact_or_refuses(major: Decimal) -> None:
     assert money.major == major
 
 
+TOO_FINE = [
+    "100." + "0" * 31 + "1",
+    "100." + "0" * 29 + "1",
+    "100." + "0" * 26 + "1",
+    "99.99" + "9" * 30,
+    "100.0005" + "0" * 40,
+    "-100." + "0" * 31 + "1",
+    "1234567890123456.78" + "0" * 12 + "1",
+    "0." + "0" * 60 + "1",
+    "1e-2000000",
+]
+"""Amounts that are a whole number of paise only after they are rounded to 28 digits, and their neighbours."""
+
+
+@pytest.mark.parametrize("text", TOO_FINE)
+@pytest.mark.parametrize("kind", [str, Decimal])
+@pytest.mark.parametrize("currency", ["INR", "JPY", "KWD"])
+def test_no_digit_is_rounded_away_before_the_decimals_are_counted(
+    text: str, kind: type, currency: str
+) -> None:
+    with pytest.raises(ValueError, match="more decimals"):
+        Money.from_major(kind(text), currency)
+
+
+@pytest.mark.parametrize(
+    ("text", "paise"),
+    [
+        ("100." + "0" * 40, 10000),
+        ("100.05" + "0" * 40, 10005),
+        ("1e2", 10000),
+        ("9" * 16 + ".99", 10**18 - 1),
+        ("0E-2000000", 0),
+    ],
+)
+def test_noughts_behind_the_paise_change_no_amount(text: str, paise: int) -> None:
+    assert Money.from_major(text) == Money(paise)
+
+
 @pytest.mark.parametrize("wrong", [1.0, True, "1", None, Decimal(1)])
 def test_minor_units_are_whole_numbers_and_nothing_else(wrong: object) -> None:
     with pytest.raises(TypeError):

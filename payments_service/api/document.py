@@ -40,8 +40,9 @@ Amounts are **rupees**, numbers with at most two decimals. `order.amount` and me
 `Paise` are integers in paise. `id` is the payment's id here; `orderId` and `paymentId` are the ids that the
 gateway gave to the order and to the payment. Every error has `error`, a sentence, and `code`, a word. With
 `Accept: application/problem+json` an error is also a problem of RFC 9457. `Retry-After` says after how many
-seconds the same request may be sent again. Later versions may add members, codes and event types: ignore
-those that you do not know."""
+seconds the same request may be sent again. A member of a request that is not required may be null: that is
+the same as leaving it out. Later versions may add members, codes and event types: ignore those that you do
+not know."""
 
 TAGS = {
     "Checkout": "Called by the buyer's browser, without a key.",
@@ -76,7 +77,10 @@ MEMBERS: Mapping[str, str] = {
     "userId": "your id of the buyer, told in events",
     "CreateOrderSchema.returnUrl": "where the payer lands, on an origin of FRONTEND_URL or BACKEND_URL",
     "CreateOrderSchema.quote": "a price that your server signed (POST /api/quote); no amount is needed then",
-    "metadata": "up to 15 pairs of texts, told in events, never sent to a gateway",
+    "metadata": (
+        "up to 15 pairs of texts, told in events, never sent to a gateway; "
+        f"at most {schemas.MAX_METADATA_BYTES} bytes in all, as JSON in UTF-8"
+    ),
     "QuoteSchema.expiresIn": "seconds until no order can be opened with it any more; an hour unless you say",
 }
 """What members of requests are for: of one schema, or of any."""

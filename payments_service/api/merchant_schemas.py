@@ -15,6 +15,7 @@ from werkzeug.datastructures import MultiDict
 from payments_service.api.answers import Rupees
 from payments_service.api.schemas import (
     Amount,
+    BodySchema,
     Text,
     Whole,
     json_object,
@@ -117,7 +118,7 @@ class ListSchema(FilterSchema):
     before = Cursor(load_default=None)
 
 
-class SearchSchema(_Asked):
+class SearchSchema(_Asked, BodySchema):
     """POST /api/payment/search."""
 
     query = Text(required=True, validate=validate.Length(1, 254))
@@ -135,14 +136,12 @@ class EventListSchema(_Asked):
     limit = _limit()
 
 
-class NewRefundSchema(_Asked):
+class NewRefundSchema(_Asked, BodySchema):
     """POST /api/payment/{id}/refunds."""
 
-    amount = Amount(load_default=None, allow_none=True)
+    amount = Amount(load_default=None)
     reason = Text(load_default="", validate=validate.Length(max=200))
-    payment_id = Text(
-        load_default=None, allow_none=True, data_key="paymentId", validate=validate.Length(max=64)
-    )
+    payment_id = Text(load_default=None, data_key="paymentId", validate=validate.Length(max=64))
     speed = fields.String(load_default="normal", validate=validate.OneOf(["normal", "optimum"]))
     force = fields.Boolean(load_default=False)
 

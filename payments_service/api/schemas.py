@@ -13,7 +13,16 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates, validates_schema
+from marshmallow import (
+    EXCLUDE,
+    Schema,
+    ValidationError,
+    fields,
+    pre_load,
+    validate,
+    validates,
+    validates_schema,
+)
 
 from payments_service.domain.errors import InvalidInput
 from payments_service.domain.money import INR, Money
@@ -24,6 +33,8 @@ from payments_service.gateways.base import VerifyField
 MAX_RETURN_URL = 180
 KEY_HEADER = "Idempotency-Key"
 MAX_METADATA_PAIRS = 15
+MAX_METADATA_BYTES = 8192
+"""Of all pairs as JSON: an event has them beside all else that it tells, and stays below 20 kB."""
 MAX_DETAILS = 30
 """Entries that one refusal names; a client that sends more wrong members learns of the first ones."""
 MAX_UNKNOWN = 10
@@ -147,12 +158,14 @@ def _without_what_was_pasted(text: str) -> str:
 
 
 class Metadata(fields.Dict):
-    """Pairs of texts, counted before any of them is looked at or named."""
+    """Pairs of texts, counted before any of them is looked at or named, and measured together."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[Any, Any]:
         if isinstance(value, Mapping) and len(value) > MAX_METADATA_PAIRS:
             raise ValidationError(f"At most {MAX_METADATA_PAIRS} pairs")
         pairs: dict[Any, Any] = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
+        if len(json.dumps(pairs, ensure_ascii=False, separators=(",", ":")).encode()) > MAX_METADATA_BYTES:
+            raise ValidationError(f"At most {MAX_METADATA_BYTES} bytes in all, as JSON in UTF-8")
         return pairs
 
 
@@ -163,6 +176,18 @@ def _required(what: str) -> dict[str, Any]:
 
 def _not_blank(what: str) -> validate.Validator:
     return validate.Length(min=1, error=f"{what} is required")
+
+
+class BodySchema(Schema):
+    """A JSON body. Clients with types send null for what they leave out, so a null member is absent."""
+
+    @pre_load
+    def _without_nulls(self, members: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+        return {name: value for name, value in members.items() if value is not None}
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """The document says which members may be null."""
+        field_obj.allow_none = not field_obj.required
 
 
 class CustomerSchema(Schema):
@@ -209,7 +234,7 @@ NO_LIMITS = Limits({}, Money(100), Money(10**12), frozenset())
 """For a schema that is only described."""
 
 
-class CreateOrderSchema(Schema):
+class CreateOrderSchema(BodySchema):
     """The body of create-order, for a service with these limits."""
 
     class Meta:
@@ -232,12 +257,12 @@ class CreateOrderSchema(Schema):
         required=True,
         error_messages=_required("Customer object"),
     )
-    description = Text(load_default=None, allow_none=True, validate=validate.Length(max=255))
+    description = Text(load_default=None, validate=validate.Length(max=255))
     currency = Text(load_default=INR, validate=validate.OneOf([INR], error="Only INR is supported"))
-    reference = Text(load_default=None, allow_none=True, validate=validate.Length(max=64))
-    userId = Text(load_default=None, allow_none=True, validate=validate.Length(max=64))
-    returnUrl = Text(load_default=None, allow_none=True, validate=validate.Length(max=MAX_RETURN_URL))
-    quote = QuoteText(load_default=None, allow_none=True)
+    reference = Text(load_default=None, validate=validate.Length(max=64))
+    userId = Text(load_default=None, validate=validate.Length(max=64))
+    returnUrl = Text(load_default=None, validate=validate.Length(max=MAX_RETURN_URL))
+    quote = QuoteText(load_default=None)
     metadata = Metadata(
         keys=Text(validate=validate.Length(min=1, max=64)),
         values=Text(validate=validate.Length(max=500)),
@@ -257,9 +282,10 @@ class CreateOrderSchema(Schema):
     @validates_schema(skip_on_field_errors=False, pass_original=True)
     def _is_in_range(self, data: Mapping[str, Any], original: Mapping[str, Any], **_: Any) -> None:
         """Outside what this merchant, or the gateway where it is known, takes."""
-        if "amount" not in original and self.fixed_by is None:
+        is_absent = original.get("amount") is None
+        if is_absent and self.fixed_by is None:
             raise ValidationError("Amount is required", "amount")
-        amount = self.fixed_by.amount if self.fixed_by and "amount" not in original else data.get("amount")
+        amount = self.fixed_by.amount if self.fixed_by and is_absent else data.get("amount")
         if amount is None:
             return
         minimum = self.limits.minimums.get(data.get("gateway", "").lower(), self.limits.minimum)
@@ -287,7 +313,7 @@ def _verify_members() -> dict[str, fields.Field[Any]]:
     }
 
 
-class _VerifySchema(Schema):
+class _VerifySchema(BodySchema):
     class Meta:
         unknown = EXCLUDE
 
@@ -305,7 +331,7 @@ EXAMPLE_VERIFY = {
 EXAMPLE_CUSTOMER = {"name": "Asha Rao", "email": "asha@example.com", "phone": "9876543210"}
 
 
-class QuoteSchema(Schema):
+class QuoteSchema(BodySchema):
     """The body of quote, for a service with these limits."""
 
     class Meta:
@@ -321,8 +347,8 @@ class QuoteSchema(Schema):
         error_messages=_required("Reference"),
         validate=[_not_blank("Reference"), validate.Length(max=64)],
     )
-    description = Text(load_default=None, allow_none=True, validate=validate.Length(max=255))
-    userId = Text(load_default=None, allow_none=True, validate=validate.Length(max=64))
+    description = Text(load_default=None, validate=validate.Length(max=255))
+    userId = Text(load_default=None, validate=validate.Length(max=64))
     metadata = Metadata(
         keys=Text(validate=validate.Length(min=1, max=64)),
         values=Text(validate=validate.Length(max=500)),
@@ -464,27 +490,28 @@ def refuse_what_is_no_text(body: Mapping[str, Any]) -> None:
 
 
 def verify_fields(declared: Sequence[VerifyField], body: Mapping[str, Any]) -> dict[str, str]:
-    """The gateway's own fields of a verify-payment body, by any name they go by."""
+    """The gateway's own fields of a verify-payment body, by any name they go by.
+
+    What is no text is as good as absent: a paid order is not refused for a member that nothing needs.
+    """
     values: dict[str, str] = {}
-    missing, wrong = [], {}
     for one in declared:
-        value = next((body[n] for n in (one.name, *one.aliases) if body.get(n) not in (None, "")), None)
-        if isinstance(value, str | int) and not isinstance(value, bool):
+        said = (body[name] for name in (one.name, *one.aliases) if _says_something(body.get(name)))
+        if (value := next(said, None)) is not None:
             values[one.name] = str(value)
-        elif one.required:
-            missing.append(one.name)
-        elif value is not None:
-            wrong[one.name] = [f"{one.name} must be text"]
-    if missing:
-        names = ", ".join(one.name for one in declared if one.required)
+    needed = [one.name for one in declared if one.required]
+    if missing := [name for name in needed if name not in values]:
         raise InvalidInput(
-            f"Missing required fields: {names}",
+            f"Missing required fields: {', '.join(needed)}",
             code="missing_fields",
-            details={name: [f"{name} is required, as text"] for name in missing} | wrong,
+            details={name: [f"{name} is required, as text"] for name in missing},
         )
-    if wrong:
-        raise refusal(wrong)
     return values
+
+
+def _says_something(value: object) -> bool:
+    """A text, or a whole number, which counts as its text."""
+    return isinstance(value, str | int) and not isinstance(value, bool) and value != ""
 
 
 def idempotency_key(header: str | None) -> str | None:

@@ -2,11 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation
 
 INR = "INR"
 MINOR_DIGITS = {INR: 2, "JPY": 0, "KRW": 0, "VND": 0, "KWD": 3, "BHD": 3, "OMR": 3}
 """Of ISO 4217, where it is not two. Only INR is ever asked for; others are read to be told apart from it."""
+EXACT = Context(prec=28, traps=[InvalidOperation, Inexact])
+"""Raises where a number has more digits than it keeps, instead of rounding the last ones away."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,11 @@ class Money:
             # Bounded first: quantizing 1e999999 would ask for a number of that many digits.
             if not value.is_finite() or value.adjusted() > 15:
                 raise ValueError("not an amount of money")
-            cents = value.scaleb(MINOR_DIGITS.get(currency, 2))
+            cents = value.scaleb(MINOR_DIGITS.get(currency, 2), EXACT)
             if cents != cents.to_integral_value():
                 raise ValueError("more decimals than the currency has")
+        except Inexact as error:
+            raise ValueError("more decimals than the currency has") from error
         except InvalidOperation as error:
             raise ValueError("not a number") from error
         return cls(int(cents), currency)

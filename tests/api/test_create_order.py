@@ -47,6 +47,9 @@ BAD = [
     # the raw text, because json.dumps cannot write some of it
     ('{"amount": 10.001, %s}', "amount", "Amount can have at most two decimals"),
     ('{"amount": "10.001", %s}', "amount", "Amount can have at most two decimals"),
+    (f'{{"amount": 100.{"0" * 31}1, %s}}', "amount", "Amount can have at most two decimals"),
+    (f'{{"amount": "100.{"0" * 29}1", %s}}', "amount", "Amount can have at most two decimals"),
+    (f'{{"amount": 499.995{"0" * 40}, %s}}', "amount", "Amount can have at most two decimals"),
     ('{"amount": -5, %s}', "amount", "Amount must be a positive number"),
     ('{"amount": 0, %s}', "amount", "Amount must be a positive number"),
     ('{"amount": 0.5, %s}', "amount", "Minimum amount is ₹1"),
