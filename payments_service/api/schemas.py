@@ -33,8 +33,9 @@ from payments_service.gateways.base import VerifyField
 MAX_RETURN_URL = 180
 KEY_HEADER = "Idempotency-Key"
 MAX_METADATA_PAIRS = 15
-MAX_METADATA_BYTES = 8192
-"""Of all pairs as JSON: an event has them beside all else that it tells, and stays below 20 kB."""
+MAX_METADATA_BYTES = 9 * 1024
+"""Of all pairs as JSON: as many as the longest pairs of ASCII need. An event has them beside all else that it
+tells, and stays below 20 kB."""
 MAX_DETAILS = 30
 """Entries that one refusal names; a client that sends more wrong members learns of the first ones."""
 MAX_UNKNOWN = 10
