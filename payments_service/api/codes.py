@@ -163,9 +163,9 @@ CODES: Mapping[str, Code] = {
         "is left.",
     ),
     "disputed": Code(
-        "A dispute of this payment is open or was lost",
-        "The payer's bank asks for the money as well: a refund now could pay twice. Answer the dispute, or "
-        "send `force: true`.",
+        "A dispute of this payment is open, was lost or took a part of the money",
+        "The payer's bank asks for the money as well, or gave it back: a refund now could pay twice. Answer "
+        "the dispute, or send `force: true`.",
     ),
     "refund_failed": Code(
         "This refund failed and nothing was sent back; to try again, use a new Idempotency-Key",

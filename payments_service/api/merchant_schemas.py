@@ -319,14 +319,17 @@ class RefundListOut(Schema):
 
 @always
 class DisputeOut(Schema):
-    """A dispute by its last word."""
+    """A dispute by its last word. What it has deducted, and whether you have to answer it now, is null where
+    the gateway does not say so, or said it to an earlier version."""
 
     disputeId = fields.String()
     paymentId = fields.String()
     gatewayStatus = fields.String()
     amountPaise = fields.Integer()
+    amountDeductedPaise = fields.Integer(allow_none=True, dump_default=None)
     phase = fields.String(allow_none=True)
     isClosed = fields.Boolean()
+    needsAnswer = fields.Boolean(allow_none=True, dump_default=None)
     respondBy = fields.String(allow_none=True)
 
 

@@ -179,6 +179,7 @@ def _dispute(payment: Mapping[str, Any], respond_by: str, *, is_closed: bool) ->
         "disputeId": f"trigger_dispute_{secrets.token_hex(8)}",
         "paymentId": payment["paymentId"],
         "amountPaise": PRICE_PAISE,
+        "amountDeductedPaise": 0,
         "gatewayStatus": "won" if is_closed else "open",
         "phase": "chargeback",
         "reason": "goods_not_received",

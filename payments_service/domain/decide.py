@@ -372,12 +372,16 @@ def apply_dispute(record: PaymentRecord, told: DisputeSnapshot, actor: Actor) ->
         "amountPaise": told.amount.minor,
         "phase": told.phase,
         "isClosed": told.is_closed,
+        "needsAnswer": told.needs_answer,
+        "asksAgain": told.asks_again,
+        "amountDeductedPaise": told.deducted.minor if told.deducted else None,
+        "takesMoney": told.takes_money,
         "respondBy": told.respond_by.isoformat() if told.respond_by else None,
         "observedAt": observed_at.isoformat(),
     }
     record.disputes[told.dispute_id] = evidence
     sequence = record.append(EntryKind.DISPUTE, actor, SAYS, evidence)
-    if last is None or _stage(last) != _stage(evidence):
+    if last is None or _stage(last) != _stage(evidence) or _asks_anew(last, evidence):
         facts.tell_dispute(record, told, sequence, actor)
         _have_it_answered(record, evidence)
 
@@ -402,6 +406,16 @@ def _stage(evidence: dict[str, Any]) -> tuple[object, ...]:
     end, which a later word may turn."""
     is_closed = evidence.get("isClosed")
     return evidence.get("phase"), is_closed, evidence.get("gatewayStatus" if is_closed else "respondBy")
+
+
+def _asks_anew(last: dict[str, Any], evidence: dict[str, Any]) -> bool:
+    """Whether the merchant must answer now who did not have to by the word before, or must answer again:
+    mostly the date is the same.
+
+    Evidence of earlier versions does not say so: then the same word of the gateway asks for the same answer.
+    """
+    is_same_word = last.get("gatewayStatus") == evidence["gatewayStatus"]
+    return any(evidence[name] and not last.get(name, is_same_word) for name in ("needsAnswer", "asksAgain"))
 
 
 # ── the questions ───────────────────────────────────────────────────────────────────────────────────

@@ -45,18 +45,22 @@ def tell_review(record: PaymentRecord, told: dict[str, Any], sequence: int, acto
 
 
 def tell_dispute(record: PaymentRecord, told: DisputeSnapshot, sequence: int, actor: Actor) -> None:
-    """Opened and closed, once for each stage, however many events tell of the steps between."""
+    """Opened and closed, once for each stage and each answer that is asked for, however many events tell of
+    the steps between."""
     event = DISPUTE_CLOSED if told.is_closed else DISPUTE_OPENED
     about = {
         "disputeId": told.dispute_id,
         "paymentId": told.transaction_id,
         "amountPaise": told.amount.minor,
+        "amountDeductedPaise": told.deducted.minor if told.deducted else None,
         "gatewayStatus": told.gateway_status,
         "phase": told.phase,
         "reason": told.reason,
         "respondBy": told.respond_by.isoformat() if told.respond_by else None,
     }
-    stage = f"{told.phase}:{told.gateway_status}:{told.observed_at}"
+    # The second answer may be asked for in the same word, and in the same second, as the first one.
+    again = ":again" if told.asks_again else ""
+    stage = f"{told.phase}:{told.gateway_status}:{told.observed_at}{again}"
     fact = f"{event}:{record.payment.provider}:{told.dispute_id}:{stage}"
     _tell(record, event, fact, sequence, actor, {"dispute": about})
 

@@ -198,8 +198,16 @@ class DisputeSnapshot:
     gateway_status: str
     amount: Money
     is_closed: bool
+    is_lost: bool
+    """Closed, and the money is the payer's: lost, or given up by the merchant."""
+    needs_answer: bool
+    """Whether it is the merchant's turn now: without an answer the dispute is lost."""
     observed_at: datetime
     """The event's own time, else the start of the fetch: an older word of a dispute changes nothing."""
+    asks_again: bool = False
+    """It needs an answer because the one that was given is not enough, where the gateway's word says so."""
+    deducted: Money | None = None
+    """What it has taken from the merchant, where the gateway says so: also a part, of one that was won."""
     phase: str | None = None
     """The stage in the gateway's word: chargeback, pre-arbitration, ..."""
     reason: str | None = None
@@ -211,6 +219,15 @@ class DisputeSnapshot:
         _may_be_text(self.phase, self.reason)
         if not 0 < len(self.dispute_id) <= LONGEST_ID:
             raise ValueError("a dispute needs its id")
+
+    @property
+    def takes_money(self) -> bool:
+        """Whether the payer has got money by it, or still may.
+
+        A lost one counts with any figure, and with none: the figure may lag behind the word.
+        """
+        is_deducted = self.deducted is not None and self.deducted.minor > 0
+        return not self.is_closed or self.is_lost or is_deducted
 
 
 class EventKind(StrEnum):

@@ -120,7 +120,7 @@ def refund(
     """Give back `amount`, or all that is left, of the attempt that paid, else of the one that is named.
 
     The answer may be `initiated`: whether the gateway took it is unknown, and the worker finds out. A key
-    that was used before brings its refund as it stands now. `force`: also during an open dispute.
+    that was used before brings its refund as it stands now. `force`: also beside a dispute.
     Raises InvalidInput, NotFound, KeyReused, Conflict (`not_refundable`, `refund_in_progress`,
     `refund_exceeds_captured`, `disputed`) and RefundFailed.
     """

@@ -55,7 +55,7 @@ class Wish:
     key: Key | None
     speed: str
     force: bool
-    """Also during an open dispute."""
+    """Also beside a dispute that is open or took money."""
 
 
 class NotBegun(PaymentsError):
@@ -150,7 +150,7 @@ def write(
     """
     if not wish.force and disputes.takes_the_money(session, payment.id):
         raise Conflict(
-            "A dispute of this payment is open or lost: refunding it as well would pay twice. force takes it",
+            "A dispute of this payment is open or took money: a refund would pay twice. force takes it",
             code="disputed",
         )
     attempt = _refundable(session, gateway, payment, wish.transaction_id)

@@ -62,8 +62,10 @@ REFUND_STATUS = {
     "CANCELLED": RefundStatus.FAILED,
     "FAILED": RefundStatus.FAILED,
 }
-DISPUTE_ENDS = ("_MERCHANT_WON", "_MERCHANT_LOST", "_MERCHANT_ACCEPTED")
+DISPUTE_WON, DISPUTE_LOST = "_MERCHANT_WON", ("_MERCHANT_LOST", "_MERCHANT_ACCEPTED")
 """How the status of a closed dispute ends. A later stage may reopen it under the same id."""
+DISPUTE_ASKS, DISPUTE_ASKS_AGAIN = "_CREATED", "_INSUFFICIENT_EVIDENCE"
+"""How the status ends of one that the merchant has to answer."""
 EVENTS = {
     "PAYMENT_SUCCESS_WEBHOOK": EventKind.PAYMENT,
     "PAYMENT_FAILED_WEBHOOK": EventKind.PAYMENT,
@@ -307,13 +309,21 @@ def dispute(
 ) -> DisputeSnapshot:
     """A dispute of an answer or an event; `is_over` where the event's name says that it is closed."""
     word = _word(entity["dispute_status"])
-    currency = entity.get("dispute_amount_currency") or order["order_currency"]
+    currency = _word(entity.get("dispute_amount_currency") or order["order_currency"])
+    amount = Money.from_major(entity["dispute_amount"], currency)
+    is_lost, is_won = word.endswith(DISPUTE_LOST), word.endswith(DISPUTE_WON)
+    is_closed = is_over or is_lost or is_won
     return DisputeSnapshot(
         dispute_id=id_text(entity["dispute_id"]),
         transaction_id=id_text(order["cf_payment_id"]),
         gateway_status=word,
-        amount=Money.from_major(entity["dispute_amount"], _word(currency)),
-        is_closed=is_over or word.endswith(DISPUTE_ENDS),
+        amount=amount,
+        is_closed=is_closed,
+        is_lost=is_lost,
+        needs_answer=not is_closed and word.endswith((DISPUTE_ASKS, DISPUTE_ASKS_AGAIN)),
+        asks_again=not is_closed and word.endswith(DISPUTE_ASKS_AGAIN),
+        # Cashfree names no sum that was taken: a dispute is lost whole, or won without loss.
+        deducted=amount if is_lost else Money(0, currency) if is_won else None,
         observed_at=observed_at,
         phase=text_or_none(entity.get("dispute_type")),
         reason=text_or_none(entity.get("reason_description")) or text_or_none(entity.get("reason_code")),

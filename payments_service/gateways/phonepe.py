@@ -56,7 +56,15 @@ from payments_service.gateways.phonepe_reading import (
     read_event,
     says_paid,
 )
-from payments_service.gateways.reading import UNREADABLE, deciding, each, text, text_or_none, whole
+from payments_service.gateways.reading import (
+    UNREADABLE,
+    deciding,
+    each,
+    text,
+    text_or_none,
+    whole,
+    whole_or_none,
+)
 from payments_service.gateways.signatures import any_same, hmac_sha256_hex, password_headers, sha256_hex
 from payments_service.gateways.tokens import SharedToken
 
@@ -71,7 +79,9 @@ REFUND_STATUS = {
     "COMPLETED": RefundStatus.COMPLETED,
     "FAILED": RefundStatus.FAILED,
 }
-DISPUTE_ENDS = frozenset({"WON", "LOST"})
+DISPUTE_ENDS, DISPUTE_LOST = frozenset({"WON", "LOST"}), "LOST"
+DISPUTE_ASKS = "ACTION_REQUIRED"
+"""Only then it can be answered: it is created as UNDER_REVIEW, until PhonePe has found it valid."""
 OUR_ID = "udf1"
 """The member of `metaInfo` with our id of the order: answers repeat it, also those to a payment's id."""
 BANK_REFERENCES = (("rail", "utr"), ("instrument", "arn"), ("instrument", "brn"))
@@ -467,12 +477,17 @@ def _refund(entity: Mapping[str, Any], refund_id: str, transaction_id: str) -> R
 def _dispute(answer: Mapping[str, Any], dispute_id: str, observed_at: datetime) -> DisputeSnapshot:
     if answer["disputeId"] != dispute_id:
         raise ValueError("the answer is about something else")
+    amount = _money(answer, "disputeAmount")
+    went_back = whole_or_none(answer.get("refundAmount"))  # to the payer, told once it is over
     return DisputeSnapshot(
         dispute_id=dispute_id,
         transaction_id=text(answer["transactionId"]),
         gateway_status=text(answer["status"]),
-        amount=_money(answer, "disputeAmount"),
+        amount=amount,
         is_closed=answer["status"] in DISPUTE_ENDS,
+        is_lost=answer["status"] == DISPUTE_LOST,
+        needs_answer=answer["status"] == DISPUTE_ASKS,
+        deducted=None if went_back is None else Money(went_back, amount.currency),
         observed_at=observed_at,
         phase=text_or_none(answer.get("stage")),
         respond_by=_time_or_none(answer.get("dueDate")),

@@ -24,7 +24,7 @@ from payments_service.domain.news import (
     WebhookEvent,
 )
 from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus
-from payments_service.gateways.reading import UNREADABLE, text_or_none, whole
+from payments_service.gateways.reading import UNREADABLE, text_or_none, whole, whole_or_none
 
 Entity = Mapping[str, Any]
 
@@ -102,6 +102,9 @@ IGNORED_FAMILIES = (
 )
 """Products of the same account that are not ours, and news about methods."""
 DISPUTE_ENDS = frozenset({"won", "lost", "closed"})
+DISPUTE_LOST = "lost"
+DISPUTE_OPEN, DISPUTE_OPEN_AGAIN = "open", "action_required"
+"""Of a dispute that has to be answered: its status, and the event's word when the evidence was not enough."""
 
 PAYMENT_REFERENCES = ("rrn", "bank_transaction_id", "upi_transaction_id", "transaction_id", "auth_code")
 REFUND_REFERENCES = ("arn", "rrn", "utr")
@@ -246,13 +249,23 @@ def refund(entity: Entity) -> RefundSnapshot:
 
 
 def dispute(entity: Entity, observed_at: datetime, event: str = "") -> DisputeSnapshot:
-    """Its own status says whether it is over; beside an event's name, either does."""
+    """Its own status says whether it is over; beside an event's name, either does.
+
+    What it took is said by amount_deducted, in any status: one that was won may have taken a part.
+    """
+    words = {entity["status"], event.rpartition(".")[2]}
+    is_closed = not DISPUTE_ENDS.isdisjoint(words)
+    deducted = whole_or_none(entity.get("amount_deducted"))
     return DisputeSnapshot(
         dispute_id=identifier(entity["id"]),
         transaction_id=identifier(entity["payment_id"]),
         gateway_status=entity["status"],
         amount=Money(whole(entity["amount"]), entity["currency"]),
-        is_closed=entity["status"] in DISPUTE_ENDS or event.rpartition(".")[2] in DISPUTE_ENDS,
+        is_closed=is_closed,
+        is_lost=DISPUTE_LOST in words,
+        needs_answer=not is_closed and not words.isdisjoint((DISPUTE_OPEN, DISPUTE_OPEN_AGAIN)),
+        asks_again=not is_closed and DISPUTE_OPEN_AGAIN in words,
+        deducted=None if deducted is None else Money(deducted, entity["currency"]),
         observed_at=observed_at,
         phase=text_or_none(entity.get("phase")),
         reason=text_or_none(entity.get("reason_code")),

@@ -85,6 +85,14 @@ def whole(value: Any) -> int:
     return value
 
 
+def whole_or_none(value: Any) -> int | None:
+    """A sum beside the facts: that it is missing or strange must not hide them."""
+    try:
+        return whole(value)
+    except UNREADABLE:
+        return None
+
+
 def text(value: Any) -> str:
     """A word that decides; TypeError or ValueError for what is none."""
     if not isinstance(value, str):

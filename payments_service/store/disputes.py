@@ -22,10 +22,14 @@ def of_payment(session: Session, payment_id: UUID) -> list[dict[str, Any]]:
 
 
 def takes_the_money(session: Session, payment_id: UUID) -> bool:
-    """Whether one is open, or was lost: a refund beside it would pay the payer twice."""
-    return any(not one.get("isClosed") or _is_lost(one) for one in of_payment(session, payment_id))
+    """Whether one is open, was lost, or took a part: a refund beside it would pay the payer twice."""
+    return any(
+        one["takesMoney"] if "takesMoney" in one else _took_money(one)
+        for one in of_payment(session, payment_id)
+    )
 
 
-def _is_lost(dispute: dict[str, Any]) -> bool:
-    """By the end that the history keeps, in the word of each gateway: lost, or given up."""
-    return str(dispute.get("gatewayStatus")).upper().endswith(("LOST", "ACCEPTED"))
+def _took_money(dispute: dict[str, Any]) -> bool:
+    """By evidence of an earlier version, which has only the gateway's word: open, lost, or given up."""
+    is_lost = str(dispute.get("gatewayStatus")).upper().endswith(("LOST", "ACCEPTED"))
+    return not dispute.get("isClosed") or is_lost

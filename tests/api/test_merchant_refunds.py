@@ -326,15 +326,34 @@ def test_during_an_open_dispute_only_force_refunds(shop: MerchantShop) -> None:
     payment_id = shop.paid()
     dispute(shop, payment_id, is_closed=False)
     assert told(ask(shop, payment_id, amount=100)) == (409, "disputed")
-    assert shop.get(f"/api/payment/{payment_id}").json["payment"]["disputes"][0]["isClosed"] is False
+    [shown] = shop.get(f"/api/payment/{payment_id}").json["payment"]["disputes"]
+    assert (shown["isClosed"], shown["needsAnswer"], shown["amountDeductedPaise"]) == (False, True, None)
     assert ask(shop, payment_id, amount=100, force=True).status_code == 201
     dispute(shop, payment_id, is_closed=True)
     assert ask(shop, payment_id, "refund-of-order-1002", amount=100).status_code == 201
 
 
-def dispute(shop: MerchantShop, payment_id: str, *, is_closed: bool) -> None:
+def test_a_dispute_that_was_won_for_a_part_shows_what_it_took(shop: MerchantShop) -> None:
+    payment_id = shop.paid()
+    dispute(shop, payment_id, is_closed=True, deducted=Money(1000))
+    assert told(ask(shop, payment_id)) == (409, "disputed")
+    [shown] = shop.get(f"/api/payment/{payment_id}").json["payment"]["disputes"]
+    expected = {"gatewayStatus": "won", "amountDeductedPaise": 1000, "needsAnswer": False}
+    assert {name: shown[name] for name in expected} == expected
+    assert ask(shop, payment_id, amount=100, force=True).status_code == 201
+
+
+def dispute(shop: MerchantShop, payment_id: str, *, is_closed: bool, deducted: Money | None = None) -> None:
     told_dispute = DisputeSnapshot(
-        "disp_1", "pay_1", "won" if is_closed else "open", Money(49900), is_closed, datetime.now(UTC)
+        dispute_id="disp_1",
+        transaction_id="pay_1",
+        gateway_status="won" if is_closed else "open",
+        amount=Money(49900),
+        is_closed=is_closed,
+        is_lost=False,
+        needs_answer=not is_closed,
+        observed_at=datetime.now(UTC),
+        deducted=deducted,
     )
     with deciding(shop.db, UUID(payment_id)) as known:
         decide.apply_dispute(known, told_dispute, Actor("webhook", "event_1"))

@@ -83,7 +83,9 @@ class Razorpay(RazorpayGateway):
         how(status="a word of next year", method="upi", captured=False),
     )
     refund_words = (*razorpay_reading.REFUND_STATUS, "a word of next year")
-    dispute_words = ("open", "under_review", "won", "lost", "closed")
+    dispute_words = ("open", "under_review", "action_required", "won", "lost", "closed")
+    asked_twice = ("open", "under_review", "action_required")
+    """The words of a dispute that is told once more by the last of them."""
 
     def __init__(self) -> None:
         super().__init__(RazorpayConfig("rzp_test_words", "secret", ("secret",), NOWHERE, "automatic"))
@@ -118,9 +120,11 @@ class Razorpay(RazorpayGateway):
         return razorpay_reading.refund(self._refund(told))
 
     def dispute_event(self, told: Disputed, at: datetime) -> WebhookEvent:
+        """When it is to be answered again, only the event's name says so."""
         name = {"open": "created"}.get(told.word, told.word)
+        status = {"action_required": "open"}.get(told.word, told.word)
         entity = {"id": told.id, "payment_id": told.attempt, "amount": 49900, "currency": "INR"}
-        entity |= {"status": told.word, "phase": told.phase, "reason_code": "goods", "respond_by": 1900000000}
+        entity |= {"status": status, "phase": told.phase, "reason_code": "goods", "respond_by": 1900000000}
         return self._told(f"payment.dispute.{name}", {"dispute": {"entity": entity}}, at)
 
     def _told(self, name: str, payload: Json, at: datetime) -> WebhookEvent:
@@ -168,9 +172,11 @@ class Cashfree(CashfreeGateway):
     dispute_words = (
         "DISPUTE_CREATED",
         "CHARGEBACK_UNDER_REVIEW",
+        "CHARGEBACK_INSUFFICIENT_EVIDENCE",
         "CHARGEBACK_MERCHANT_WON",
         "DISPUTE_MERCHANT_LOST",
     )
+    asked_twice = ("CHARGEBACK_CREATED", "CHARGEBACK_DOCS_RECEIVED", "CHARGEBACK_INSUFFICIENT_EVIDENCE")
 
     def __init__(self) -> None:
         config = CashfreeConfig("TEST_words", ("secret",), "sandbox", NOWHERE, "2025-01-01", STANDARD)
@@ -249,7 +255,8 @@ class PhonePe(PhonePeGateway):
         how(state="A WORD OF NEXT YEAR", paymentMode="UPI_QR"),
     )
     refund_words = (*phonepe.REFUND_STATUS, "A WORD OF NEXT YEAR")
-    dispute_words = ("OPEN", "UNDER_REVIEW", "WON", "LOST")
+    dispute_words = ("ACTION_REQUIRED", "UNDER_REVIEW", "WON", "LOST")
+    asked_twice = ("UNDER_REVIEW", "ACTION_REQUIRED")
 
     def __init__(self) -> None:
         config = PhonePeConfig("WORDS", "secret", "1", ("user",), ("Passw0rd1",), "sandbox", NOWHERE, ())

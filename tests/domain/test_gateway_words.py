@@ -240,6 +240,21 @@ class Life(RuleBasedStateMachine):
         return GivenBack(name, OURS if is_ours else None, attempt, words[word % len(words)], paise)
 
 
+@pytest.mark.parametrize("voice", VOICES, ids=lambda voice: voice.__name__.lower())
+def test_a_dispute_that_is_to_be_answered_now_is_told_once_more_by_the_same_date(voice: type[Voice]) -> None:
+    life = Life(voice)
+    *before, last = (Disputed("disp_1", "pay_1", word, "chargeback") for word in life.gateway.asked_twice)
+    told = []
+    for disputed in (*before, before[-1], last, last):  # each word, and a comment under the last two
+        life.hand.advance(timedelta(hours=1))
+        event = life.gateway.dispute_event(disputed, life.hand.moment)
+        life.hear_event(event, notes=EntryKind.DISPUTE)
+        told.append([fact.type for fact in life.known.facts])
+    *_, waiting, asked, comment = told
+    assert waiting == ["dispute.opened"]
+    assert asked == comment == ["dispute.opened"] * 2
+
+
 @pytest.mark.parametrize("examples", [100, pytest.param(1_000, marks=pytest.mark.check)])
 @pytest.mark.parametrize("voice", VOICES, ids=lambda voice: voice.__name__.lower())
 def test_whatever_a_gateway_says_the_rules_hold(voice: type[Voice], examples: int) -> None:

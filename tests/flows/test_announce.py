@@ -67,8 +67,9 @@ def _refund_dispute_and_review(db: Database, gateway: FakeGateway) -> None:
     refunding.send(200)
     gateway.attempts += (gateway.attempt("pay_2", AttemptStatus.SUCCEEDED, PRICE),)
     refunding.read_again()
-    opened = DisputeSnapshot("disp_1", "pay_1", "open", Money(100), False, NOW, respond_by=NOW)
-    for dispute in (opened, replace(opened, is_closed=True, observed_at=datetime.now(UTC))):
+    opened = DisputeSnapshot("disp_1", "pay_1", "open", Money(100), False, False, True, NOW, respond_by=NOW)
+    closed = replace(opened, is_closed=True, needs_answer=False, observed_at=datetime.now(UTC))
+    for dispute in (opened, replace(closed, deducted=Money(40))):
         with deciding(db, refunding.payment.id) as known:
             decide.apply_dispute(known, dispute, Actor("webhook", "1"))
 

@@ -13,9 +13,10 @@ from payments_service.domain.errors import Conflict, Unavailable
 from payments_service.domain.money import Money
 from payments_service.domain.news import DisputeSnapshot, EventKind, OrderRef, WebhookEvent
 from payments_service.domain.payment import Actor
+from payments_service.domain.states import EntryKind
 from payments_service.flows import reconcile, refund, reviews, webhook
 from payments_service.flows.payment_view import PaymentView
-from payments_service.store import outbox
+from payments_service.store import disputes, outbox
 from payments_service.store.db import Database
 from payments_service.store.tables import Outbox
 from tests.flows.conftest import PRICE, Ledger, buy
@@ -49,7 +50,9 @@ def told_dispute(word: str, phase: str, age: timedelta = timedelta(0)) -> Disput
         transaction_id="pay_1",
         gateway_status=word,
         amount=Money(100),
-        is_closed=word in ("won", "lost"),
+        is_closed=word in ("won", "lost", "closed"),
+        is_lost=word == "lost",
+        needs_answer=word == "open",
         observed_at=datetime.now(UTC) - age,
         phase=phase,
         reason="goods_not_received",
@@ -111,6 +114,7 @@ def test_the_merchant_is_told_why_and_until_when_to_answer(
         "disputeId": "disp_1",
         "paymentId": "pay_1",
         "amountPaise": 100,
+        "amountDeductedPaise": None,
         "gatewayStatus": "open",
         "phase": "chargeback",
         "reason": "goods_not_received",
@@ -221,14 +225,184 @@ def test_a_dispute_that_is_to_be_answered_again_is_told_with_its_new_date(
     assert line.detail["respondBy"] == sooner.isoformat()
 
 
-@pytest.mark.parametrize(("word", "is_refused"), [("open", True), ("lost", True), ("won", False)])
+# ── an answer is asked for again ────────────────────────────────────────────────────────────────────────
+
+
+def hear(db: Database, opened: PaymentView, *words: DisputeSnapshot) -> None:
+    for word in words:
+        with deciding(db, opened.id) as record:
+            decide.apply_dispute(record, word, Actor("webhook", word.gateway_status))
+
+
+def in_turn(*words: DisputeSnapshot) -> list[DisputeSnapshot]:
+    """An hour after each other, the last one now."""
+    now = datetime.now(UTC)
+    first = len(words) - 1
+    return [
+        replace(word, observed_at=now - timedelta(hours=first - place)) for place, word in enumerate(words)
+    ]
+
+
+OPEN, WAITING = told_dispute("open", "chargeback"), told_dispute("under_review", "chargeback")
+AGAIN = replace(OPEN, asks_again=True)
+ENDS = ("lost", "closed")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((OPEN, WAITING, AGAIN), ["open", "open"]),
+        ((OPEN, WAITING, OPEN), ["open", "open"]),
+        ((WAITING, OPEN), ["under_review", "open"]),  # it is looked at before the merchant is asked
+        ((OPEN, WAITING, AGAIN, WAITING, AGAIN), ["open", "open", "open"]),
+        ((OPEN, AGAIN), ["open", "open"]),  # that the answer came was never told
+    ],
+    ids=lambda value: " ".join(str(getattr(one, "gateway_status", one)) for one in value),
+)
+def test_a_second_answer_by_the_same_date_is_asked_for_as_loudly_as_the_first(
+    db: Database, opened: PaymentView, words: tuple[DisputeSnapshot, ...], expected: list[str]
+) -> None:
+    db.destinations = (outbox.MERCHANT, outbox.OPERATOR)
+    lines = []
+    for word in in_turn(*words):
+        hear(db, opened, word)
+        lines += [line.id for line in reviews.open_reviews(db)]
+    assert [word for _, word, _ in told(db)] == [word for word in expected for _ in db.destinations]
+    assert len(set(lines)) == len(expected)
+    with mailbox() as box:
+        deliver_due(db, channels(smtp_url=box.url), Clock(), 10)
+    assert len(box.letters) == len(expected)
+
+
+def test_words_that_ask_for_nothing_new_are_not_told(db: Database, opened: PaymentView) -> None:
+    first, comment, waiting, more, again, twice = in_turn(OPEN, OPEN, WAITING, WAITING, AGAIN, AGAIN)
+    hear(db, opened, first, first, comment, waiting, waiting, more)
+    assert [word for _, word, _ in told(db)] == ["open"]
+    hear(db, opened, again, again, twice)
+    assert [word for _, word, _ in told(db)] == ["open", "open"]
+
+
+def test_an_older_word_that_comes_late_asks_for_no_answer(db: Database, opened: PaymentView) -> None:
+    first, waiting, again, answered = in_turn(OPEN, WAITING, AGAIN, WAITING)
+    hear(db, opened, first, again, waiting, first, again)
+    assert [word for _, word, _ in told(db)] == ["open", "open"]
+    hear(db, opened, answered, again, waiting, first)
+    assert [word for _, word, _ in told(db)] == ["open", "open"]
+
+
+def test_a_second_answer_asked_for_in_the_same_second_is_an_event_of_its_own(
+    db: Database, opened: PaymentView
+) -> None:
+    """Gateways tell their times in whole seconds."""
+    hear(db, opened, OPEN, replace(WAITING, observed_at=OPEN.observed_at), AGAIN)
+    assert [word for _, word, _ in told(db)] == ["open", "open"]
+
+
+def test_the_fact_of_a_stage_is_the_same_in_each_version(db: Database, opened: PaymentView) -> None:
+    with deciding(db, opened.id) as record:
+        for word in (OPEN, replace(told_dispute("won", "chargeback"), deducted=PRICE)):
+            decide.apply_dispute(record, word, Actor("webhook", "1"))
+            stage = f"chargeback:{word.gateway_status}:{word.observed_at}"
+            event = "dispute.closed" if word.is_closed else "dispute.opened"
+            assert record.facts[-1].fact == f"{event}:{record.payment.provider}:disp_1:{stage}"
+
+
+def as_an_earlier_version_wrote_it(db: Database, opened: PaymentView, word: DisputeSnapshot) -> None:
+    with deciding(db, opened.id) as record:
+        evidence = {
+            "disputeId": word.dispute_id,
+            "paymentId": word.transaction_id,
+            "gatewayStatus": word.gateway_status,
+            "amountPaise": word.amount.minor,
+            "phase": word.phase,
+            "isClosed": word.is_closed,
+            "respondBy": RESPOND_BY.isoformat(),
+            "observedAt": word.observed_at.isoformat(),
+        }
+        record.append(EntryKind.DISPUTE, Actor("webhook", "old"), "the gateway says so", evidence)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_told"),
+    [
+        ("open", AGAIN, False),  # in this word it was told by the earlier version, or was no news
+        ("open", OPEN, False),
+        ("open", WAITING, False),
+        ("under_review", WAITING, False),
+        ("under_review", AGAIN, True),
+        ("under_review", OPEN, True),
+        ("created", replace(AGAIN, gateway_status="insufficient_evidence"), True),
+        ("won", told_dispute("won", "chargeback"), False),
+    ],
+)
+def test_what_an_earlier_version_wrote_is_told_again_only_for_another_word(
+    db: Database, opened: PaymentView, before: str, after: DisputeSnapshot, is_told: bool
+) -> None:
+    as_an_earlier_version_wrote_it(db, opened, told_dispute(before, "chargeback", timedelta(days=1)))
+    hear(db, opened, replace(after, observed_at=datetime.now(UTC)))
+    assert len(told(db)) == is_told
+
+
+# ── what it took ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("word", "deducted", "is_refused"),
+    [
+        ("open", None, True),
+        ("under_review", 0, True),
+        ("lost", 100, True),
+        ("lost", 0, True),  # the figure lags behind the word
+        ("lost", None, True),
+        ("won", None, False),
+        ("won", 0, False),
+        ("won", 1, True),
+        ("won", 100, True),
+        ("closed", None, False),
+        ("closed", 0, False),
+        ("closed", 40, True),
+    ],
+)
 def test_what_a_dispute_took_is_not_given_back_as_well(
-    db: Database, gateway: FakeGateway, opened: PaymentView, word: str, is_refused: bool
+    db: Database,
+    gateway: FakeGateway,
+    opened: PaymentView,
+    word: str,
+    deducted: int | None,
+    is_refused: bool,
 ) -> None:
     gateway.paid("pay_1", PRICE)
-    webhook.receive(db, gateway, GENUINE, gateway.event(**known(opened), dispute=word))
+    taken = None if deducted is None else Money(deducted)
+    hear(db, opened, replace(told_dispute(word, "chargeback"), deducted=taken))
     if is_refused:
         with pytest.raises(Conflict, match="would pay twice"):
             refund.refund(db, gateway, opened.id, None, "", Actor("api", "shop"))
     refund.refund(db, gateway, opened.id, None, "", Actor("api", "shop"), force=is_refused)
     assert len(gateway.sent) == 1
+
+
+def test_what_a_dispute_took_is_kept_and_told(db: Database, ledger: Ledger, opened: PaymentView) -> None:
+    """That it is closed after it was lost, or won, forgets nothing."""
+    hear(db, opened, *(replace(told_dispute(word, "chargeback"), deducted=Money(40)) for word in ENDS))
+    assert [row.evidence["amountDeductedPaise"] for row in ledger.trail(opened.id, "dispute")] == [40, 40]
+    with db.read() as session:
+        bodies = [json.loads(row.body) for row in session.query(Outbox) if row.type == "dispute.closed"]
+        assert disputes.takes_the_money(session, opened.id)
+    assert [body["data"]["dispute"]["amountDeductedPaise"] for body in bodies] == [40, 40]
+
+
+@pytest.mark.parametrize(
+    ("word", "is_taken"),
+    [
+        *(("open", True), ("under_review", True), ("lost", True), ("won", False), ("closed", False)),
+        *(("CHARGEBACK_MERCHANT_LOST", True), ("CHARGEBACK_MERCHANT_ACCEPTED", True)),
+        ("CHARGEBACK_MERCHANT_WON", False),
+    ],
+)
+def test_of_an_earlier_version_the_gateways_word_says_whether_it_took_money(
+    db: Database, opened: PaymentView, word: str, is_taken: bool
+) -> None:
+    is_closed = word not in ("open", "under_review")
+    as_an_earlier_version_wrote_it(db, opened, replace(told_dispute(word, "chargeback"), is_closed=is_closed))
+    with db.read() as session:
+        assert disputes.takes_the_money(session, opened.id) is is_taken

@@ -68,23 +68,52 @@ def test_a_dispute_says_what_for_and_until_when(name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["DISPUTE", "CHARGEBACK", "RETRIEVAL", "PRE_ARBITRATION", "ARBITRATION"])
 @pytest.mark.parametrize(
-    ("stage", "is_closed"),
+    ("stage", "is_closed", "needs_answer"),
     [
-        ("CREATED", False),
-        ("DOCS_RECEIVED", False),
-        ("UNDER_REVIEW", False),
-        ("INSUFFICIENT_EVIDENCE", False),
-        ("MERCHANT_WON", True),
-        ("MERCHANT_LOST", True),
-        ("MERCHANT_ACCEPTED", True),
-        ("NEW_STAGE", False),
+        ("CREATED", False, True),
+        ("DOCS_RECEIVED", False, False),
+        ("UNDER_REVIEW", False, False),
+        ("INSUFFICIENT_EVIDENCE", False, True),
+        ("MERCHANT_WON", True, False),
+        ("MERCHANT_LOST", True, False),
+        ("MERCHANT_ACCEPTED", True, False),
+        ("NEW_STAGE", False, False),
     ],
 )
-def test_the_stage_says_whether_a_dispute_is_closed(kind: str, stage: str, is_closed: bool) -> None:
+def test_the_stage_says_whether_a_dispute_is_closed_or_to_be_answered(
+    kind: str, stage: str, is_closed: bool, needs_answer: bool
+) -> None:
     told = changed(
         "webhooks/dispute_updated", lambda data: data["dispute"].update(dispute_status=f"{kind}_{stage}")
     )
-    assert dispute_of(told).is_closed is is_closed
+    dispute = dispute_of(told)
+    assert (dispute.is_closed, dispute.needs_answer) == (is_closed, needs_answer)
+    assert dispute.asks_again is (stage == "INSUFFICIENT_EVIDENCE")
+
+
+@pytest.mark.parametrize(
+    ("stage", "deducted", "takes_money"),
+    [
+        ("CREATED", None, True),
+        ("MERCHANT_WON", Money(0), False),
+        ("MERCHANT_LOST", Money(4000000), True),
+        ("MERCHANT_ACCEPTED", Money(4000000), True),
+    ],
+)
+def test_a_dispute_is_lost_whole_or_won_without_loss(
+    stage: str, deducted: Money | None, takes_money: bool
+) -> None:
+    told = changed(
+        "webhooks/dispute_updated",
+        lambda data: data["dispute"].update(dispute_status=f"PRE_ARBITRATION_{stage}"),
+    )
+    assert (dispute_of(told).deducted, dispute_of(told).takes_money) == (deducted, takes_money)
+
+
+def test_a_closed_dispute_is_to_be_answered_in_no_word() -> None:
+    body = fixture("update-2026-11/webhooks/DISPUTE_UPDATED.insufficient_evidence")
+    dispute = dispute_of(read(json.dumps(body | {"type": "DISPUTE_CLOSED"}).encode()))
+    assert (dispute.is_closed, dispute.needs_answer, dispute.asks_again) == (True, False, False)
 
 
 def test_a_dispute_that_says_too_little_is_fetched() -> None:

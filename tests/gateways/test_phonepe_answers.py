@@ -335,6 +335,38 @@ def test_a_dispute_ends_by_being_won_or_lost(talk: Talk, status: str, is_closed:
     assert ask(talk, Reply.of({**DISPUTES["action_required"], "status": status})).is_closed is is_closed
 
 
+@pytest.mark.parametrize(
+    ("status", "needs_answer"),
+    [("ACTION_REQUIRED", True), ("UNDER_REVIEW", False), ("WON", False), ("LOST", False), ("NEW", False)],
+)
+def test_a_dispute_can_be_answered_only_when_action_is_required(
+    talk: Talk, status: str, needs_answer: bool
+) -> None:
+    dispute = ask(talk, Reply.of({**DISPUTES["action_required"], "status": status}))
+    assert (dispute.needs_answer, dispute.asks_again) == (needs_answer, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "went_back", "deducted", "takes_money"),
+    [
+        ("UNDER_REVIEW", 0, Money(0), True),
+        ("WON", 0, Money(0), False),
+        ("WON", 500, Money(500), True),  # a part was not contested
+        ("WON", None, None, False),
+        ("WON", "?", None, False),
+        ("LOST", 50000, Money(50000), True),
+        ("LOST", 0, Money(0), True),
+        ("LOST", None, None, True),
+    ],
+)
+def test_a_dispute_took_what_went_back_to_the_payer(
+    talk: Talk, status: str, went_back: Any, deducted: Money | None, takes_money: bool
+) -> None:
+    changed = {**DISPUTES["action_required"], "status": status, "refundAmount": went_back}
+    dispute = ask(talk, Reply.of(changed))
+    assert (dispute.deducted, dispute.takes_money) == (deducted, takes_money)
+
+
 @pytest.mark.parametrize("refusal", DISPUTES["errors"], ids=named)
 @pytest.mark.usefixtures("no_pauses")
 def test_a_dispute_that_cannot_be_had_is_a_gateways_error(talk: Talk, refusal: dict[str, Any]) -> None:

@@ -345,6 +345,9 @@ def test_an_official_dispute_is_read(talk: Talk, name: str) -> None:
     assert (dispute.dispute_id, dispute.transaction_id) == (told["id"], told["payment_id"])
     assert (dispute.gateway_status, dispute.amount) == (told["status"], Money(told["amount"]))
     assert dispute.is_closed is (told["status"] in ("won", "lost", "closed"))
+    assert (dispute.is_lost, dispute.needs_answer) == (told["status"] == "lost", told["status"] == "open")
+    assert dispute.deducted == Money(told["amount_deducted"])
+    assert dispute.takes_money is (not dispute.is_closed or told["amount_deducted"] > 0)
     assert (dispute.phase, dispute.reason) == (told["phase"], told["reason_code"])
     assert dispute.respond_by == datetime.fromtimestamp(told["respond_by"], UTC)
     assert abs((datetime.now(UTC) - dispute.observed_at).total_seconds()) < 60
@@ -356,6 +359,35 @@ def test_a_dispute_without_what_decorates_it_is_a_dispute(talk: Talk) -> None:
         for wrong in WRONG:
             gateway, _ = talk({f"disputes/{told['id']}": Reply.of(told | {member: wrong})})
             assert gateway.fetch_dispute(told["id"], Deadline(5)).gateway_status == "open"
+
+
+@pytest.mark.parametrize(
+    ("status", "figure", "deducted", "takes_money"),
+    [
+        ("won", 1000, 1000, True),
+        ("won", "1000", 1000, True),
+        ("won", 1000.0, 1000, True),
+        ("won", 0, 0, False),
+        ("won", None, None, False),
+        ("won", [], None, False),
+        ("closed", 1, 1, True),
+        ("closed", 0, 0, False),
+        ("lost", 10000, 10000, True),
+        ("lost", 0, 0, True),
+        ("lost", None, None, True),
+        ("under_review", 0, 0, True),
+        ("a word of next year", None, None, True),
+    ],
+)
+def test_the_figure_says_what_a_dispute_took_and_not_its_status(
+    talk: Talk, status: str, figure: Any, deducted: int | None, takes_money: bool
+) -> None:
+    told = fixture("api/dispute.fetch.won_partial_deduction.response")
+    changed = told | {"status": status, "amount_deducted": figure}
+    gateway, _ = talk({f"disputes/{told['id']}": Reply.of(changed)})
+    dispute = gateway.fetch_dispute(told["id"], Deadline(5))
+    assert dispute.deducted == (None if deducted is None else Money(deducted))
+    assert dispute.takes_money is takes_money
 
 
 def test_an_unknown_dispute_is_told_apart(talk: Talk) -> None:

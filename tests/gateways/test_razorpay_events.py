@@ -292,6 +292,9 @@ def test_a_dispute_is_read_with_its_phase_reason_and_date(name: str) -> None:
         assert dispute.respond_by == datetime.fromtimestamp(told["respond_by"], UTC)
         assert dispute.observed_at == datetime.fromtimestamp(body["created_at"], UTC)
         assert dispute.is_closed is (told["status"] in ("won", "lost", "closed"))
+        assert dispute.needs_answer is (told["status"] == "open")
+        assert dispute.asks_again is (name == "payment.dispute.action_required")
+        assert dispute.deducted == Money(told["amount_deducted"])
         order_id = payment and payment["entity"]["order_id"]
         assert (event.order.gateway_order_id if event.order else None) == order_id
         assert event.transaction_id == (None if order_id else told["payment_id"])
@@ -304,6 +307,33 @@ def test_the_status_of_a_dispute_closes_it_under_any_event() -> None:
         event = read_sample(body)
         assert event.dispute is not None
         assert event.dispute.is_closed is is_closed
+
+
+@pytest.mark.parametrize(
+    ("event", "status", "needs_answer", "asks_again", "is_lost"),
+    [
+        ("created", "open", True, False, False),
+        ("under_review", "under_review", False, False, False),
+        ("action_required", "open", True, True, False),
+        ("action_required", "under_review", True, True, False),
+        ("action_required", "lost", False, False, True),
+        ("won", "won", False, False, False),
+        ("won", "open", False, False, False),
+        ("lost", "lost", False, False, True),
+        ("lost", "open", False, False, True),
+        ("closed", "closed", False, False, False),
+        ("closed", "lost", False, False, True),
+        ("created", "a word of next year", False, False, False),
+    ],
+)
+def test_a_dispute_says_whose_turn_it_is(
+    event: str, status: str, needs_answer: bool, asks_again: bool, is_lost: bool
+) -> None:
+    body = sample("payment.dispute.created") | {"event": f"payment.dispute.{event}"}
+    body["payload"]["dispute"]["entity"]["status"] = status
+    told = read_sample(body).dispute
+    assert told is not None
+    assert (told.needs_answer, told.asks_again, told.is_lost) == (needs_answer, asks_again, is_lost)
 
 
 def test_a_dispute_without_a_time_is_observed_now() -> None:
