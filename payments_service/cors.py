@@ -12,7 +12,8 @@ from payments_service.settings import Settings
 
 log = logging.getLogger(__name__)
 
-PATHS = "/api/payment/"
+PATHS, HEALTH = "/api/payment/", "/health"
+"""A page may ask whether the service is awake before it shows its button."""
 WARN_EVERY_SECONDS = 600
 """An origin that is not allowed is one log line in so long."""
 MAX_WARNINGS = 100
@@ -27,7 +28,7 @@ def register(app: Flask, settings: Settings) -> None:
 
     @app.after_request
     def look_at(response: Response) -> Response:
-        if not request.path.startswith(PATHS):
+        if not request.path.startswith((PATHS, HEALTH)):
             return response
         response.vary.add("Origin")  # also where no origin was named: a cache must not mix these answers
         origin = request.headers.get("Origin", "")[:MAX_ORIGIN]
@@ -44,9 +45,10 @@ def register(app: Flask, settings: Settings) -> None:
             )
         return response
 
+    origins = {"origins": [re.escape(url) + r"\Z" for url in settings.frontend_urls]}
     CORS(
         app,
-        resources={PATHS + ".*": {"origins": [re.escape(url) + r"\Z" for url in settings.frontend_urls]}},
+        resources={PATHS + ".*": origins, HEALTH: origins},
         supports_credentials=True,
         methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
         allow_headers=["Content-Type", "Authorization", "Idempotency-Key"],

@@ -12,7 +12,7 @@ from payments_service import logs
 from payments_service.api import services
 from payments_service.domain.errors import Forbidden, Unauthorized
 from payments_service.flows import key_uses
-from payments_service.settings import ApiKey
+from payments_service.settings import KEY_PREFIX, ApiKey
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -40,11 +40,22 @@ def browser_or_key(view: View[Parameters, Result]) -> View[Parameters, Result]:
 
     @wraps(view)
     def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        g.api_key = _presented_key("write") if "Authorization" in request.headers else None
+        g.api_key = _presented_key("write") if _brings_a_key() else None
         return view(*args, **kwargs)
 
     setattr(guarded, GUARD, "browser_or_key")
     return guarded
+
+
+def _brings_a_key() -> bool:
+    """Whether Authorization is meant for this service.
+
+    One of the merchant's own pages may send what its site logs in by with every request. It cannot be a key:
+    those stay on servers, whose requests name no origin.
+    """
+    given = request.headers.get("Authorization")
+    is_from_a_page = request.headers.get("Origin") in services().settings.frontend_urls
+    return given is not None and (not is_from_a_page or KEY_PREFIX in given)
 
 
 def key_with(scope: str) -> Callable[[View[Parameters, Result]], View[Parameters, Result]]:

@@ -143,7 +143,7 @@ def _create_order(house: WebServices) -> ResponseReturnValue:
 def verify_payment() -> ResponseReturnValue:
     house = services()
     body = schemas.json_object(json_body())
-    schemas.refuse_what_is_no_text(body)
+    schemas.refuse_what_is_no_text({name: body[name] for name in schemas.VERIFY_MEMBERS if name in body})
     name = body.get("gateway")
     if not isinstance(name, str) or not name.strip():
         raise InvalidInput("Gateway is required", details={"gateway": ["Gateway is required"]})

@@ -324,6 +324,9 @@ class _VerifySchema(BodySchema):
 VerifySchema = _VerifySchema.from_dict(_verify_members(), name="Verify")
 """The body of verify-payment, to be described; `verify_fields` reads it by the gateway's own declaration."""
 
+VERIFY_MEMBERS = tuple(VerifySchema._declared_fields)
+"""What verify-payment reads; a payer who has paid is refused for nothing else that a page sends."""
+
 EXAMPLE_VERIFY = {
     "gateway": GATEWAYS[0].name,
     **{one.name: f"{one.name} of the gateway" for one in GATEWAYS[0].verify_fields},

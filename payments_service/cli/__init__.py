@@ -30,7 +30,7 @@ from payments_service.cli.verify import verify_ledger
 from payments_service.domain.clock import REAL_TIME, utc_now
 from payments_service.domain.errors import PaymentsError
 from payments_service.flows import reviews
-from payments_service.settings import API_KEY, SCOPES, SettingsError
+from payments_service.settings import API_KEY, KEY_PREFIX, SCOPES, SettingsError
 from payments_service.store import inbox
 from payments_service.store.db import Database
 
@@ -101,7 +101,7 @@ def upgrade() -> None:
 )
 def api_key(name: str, scopes: str) -> None:
     """Make a key for the merchant's own server. It is shown once; only its SHA-256 goes into API_KEYS."""
-    key = f"psk_{secrets.token_urlsafe(32)}"
+    key = f"{KEY_PREFIX}{secrets.token_urlsafe(32)}"
     entry = f"{name}:{scopes}:{hashlib.sha256(key.encode()).hexdigest()}"
     if not API_KEY.fullmatch(entry):
         scopes_known = ", ".join(SCOPES)

@@ -12,11 +12,11 @@ from payments_service.domain.variables import Variable, WrongVariables, variable
 from payments_service.gateways import GATEWAYS
 from payments_service.gateways.base import Gateway
 from payments_service.settings import groups, names, rules
-from payments_service.settings.reading import API_KEY, SCOPES, ApiKey, listed, web_address
+from payments_service.settings.reading import API_KEY, KEY_PREFIX, SCOPES, ApiKey, listed, web_address
 from payments_service.settings.rules import DEVELOPMENT, Errors, note
 from payments_service.store.address import POOLER
 
-__all__ = ["API_KEY", "SCOPES", "ApiKey", "Settings", "SettingsError", "variable_names"]
+__all__ = ["API_KEY", "KEY_PREFIX", "SCOPES", "ApiKey", "Settings", "SettingsError", "variable_names"]
 
 DEVELOPMENT_ORIGINS = ("http://localhost:3000", "http://127.0.0.1:3000")
 

@@ -25,6 +25,8 @@ LEAST_TOKEN = 16
 
 SCOPES = ("read", "write", "refund", "personal")
 _SCOPE = f"(?:{'|'.join(SCOPES)})"
+KEY_PREFIX = "psk_"
+"""How every key begins that `flask api-key` makes."""
 API_KEY = re.compile(rf"[A-Za-z0-9_.-]{{1,40}}:{_SCOPE}(?:\+{_SCOPE})*:[0-9a-f]{{64}}")
 EMPTY_KEY = hashlib.sha256(b"").hexdigest()
 SIGNING_PREFIX = "whsec_"

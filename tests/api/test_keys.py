@@ -39,9 +39,13 @@ def shop(database_url: str) -> Iterator[Shop]:
 
 
 def ask(
-    shop: Shop, authorization: str | None = None, key: str | None = None, **changes: object
+    shop: Shop,
+    authorization: str | None = None,
+    key: str | None = None,
+    origin: str | None = None,
+    **changes: object,
 ) -> TestResponse:
-    headers = {"Authorization": authorization, "Idempotency-Key": key}
+    headers = {"Authorization": authorization, "Idempotency-Key": key, "Origin": origin}
     given = {name: value for name, value in headers.items() if value is not None}
     return shop.app.test_client().post("/api/payment/create-order", json={**GOOD, **changes}, headers=given)
 
@@ -53,6 +57,43 @@ def bearer(name: str) -> str:
 def stored(shop: Shop) -> list[Payment]:
     with shop.db.read() as session:
         return list(session.scalars(select(Payment).order_by(Payment.created_at)))
+
+
+PAGE = "http://localhost:3000"
+LOGINS = [
+    "Bearer eyJhbGciOiJIUzI1NiJ9.e30.sig",
+    "Bearer null",
+    "Bearer undefined",
+    "Bearer ",
+    "",
+    "Basic YTpi",
+]
+"""What HTTP clients of pages send with every request: what their own site logs in by, or nothing of it."""
+
+
+@pytest.mark.parametrize("login", LOGINS)
+def test_what_a_page_logs_in_by_at_its_own_site_is_no_key(shop: Shop, login: str) -> None:
+    answer = ask(shop, login, origin=PAGE, reference="A-1")
+    assert answer.status_code == 200
+    assert [(row.reference, row.price_verified) for row in stored(shop)] == [("A-1", False)]
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        *((login, None) for login in LOGINS),
+        *((login, "https://evil.example") for login in LOGINS),
+        ("Bearer psk_wrong", PAGE),
+        ("psk_shop", PAGE),
+        (bearer("shop") + "x", PAGE),
+    ],
+)
+def test_any_other_authorization_that_is_no_valid_key_is_refused(
+    shop: Shop, given: str, origin: str | None
+) -> None:
+    answer = ask(shop, given, origin=origin)
+    assert (answer.status_code, answer.json and answer.json["code"]) == (401, "unauthorized")
+    assert stored(shop) == []
 
 
 def test_only_with_a_key_amount_and_reference_are_the_merchants_word(shop: Shop) -> None:

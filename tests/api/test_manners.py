@@ -131,6 +131,8 @@ def test_the_shops_origins_may_call(client: FlaskClient, origin: str) -> None:
     assert "Origin" in answer.headers["Vary"]
     exposed = set(answer.headers["Access-Control-Expose-Headers"].split(", "))
     assert exposed == {"X-Request-Id", "Retry-After", "Idempotency-Replayed"}
+    awake = client.get("/health", headers={"Origin": origin})
+    assert awake.headers["Access-Control-Allow-Origin"] == origin
 
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": "https://evil.example"}])
@@ -187,9 +189,11 @@ def test_origins_that_are_made_up_fill_no_log(client: FlaskClient, caplog: pytes
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1:3000.evil.example", "null"])
 def test_other_origins_may_not(client: FlaskClient, origin: str) -> None:
-    assert (
-        "Access-Control-Allow-Origin" not in client.post(CREATE, json={}, headers={"Origin": origin}).headers
-    )
+    for answer in (
+        client.post(CREATE, json={}, headers={"Origin": origin}),
+        client.get("/health", headers={"Origin": origin}),
+    ):
+        assert "Access-Control-Allow-Origin" not in answer.headers
     preflight = client.options(CREATE, headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
     assert "Access-Control-Allow-Origin" not in preflight.headers
 

@@ -311,8 +311,6 @@ VERIFIED = {"gateway": "razorpay", "orderId": "order_1", "paymentId": "pay_1", "
         ({"paymentId": f"pay_{HALF}"}, "paymentId"),
         ({"signature": HALF}, "signature"),
         ({"razorpay_signature": HALF}, "razorpay_signature"),
-        ({HALF: 1}, "\\ud800"),
-        ({"more": {"deep": [HALF]}}, "more"),
     ],
 )
 def test_verify_refuses_it_too(client: FlaskClient, changes: dict[str, Any], name: str) -> None:

@@ -77,6 +77,9 @@ def test_a_payment_id_that_is_text_or_a_whole_number_is_read(value: str | int) -
         '"cf_payment_id": 5.1e12',
         f'"paymentId": 5.1e12, "cf_payment_id": [{json.dumps(DETAILS)}]',
         f'"paymentDetails": {json.dumps(DETAILS)}',
+        '"course": "half of a guitar \\ud83c"',
+        '"details": {"\\ud83c": ["\\udfb8"]}',
+        '"\\ud83c": 1',
     ],
 )
 def test_a_paid_order_of_cashfree_verifies_with_any_payment_id(
