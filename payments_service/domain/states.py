@@ -287,6 +287,9 @@ CAPTURED = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.REFUNDED})
 """The money is or was the merchant's: what can be refunded, and what pays an order."""
 
 REFUND_OPEN = frozenset({RefundStatus.INITIATED, RefundStatus.PENDING})
+DUE_BY_NEWS = (RefundStatus.PENDING, RefundStatus.FAILED)
+"""Refunds that are asked about when there is news of one: one that failed may have been made after all. One
+without an answer is not made due, as the call that sends it may be alive."""
 
 
 def may_move(

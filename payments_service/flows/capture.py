@@ -64,7 +64,7 @@ def void(db: Database, gateway: Gateway, payment_id: UUID, actor: Actor) -> Paym
         gateway.void(hold.order, hold.transaction_id, deadline)
 
     known = by_id(db, payment_id)
-    if known.status is PaymentStatus.FAILED and _was_voided(db, payment_id):
+    if _was_let_go(db, known):
         return known
     hold = _held(db, payment_id, actor, "letting the hold go is wanted", "not_voidable", is_capture=False)
     return _end(db, gateway, payment_id, hold, let_go, PaymentStatus.FAILED, "not_voidable", actor)
@@ -98,9 +98,12 @@ def _refuse_what_a_person_decides(review: str | None, is_closed: bool, paid_by: 
         raise Conflict("This payment is under review", code="payment_review")
 
 
-def _was_voided(db: Database, payment_id: UUID) -> bool:
+def _was_let_go(db: Database, known: PaymentView) -> bool:
+    """Also while a review keeps the payment from its end: a person decides on that, and the money is gone."""
     with db.read() as session:
-        return any(one.status == AttemptStatus.VOIDED for one in payments.attempts(session, payment_id))
+        found = {one.status for one in payments.attempts(session, known.id)}
+    is_unpaid = known.status in (PaymentStatus.FAILED, PaymentStatus.AUTHORIZED)
+    return is_unpaid and AttemptStatus.VOIDED in found and AttemptStatus.AUTHORIZED not in found
 
 
 def _end(
@@ -127,7 +130,7 @@ def _end(
     except GatewayError as error:
         log.warning("Not asked", extra={"data": {"id": payment_id, "error": error.code}})
     known = by_id(db, payment_id)
-    if known.status is wanted:
+    if known.status is wanted or (wanted is PaymentStatus.FAILED and _was_let_go(db, known)):
         return known
     if isinstance(refusal, Rejected):
         raise merchant.RefusedByGateway(refusal, code, known) from refusal

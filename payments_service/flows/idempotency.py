@@ -174,5 +174,5 @@ def must_be_payable(session: Session, payment: Payment | domain.Payment, clock: 
     if payment.review:
         raise Conflict("This payment is under review", code="payment_review", id=str(payment.id))
     is_over = payment.status == PaymentStatus.PENDING and is_time_over(session, payment, clock)
-    if is_over or payment.status in (PaymentStatus.FAILED, PaymentStatus.EXPIRED):
+    if is_over or payment.closed_at or payment.status in (PaymentStatus.FAILED, PaymentStatus.EXPIRED):
         raise Conflict("This order can no longer be paid", code="order_expired", id=str(payment.id))

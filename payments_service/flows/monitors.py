@@ -151,12 +151,10 @@ def _money_is_taken(session: Transaction, gateway: Gateway, clock: Clock) -> int
 
 def _holds_are_ended(session: Transaction, gateway: Gateway, clock: Clock) -> int:
     """Money that only the merchant captures, a day before it goes back."""
-    if gateway.captures_automatically:
-        return 0
+    soon = clock.now() + CAPTURE_ENDS_WITHIN
+    ending = monitors.holds_ending(session, gateway.provider, soon)
     raised = 0
-    for payment, capture_by in monitors.holds_ending(
-        session, gateway.provider, clock.now() + CAPTURE_ENDS_WITHIN
-    ):
+    for payment, capture_by in () if gateway.captures_automatically else ending:
         about = {"captureBy": capture_by.isoformat(), "amountPaise": payment.amount}
         raised += raise_alert(session, AlertCode.CAPTURE_ENDS, str(payment.id), about, clock)
     for alert in rows.open_of(session, AlertCode.CAPTURE_ENDS):

@@ -20,7 +20,15 @@ from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import GatewayError, UnknownAtGateway
 from payments_service.domain.payment import Actor, PaymentRecord
 from payments_service.domain.schedule import next_check, next_refund_check
-from payments_service.domain.states import OPEN, REFUND_OPEN, AlertCode, EntryKind, PaymentStatus, Source
+from payments_service.domain.states import (
+    OPEN,
+    REFUND_OPEN,
+    AlertCode,
+    EntryKind,
+    PaymentStatus,
+    RefundStatus,
+    Source,
+)
 from payments_service.flows import refund, sync, webhook, witnesses
 from payments_service.flows.alerts import raise_alert
 from payments_service.flows.create_order import Urls
@@ -98,7 +106,7 @@ def _refunds(
         actor = Actor(Source.WORKER, "reconcile", clock)
         well: bool | None = True
         try:
-            refund.ask(db, gateway, row.id, actor, webhook_url=urls.webhook(gateway.name))
+            refund.ask(db, gateway, row, actor, webhook_url=urls.webhook(gateway.name))
         except GatewayError as error:
             log.info("Refund not asked", extra={"data": {"id": row.id, "error": error.code}})
             well = is_well(error)
@@ -186,8 +194,12 @@ def _plan_next_refund(db: Database, gateway: Gateway, claimed: Refund, clock: Cl
     with db.begin() as session:
         payments.lock(session, claimed.payment_id)
         row = session.get_one(Refund, claimed.id)
-        if row.status not in REFUND_OPEN or row.next_check_at != claimed.next_check_at:
+        if row.next_check_at != claimed.next_check_at:
             return  # an event that came during the question asks for another one, at once
+        if row.status == RefundStatus.FAILED:
+            row.next_check_at = None
+        if row.status not in REFUND_OPEN:
+            return
         row.next_check_at = next_refund_check(gateway.polling, row.created_at, clock)
         if not witnesses.agree(session, clock):
             row.next_check_at = witnesses.look_soon(row.next_check_at, clock)

@@ -129,15 +129,16 @@ def refund(
     with db.begin() as session:
         payment = payments.lock(session, payment_id)
         row = refund_intent.begun_before(session, payment, wish, told, actor)
-        if row is not None and not _may_take_over(session, row, actor):
+        is_begun, may_send = row is not None, row is None or _take_over(session, row, actor)
+        if row is not None and not may_send:
             if row.awaits_first_send and row.status == RefundStatus.INITIATED:
                 raise StillRunning("The first request with this Idempotency-Key is still running")
-            return _view(row)
-        is_begun = row is not None
+            if not _may_ask(session, row, actor):
+                return _view(row)
         row = row or refund_intent.write(session, gateway, payment, wish, told, actor)
         new = _for_the_wire(session, row, webhook_url)
     if is_begun and not row.awaits_first_send:
-        return _find_out(db, gateway, row, actor, webhook_url)
+        return _find_out(db, gateway, row, actor, webhook_url, may_send=may_send)
     _begin_call(db, row, actor)
     about = {"id": payment_id, "refund": row.id, "amountPaise": row.amount}
     log.info("Refunding", extra={"data": about})
@@ -151,12 +152,11 @@ def refund(
     return _view(row)
 
 
-def _may_take_over(session: Session, row: Refund, actor: Actor) -> bool:
-    """Whether the request that asked for it has ended without an answer; then it is ours to answer for."""
+def _take_over(session: Session, row: Refund, actor: Actor) -> bool:
+    """Whether the call that sends it has ended without an answer; then it is ours to answer for."""
     now = actor.clock.now()
-    is_open = row.status == RefundStatus.INITIATED and row.gateway_refund_id is None
     is_leased = row.next_check_at is not None and row.next_check_at > now
-    if not is_open or (is_leased and not _is_at_rest(row, now)) or not witnesses.agree(session, actor.clock):
+    if not _is_unanswered(row) or is_leased or not witnesses.agree(session, actor.clock):
         return False
     row.generation += 1
     row.next_check_at = now + (refund_intent.LEASE if row.awaits_first_send else LEASE)
@@ -164,9 +164,16 @@ def _may_take_over(session: Session, row: Refund, actor: Actor) -> bool:
     return True
 
 
-def _is_at_rest(row: Refund, now: datetime) -> bool:
-    """The lease of its first call is over for sure; what is written there is the worker's next question."""
-    return now >= row.created_at + LEASE and row.generation > 1
+def _may_ask(session: Session, row: Refund, actor: Actor) -> bool:
+    """Whether its first call has ended for sure. Then the lease is the moment of the worker's next question,
+    or the worker asks now and may be sending it again: so an absence is no reason to send it from here.
+    """
+    is_at_rest = actor.clock.now() >= row.created_at + LEASE and row.generation > 1
+    return _is_unanswered(row) and is_at_rest and witnesses.agree(session, actor.clock)
+
+
+def _is_unanswered(row: Refund) -> bool:
+    return row.status == RefundStatus.INITIATED and row.gateway_refund_id is None
 
 
 def _begin_call(db: Database, row: Refund, actor: Actor) -> None:
@@ -186,10 +193,12 @@ def _begin_call(db: Database, row: Refund, actor: Actor) -> None:
     row.awaits_first_send, row.next_check_at = False, lease_ends
 
 
-def _find_out(db: Database, gateway: Gateway, row: Refund, actor: Actor, webhook_url: str) -> RefundView:
+def _find_out(
+    db: Database, gateway: Gateway, row: Refund, actor: Actor, webhook_url: str, *, may_send: bool
+) -> RefundView:
     """The same request again, after a first one whose outcome is unknown: ask, and say what is known now."""
     try:
-        return ask(db, gateway, row.id, actor, webhook_url=webhook_url)
+        return ask(db, gateway, row, actor, webhook_url=webhook_url, may_send=may_send)
     except (GatewayError, StoreUnavailable) as error:
         about = {"id": row.payment_id, "refund": row.id, "error": error.code}
         log.warning("Refund still not confirmed", extra={"data": about})
@@ -253,13 +262,23 @@ def _plan_next(row: domain.Refund, polling: Polling | None, clock: Clock) -> Non
     row.next_check_at = None if row.bank_reference else next_reference_check(row.updated_at, clock)
 
 
-def ask(db: Database, gateway: Gateway, row_id: UUID, actor: Actor, *, webhook_url: str = "") -> RefundView:
+def ask(
+    db: Database,
+    gateway: Gateway,
+    claimed: Refund,
+    actor: Actor,
+    *,
+    webhook_url: str = "",
+    may_send: bool = True,
+) -> RefundView:
     """Ask what became of a refund; one of ours that the gateway never got is sent again under its id.
 
-    The caller holds its lease. Raises GatewayError when the gateway could not say.
+    The caller holds its lease, or may not send. Raises GatewayError when the gateway could not say.
     """
     with db.read() as session:
-        row = session.get_one(Refund, row_id)
+        row = session.get_one(Refund, claimed.id)
+        if row.generation != claimed.generation:
+            return _view(row)  # another request answers for it by now
         new = _for_the_wire(session, row, webhook_url)
     deadline = Deadline(BUDGET_SECONDS, Urgency.POLLING)
     if row.status == RefundStatus.COMPLETED:
@@ -267,14 +286,16 @@ def ask(db: Database, gateway: Gateway, row_id: UUID, actor: Actor, *, webhook_u
     try:
         snapshot = gateway.fetch_refund(_ref(new, row.gateway_refund_id), deadline)
     except UnknownAtGateway:
-        if row.awaits_first_send and _is_given_up(db, row, actor):
+        if row.awaits_first_send and may_send and _is_given_up(db, row, actor):
             return _write_refusal(db, row, actor, "it was never sent")
-        if row.gateway_refund_id or row.status != RefundStatus.INITIATED or row.awaits_first_send:
-            about = {"id": row.payment_id, "refund": row_id}
+        if row.status == RefundStatus.FAILED or not may_send:
+            return _view(row)
+        if not _is_unanswered(row) or row.awaits_first_send:
+            about = {"id": row.payment_id, "refund": row.id}
             log.error("Refund unknown at the gateway", extra={"data": about})  # noqa: TRY400
             raise
         return _send_again(db, gateway, row, new, actor, deadline)
-    return apply_answer(db, row.payment_id, row_id, snapshot, actor, row.generation)
+    return apply_answer(db, row.payment_id, row.id, snapshot, actor, row.generation)
 
 
 def _is_given_up(db: Database, row: Refund, actor: Actor) -> bool:

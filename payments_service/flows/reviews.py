@@ -11,7 +11,14 @@ from payments_service.domain.clock import REAL_TIME, Clock
 from payments_service.domain.errors import Conflict, NotFound
 from payments_service.domain.flag import ADVICE
 from payments_service.domain.payment import Actor, PaymentRecord
-from payments_service.domain.states import EntryKind, PaymentStatus, ReviewReason, ReviewResolution, Source
+from payments_service.domain.states import (
+    REFUND_OPEN,
+    EntryKind,
+    PaymentStatus,
+    ReviewReason,
+    ReviewResolution,
+    Source,
+)
 from payments_service.flows.alerts import dismissed
 from payments_service.store import alerts, payments
 from payments_service.store import reviews as rows
@@ -94,6 +101,8 @@ def _decide(known: PaymentRecord, actor: Actor, reason: str | None, *, accept: b
         payment.next_check_at = actor.clock.now()
         return f"{review.reason}, accepted: {payment.money} may be captured now"
     if deciding is None:
+        if payment.status != PaymentStatus.COMPLETED:
+            payment.next_check_at = actor.clock.now()  # what waited for a person may go on
         return f"Review of {review.reason} {resolution.value}"
     payment.transaction_id, payment.payment_method = deciding
     moved = f"{review.reason}, accepted"
@@ -127,4 +136,7 @@ def _money_to_accept(known: PaymentRecord) -> tuple[str, str | None] | None:
     if not (standing.captured or standing.collected):
         raise Conflict(f"Payment {payment.id} is {payment.status}, and holds no money that could be accepted")
     attempt = (standing.captured or standing.collected)[0]
+    on_the_way = [one for one in known.refunds if one.attempt_id == attempt.id and one.status in REFUND_OPEN]
+    if sum(one.amount for one in on_the_way) >= attempt.amount:
+        raise Conflict(f"The money of payment {payment.id} is on its way back")
     return attempt.transaction_id, attempt.method

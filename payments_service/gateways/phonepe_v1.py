@@ -74,10 +74,10 @@ ATTEMPT_STATUS = {
 REFUND_STATUS = {
     "PAYMENT_PENDING": RefundStatus.PENDING,
     "INTERNAL_SERVER_ERROR": RefundStatus.PENDING,
+    "TIMED_OUT": RefundStatus.PENDING,  # a payment's is its end; a refund's leaves it open
     "PAYMENT_SUCCESS": RefundStatus.COMPLETED,
     "PAYMENT_ERROR": RefundStatus.FAILED,
     "PAYMENT_DECLINED": RefundStatus.FAILED,
-    "TIMED_OUT": RefundStatus.FAILED,
 }
 INITIATED = "PAYMENT_INITIATED"
 COMPLETED_STATE = "COMPLETED"

@@ -32,11 +32,14 @@ def open_by_provider(session: Session) -> dict[str, tuple[int, int]]:
 
 
 def held_since(session: Session, provider: str, before: datetime) -> list[Payment]:
-    """Payments whose money is held and was not captured."""
+    """Payments whose money is held and was not captured; but for those that a person decides on, of which no
+    machine captures anything."""
     query = select(Payment).where(
         Payment.provider == provider,
         Payment.status == PaymentStatus.AUTHORIZED,
         Payment.updated_at < before,
+        Payment.review.is_(None),
+        Payment.closed_at.is_(None),
     )
     return list(session.scalars(query))
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from payments_service.domain import payment as domain
 from payments_service.domain.clock import utc_now
 from payments_service.domain.money import Money
-from payments_service.domain.states import OPEN, OrderStatus, RefundStatus
+from payments_service.domain.states import DUE_BY_NEWS, OPEN, OrderStatus, RefundStatus
 from payments_service.store.db import changed_rows, claim, insert_once
 from payments_service.store.tables import (
     Payment,
@@ -185,9 +185,9 @@ def refund(
 
 
 def ask_refunds_at(session: Session, payment_id: UUID, moment: datetime) -> None:
-    """Make open refunds due: there is news of one of them, or a person asks."""
-    waiting = Refund.payment_id == payment_id, Refund.status == RefundStatus.PENDING
-    session.execute(update(Refund).where(*waiting).values(next_check_at=moment))
+    """Make its refunds due: there is news of one of them, or a person asks."""
+    mine = Refund.payment_id == payment_id, Refund.status.in_(DUE_BY_NEWS)
+    session.execute(update(Refund).where(*mine).values(next_check_at=moment))
 
 
 def refunds(session: Session, attempt_id: UUID) -> list[Refund]:

@@ -24,7 +24,7 @@ from payments_service.domain.payment import (
     Refund,
     Review,
 )
-from payments_service.domain.states import EntryKind, PaymentStatus, RefundStatus
+from payments_service.domain.states import DUE_BY_NEWS, EntryKind, PaymentStatus
 from payments_service.store import alerts, outbox, seal, tables
 from payments_service.store.db import OUTDATED
 from payments_service.store.seal import ChainKeys
@@ -394,12 +394,12 @@ def writing(wire: Wire, records: Records, keys: ChainKeys) -> list[Statement]:
 
 
 def _asking_for_refunds(wire: Wire, record: PaymentRecord) -> Statement:
-    """An event tells that there is news of a refund, and not what can be believed: open ones become due."""
+    """An event tells that there is news of a refund, and not what can be believed: the gateway is asked."""
     assert record.asks_for_refunds_at is not None  # noqa: S101 (the caller looked)
     due = wire.value(record.asks_for_refunds_at)
     ids = wire.array([record.payment.id])
-    sql = f"UPDATE refunds SET next_check_at = %s WHERE {wire.among('payment_id')} AND status = %s"
-    return Statement(sql, (due, ids, RefundStatus.PENDING.value))
+    sql = f"UPDATE refunds SET next_check_at = %s WHERE {wire.among('payment_id')} AND {wire.among('status')}"
+    return Statement(sql, (due, ids, wire.array(status.value for status in DUE_BY_NEWS)))
 
 
 def _keep_the_rules(record: PaymentRecord, before: Payment) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from payments_service.domain.states import RefundStatus
 from payments_service.store.db import changed_rows
 from payments_service.store.tables import PaymentAttempt, Refund
 
@@ -36,7 +37,8 @@ def with_payment_ids(session: Session, payment_id: UUID) -> list[tuple[Refund, s
 
 
 def begin_call(session: Session, row: Refund, lease_ends: datetime) -> bool:
-    """Note that its call begins; False when another request answers for it by now."""
-    still_ours = Refund.id == row.id, Refund.generation == row.generation
+    """Note that its call begins; False when another request answers for it by now, or it has ended."""
+    is_open = Refund.status == RefundStatus.INITIATED
+    still_ours = Refund.id == row.id, Refund.generation == row.generation, is_open
     begun = update(Refund).where(*still_ours).values(awaits_first_send=False, next_check_at=lease_ends)
     return changed_rows(session, begun) == 1

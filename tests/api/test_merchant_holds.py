@@ -10,12 +10,16 @@ from werkzeug.test import TestResponse
 
 from payments_service.domain.deadline import Deadline
 from payments_service.domain.errors import OutcomeUnknown, Rejected, Unavailable
+from payments_service.domain.flag import flag
 from payments_service.domain.money import Money
 from payments_service.domain.news import OrderRef, PaymentSnapshot
-from payments_service.domain.states import AttemptStatus, PaymentStatus
+from payments_service.domain.payment import Actor
+from payments_service.domain.states import AttemptStatus, PaymentStatus, ReviewReason
+from payments_service.flows import reviews
 from payments_service.store.tables import Event, Payment, PaymentEvent
 from tests.api.merchant_shop import MerchantShop, told
 from tests.api.merchant_shop import shop as shop
+from tests.support.deciding import deciding
 from tests.support.fake_gateway import FakeGateway
 
 PRICE = Money(49900)
@@ -158,6 +162,22 @@ def test_a_void_lets_the_money_go_once(shop: MerchantShop, monkeypatch: pytest.M
     assert (first.status_code, first.json["paymentStatus"]) == (200, "failed"), first.text
     assert (again.status_code, calls) == (200, ["pay_1"])
     assert told(act(shop, "capture", payment_id)) == (409, "not_capturable")
+
+
+def test_a_void_beside_a_review_lets_the_money_go_once(
+    shop: MerchantShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id = held(shop)
+    with deciding(shop.db, UUID(payment_id)) as record:
+        flag(record, ReviewReason.LATE_SUCCESS, Actor("worker", "test"), {"paymentIds": [], "amountPaise": 1})
+    calls = let_go(shop, monkeypatch)
+    first, again = act(shop, "void", payment_id), act(shop, "void", payment_id)
+    assert (first.status_code, first.json["paymentStatus"]) == (200, "authorized"), first.text
+    assert (again.status_code, calls) == (200, ["pay_1"])
+    reviews.clear(shop.db, UUID(payment_id), "asha")
+    assert stored(shop, payment_id).next_check_at <= datetime.now(UTC)
+    shop.look(payment_id)
+    assert stored(shop, payment_id).status == "failed"
 
 
 def test_where_holds_go_by_themselves_only_a_void_is_refused(

@@ -99,7 +99,7 @@ def test_the_same_key_later_is_the_same_refund_as_it_stands_then(
     assert (first.status_code, first.json["refund"]["status"]) == (201, "pending")
     [row] = rows(shop)
     shop.gateway.ends(row.refund_id or "", RefundStatus.COMPLETED)
-    refund.ask(shop.db, shop.gateway, row.id, Actor("worker", "test"))
+    refund.ask(shop.db, shop.gateway, row, Actor("worker", "test"))
     with time_machine.travel(datetime.now(UTC) + later, tick=True):
         again = ask(shop, payment_id, amount="100.00")
     assert (again.status_code, again.json["refund"]["status"]) == (201, "completed")
@@ -201,7 +201,7 @@ def test_a_lost_commit_of_the_intent_sends_nothing_until_the_same_key_comes_agai
     for row in rows(shop):
         assert row.awaits_first_send
         with time_machine.travel(late, tick=True), pytest.raises(Rejected):
-            refund.ask(shop.db, shop.gateway, row.id, Actor("worker", "test"))
+            refund.ask(shop.db, shop.gateway, row, Actor("worker", "test"))
     assert shop.gateway.sent == []
     with time_machine.travel(late, tick=True):
         again = ask(shop, payment_id, amount=100)
@@ -220,9 +220,9 @@ def test_a_refund_that_was_never_sent_is_given_up_after_a_day(
     hand = HandClock()
     worker = Actor("worker", "test", hand.clock)
     with pytest.raises(Rejected):
-        refund.ask(shop.db, shop.gateway, row.id, worker)
+        refund.ask(shop.db, shop.gateway, row, worker)
     hand.advance(timedelta(days=1, minutes=1))
-    assert refund.ask(shop.db, shop.gateway, row.id, worker).status is RefundStatus.FAILED
+    assert refund.ask(shop.db, shop.gateway, row, worker).status is RefundStatus.FAILED
     assert told(ask(shop, payment_id, amount=499)) == (409, "refund_failed")
     assert ask(shop, payment_id, "another-key-for-it", amount=499).status_code == 201
     assert len(shop.gateway.sent) == 1
@@ -368,7 +368,7 @@ def test_the_banks_reference_is_asked_for_after_the_end(shop: MerchantShop) -> N
     assert timedelta(minutes=59) < in_an_hour < timedelta(minutes=61)
     with_reference = {**vars(shop.gateway.made[row.refund_id or ""]), "bank_reference": "ARN1"}
     shop.gateway.made[row.refund_id or ""] = type(shop.gateway.made[row.refund_id or ""])(**with_reference)
-    refund.ask(shop.db, shop.gateway, row.id, Actor("worker", "test"))
+    refund.ask(shop.db, shop.gateway, row, Actor("worker", "test"))
     [row] = rows(shop)
     assert (row.bank_reference, row.next_check_at) == ("ARN1", None)
     shown = shop.get(f"/api/payment/{payment_id}/refunds/{row.id}").json["refund"]

@@ -66,7 +66,9 @@ class Counter:
             session.execute(delete(Refund).where(Refund.payment_id == self.id))
 
     def ask(self, row_id: UUID) -> RefundView:
-        return refund.ask(self.db, self.gateway, row_id, BELL)
+        with self.db.read() as session:
+            row = session.get_one(Refund, row_id)
+        return refund.ask(self.db, self.gateway, row, BELL)
 
     def read_again(self) -> None:
         sync.refresh(self.db, self.gateway, self.id, BELL, Deadline(5))

@@ -47,7 +47,9 @@ class Refunding:
         )
 
     def ask(self, row_id: UUID, **options: str) -> RefundView:
-        return refund.ask(self.db, self.gateway, row_id, WORKER, **options)
+        with self.db.read() as session:
+            row = session.get_one(Refund, row_id)
+        return refund.ask(self.db, self.gateway, row, WORKER, **options)
 
     def read_again(self) -> None:
         """Whoever asks the gateway about the payment."""

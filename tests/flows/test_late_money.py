@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from payments_service.domain.errors import PaymentsError
+from payments_service.domain.errors import Conflict, PaymentsError
+from payments_service.domain.money import Money
 from payments_service.domain.payment import Actor
-from payments_service.domain.states import AttemptStatus, PaymentStatus, Source
-from payments_service.flows import close, reviews, verify, webhook
+from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus, Source
+from payments_service.flows import close, refund, reviews, verify, webhook
 from payments_service.flows.payment_view import PaymentView
 from payments_service.store import outbox
 from payments_service.store.db import Database
@@ -103,6 +104,29 @@ def test_money_taken_of_a_closed_payment_after_its_hold_was_dismissed_is_a_new_q
     gateway.paid("pay_1", PRICE)
     follow(db, gateway, hand, timedelta(days=2))
     assert ledger.payment(opened.id).review == "late_success"
+
+
+@pytest.mark.parametrize(("paise", "is_left"), [(PRICE.minor, False), (100, True)])
+def test_money_that_is_on_its_way_back_is_not_accepted(
+    db: Database,
+    gateway: FakeGateway,
+    ledger: Ledger,
+    hand: HandClock,
+    expired: PaymentView,
+    paise: int,
+    is_left: bool,
+) -> None:
+    gateway.paid("pay_1", PRICE)
+    follow(db, gateway, hand, timedelta(hours=8))
+    assert ledger.payment(expired.id).review == "late_success"
+    gateway.refund_status = RefundStatus.PENDING
+    refund.refund(db, gateway, expired.id, Money(paise), "too late", API, transaction_id="pay_1")
+    if is_left:
+        reviews.clear(db, expired.id, "asha", accept=True, clock=hand.clock)
+    else:
+        with pytest.raises(Conflict, match="on its way back"):
+            reviews.clear(db, expired.id, "asha", accept=True, clock=hand.clock)
+    assert ledger.payment(expired.id).status == ("completed" if is_left else "expired")
 
 
 def test_a_late_word_of_a_hold_that_was_let_go_revives_nothing(

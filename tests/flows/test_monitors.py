@@ -2,15 +2,21 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import update
 
-from payments_service.flows import monitors, reviews, webhook
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.flag import flag
+from payments_service.domain.payment import Actor
+from payments_service.domain.states import ReviewReason
+from payments_service.flows import monitors, reviews, sync, webhook
 from payments_service.flows.alerts import raise_alert
 from payments_service.store import outbox
 from payments_service.store.db import Database
-from payments_service.store.tables import Outbox, PaymentAttempt
+from payments_service.store.tables import Outbox, Payment, PaymentAttempt
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.flows.delivering import HandClock
+from tests.support.deciding import deciding
 from tests.support.event_samples import UNDELIVERED
 from tests.support.fake_gateway import GENUINE, FakeGateway
 from tests.support.sweeping import sweep_payments
@@ -75,6 +81,28 @@ def test_money_that_is_held_for_long_is_an_alarm(db: Database, gateway: FakeGate
     hand.advance(timedelta(hours=2))
     assert monitors.watch(db, gateway, hand.clock) == 1
     assert alerts(db) == [("capture_fails", str(opened.id))]
+
+
+@pytest.mark.parametrize("decides", ["a review", "its end by the merchant"])
+def test_a_hold_that_a_person_decides_on_is_no_failing_capture(
+    db: Database, gateway: FakeGateway, ledger: Ledger, decides: str
+) -> None:
+    hand = HandClock()
+    opened = buy(db, gateway)
+    gateway.held("pay_1", PRICE)
+    gateway.capture = lambda *_: None  # type: ignore[assignment, method-assign]
+    sync.refresh(db, gateway, opened.id, Actor("worker", "w"), Deadline(5))
+    if decides == "a review":
+        with deciding(db, opened.id) as record:
+            flag(
+                record, ReviewReason.LATE_SUCCESS, Actor("worker", "w"), {"paymentIds": [], "amountPaise": 1}
+            )
+    else:
+        with db.begin() as session:
+            session.execute(update(Payment).values(closed_at=hand.moment))
+    hand.advance(timedelta(hours=2))
+    monitors.watch(db, gateway, hand.clock)
+    assert ("capture_fails", str(opened.id)) not in alerts(db)
 
 
 def test_money_that_only_the_merchant_takes_is_called_to_mind_a_day_before_it_goes_back(

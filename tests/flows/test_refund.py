@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from threading import Barrier
 from typing import Any
 from uuid import UUID
@@ -28,14 +29,18 @@ from payments_service.domain.errors import (
 )
 from payments_service.domain.money import Money
 from payments_service.domain.news import NewRefund
+from payments_service.domain.payment import Actor
 from payments_service.domain.states import AttemptStatus, RefundStatus
-from payments_service.flows import refund, reviews, sync
+from payments_service.flows import reconcile, refund, reviews, sync
+from payments_service.flows.create_order import Urls
 from payments_service.flows.payment_view import by_id
-from payments_service.flows.refund import RefundFailed
+from payments_service.flows.refund import RefundFailed, RefundView
+from payments_service.flows.refund_intent import Key
 from payments_service.store import payments
 from payments_service.store.db import Database
 from payments_service.store.tables import Refund
 from tests.flows.conftest import PRICE, buy
+from tests.flows.delivering import HandClock
 from tests.flows.refunding import MERCHANT, Refunding
 from tests.support.fake_gateway import FakeGateway
 
@@ -415,6 +420,61 @@ def test_nobody_asks_while_the_call_may_be_alive(refunding: Refunding) -> None:
     row = refunding.row()  # the call is over: it is asked for by its gateway's schedule
     assert row.next_check_at is not None
     assert (row.next_check_at - row.created_at).total_seconds() < 30
+
+
+def test_a_repetition_while_the_worker_sends_it_again_sends_nothing(refunding: Refunding) -> None:
+    """Two calls at once under one id: the refusal of the second would stand for the success of the first."""
+    gateway, hand, key = refunding.gateway, HandClock(), Key("the-key-of-the-merchant", "asked for so")
+    gateway.refund_error, gateway.refund_is_lost = OutcomeUnknown("reset"), True
+    refunding.send(100, key=key)
+    gateway.refund_error = None
+    hand.advance(refund.LEASE + timedelta(seconds=5))
+    worker, merchant = Actor("worker", "sweep", hand.clock), Actor("operator", "request-3", hand.clock)
+    answers: list[RefundView] = []
+
+    def repeat(_: NewRefund) -> None:
+        hand.advance(timedelta(seconds=6))
+        gateway.during_refund, gateway.refund_error = None, Rejected("one is under way")
+        gateway.refund_fetch_error = UnknownAtGateway("not yet readable")
+        about = (refunding.payment.id, Money(100), "returned goods", merchant)
+        answers.append(refund.refund(refunding.db, gateway, *about, key=key))
+        gateway.refund_error = gateway.refund_fetch_error = None
+
+    gateway.during_refund = repeat
+    with refunding.db.begin() as session:
+        now = hand.clock.now()
+        lease = now + timedelta(minutes=2)
+        [claimed] = payments.claim_due_refunds(session, gateway.provider, now, lease, 10)
+    assert refund.ask(refunding.db, gateway, claimed, worker).status is COMPLETED
+    assert [answer.status for answer in answers] == [INITIATED]
+    assert len(gateway.sent) == 2  # the one that was lost, and the worker's
+    assert (refunding.row().status, refunding.told()) == (COMPLETED, ["refund.completed"])
+
+
+def test_a_repetition_between_two_questions_of_the_worker_asks(refunding: Refunding) -> None:
+    gateway, hand, key = refunding.gateway, HandClock(), Key("the-key-of-the-merchant", "asked for so")
+    gateway.refund_error, gateway.refund_fetch_error = OutcomeUnknown("timeout"), Unavailable("away")
+    refunding.send(100, key=key)
+    gateway.refund_error = None
+    hand.advance(refund.LEASE + timedelta(seconds=5))
+    assert reconcile.sweep_refunds(refunding.db, gateway, Urls("http://127.0.0.1:5000"), hand.clock) == 1
+    gateway.refund_fetch_error = None
+    merchant = Actor("operator", "request-3", hand.clock)
+    about = (refunding.payment.id, Money(100), "returned goods", merchant)
+    assert refund.refund(refunding.db, gateway, *about, key=key).status is COMPLETED
+    assert len(gateway.sent) == 1
+
+
+def test_a_worker_whose_claim_was_taken_over_asks_and_gives_up_nothing(refunding: Refunding) -> None:
+    gateway = refunding.gateway
+    gateway.refund_error, gateway.refund_is_lost = OutcomeUnknown("reset"), True
+    refunding.send(100)
+    claimed = refunding.row()
+    take_over(refunding)
+    gateway.refund_error = None
+    asked = len(gateway.calls)
+    assert refund.ask(refunding.db, gateway, claimed, MERCHANT).status is INITIATED
+    assert (len(gateway.calls), len(gateway.sent)) == (asked, 1)
 
 
 def take_over(refunding: Refunding) -> None:

@@ -99,7 +99,7 @@ class TestPhonePeV1Contract(PhonePeV1Hooks, GatewayContract):
         "PAYMENT_SUCCESS": RefundStatus.COMPLETED,
         "PAYMENT_ERROR": RefundStatus.FAILED,
         "PAYMENT_DECLINED": RefundStatus.FAILED,
-        "TIMED_OUT": RefundStatus.FAILED,
+        "TIMED_OUT": RefundStatus.PENDING,
     }
     event_names: ClassVar[Mapping[str, EventKind]] = dict.fromkeys(
         ("PAYMENT_SUCCESS", "PAYMENT_ERROR", "PAYMENT_DECLINED", "TIMED_OUT", "PAYMENT_PENDING"),

@@ -159,6 +159,26 @@ def test_a_refund_that_has_ended_is_not_asked_about_by_its_events_again(
 
 
 @pytest.mark.parametrize(
+    ("counter", "failed", "told"),
+    [(V1, "PAYMENT_ERROR", v1_callback()), (V2, "FAILED", v2_event(merchantRefundId=REFUND_ID))],
+    indirect=["counter"],
+)
+def test_a_refund_that_failed_and_was_made_after_all_is_found_by_its_event(
+    counter: Counter, failed: str, told: dict[str, Any]
+) -> None:
+    for word, status in ((failed, RefundStatus.FAILED), (failed, RefundStatus.FAILED)):
+        counter.world = type(counter.hooks).paid.but(amount=PRICE, refund_word=word)
+        counter.hear(told)
+        assert counter.sweep() == 1
+        assert counter.row().status == status
+    assert counter.row().next_check_at is None
+    counter.world = type(counter.hooks).paid.but(amount=PRICE)
+    counter.hear(told)
+    assert counter.sweep() == 1
+    assert counter.row().status == RefundStatus.COMPLETED
+
+
+@pytest.mark.parametrize(
     ("counter", "told"),
     [
         (V1, v1_callback("psr_ofanotherserver")),
