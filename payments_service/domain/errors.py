@@ -117,6 +117,7 @@ class GatewayError(PaymentsError):
         gateway_status: int | None = None,
         retry_after_seconds: int | None = None,
         existing_order_id: str | None = None,
+        refuses_credentials: bool = False,
     ) -> None:
         super().__init__(message)
         self.gateway_code = gateway_code
@@ -124,6 +125,8 @@ class GatewayError(PaymentsError):
         self.retry_after_seconds = retry_after_seconds
         self.existing_order_id = existing_order_id
         """The order that the gateway says is in the way of a new one, where it says so."""
+        self.refuses_credentials = refuses_credentials
+        """Whether the gateway says by a word of its own, not by 401, that ours are wrong."""
 
 
 class Rejected(GatewayError):

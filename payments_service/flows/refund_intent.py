@@ -13,7 +13,14 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from payments_service.domain.deadline import Deadline
-from payments_service.domain.errors import Conflict, GatewayError, InvalidInput, NotFound, PaymentsError
+from payments_service.domain.errors import (
+    Conflict,
+    GatewayError,
+    InvalidInput,
+    NotFound,
+    PaymentsError,
+    Unavailable,
+)
 from payments_service.domain.money import Money
 from payments_service.domain.news import REFUND_PREFIX, OrderRef, RefundSnapshot, new_id
 from payments_service.domain.payment import Actor
@@ -92,7 +99,9 @@ def given_back(db: Database, gateway: Gateway, wish: Wish, actor: Actor) -> tupl
         log.warning("Refunds at the gateway not read, so none is sent", extra={"data": about})
         raise NotBegun(error) from error
     sync.apply(db, gateway, order, snapshot, actor)
-    return snapshot.refunds or ()
+    if snapshot.refunds is None:
+        raise NotBegun(Unavailable("The refunds of this payment could not be read"))
+    return snapshot.refunds
 
 
 def begun_before(

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 def refresh(db: Database, gateway: Gateway, payment_id: UUID, actor: Actor, deadline: Deadline) -> bool:
     """Ask the gateway about the payment's current order and apply the answer; before it, about those that
-    were lost on the way: False when one of these had no answer.
+    were lost on the way: False when one of these, or the list of refunds, had no answer.
 
     Money that is held is captured on the way, and what the capture answers is found out by asking again.
     Raises GatewayError when the gateway could not be asked; only our clock has spoken then.
@@ -190,19 +190,21 @@ def _ask(
     # Nothing can be said of an order that was refused, as long as there is another one.
     current, *lost = [order for order in watched if order.status != OrderStatus.REFUSED] or watched
     unasked: GatewayError | None = None
+    is_all = True
     for order in lost:
         try:
-            _ask_about(db, gateway, order, actor, deadline)
+            is_all &= _ask_about(db, gateway, order, actor, deadline)[1]
         except GatewayError as error:
             if not isinstance(error, UnknownAtGateway):
                 unasked = error
             log.info("Lost order not asked", extra={"data": {"wireId": order.wire_id, "error": error.code}})
     try:
-        return _ask_about(db, gateway, current, actor, deadline, is_second=is_second), unasked is None
+        follow_up, is_whole = _ask_about(db, gateway, current, actor, deadline, is_second=is_second)
     except UnknownAtGateway as error:
         if unasked is None:
             raise
         raise unasked from error  # what the current order does not know of may be paid by the lost one
+    return follow_up, is_all and is_whole and unasked is None
 
 
 def _ask_about(
@@ -213,10 +215,11 @@ def _ask_about(
     deadline: Deadline,
     *,
     is_second: bool = False,
-) -> FollowUp:
+) -> tuple[FollowUp, bool]:
+    """What is left to do, and whether all was told: the refunds, too, where the gateway lists them."""
     snapshot = gateway.fetch_payment(OrderRef(order.wire_id, order.gateway_order_id), deadline)
     follow_up, _ = apply(db, gateway, order, snapshot, actor, is_second=is_second)
-    return follow_up
+    return follow_up, snapshot.refunds is not None or not gateway.lists_refunds
 
 
 def _let_time_speak(

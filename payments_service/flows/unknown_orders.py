@@ -5,6 +5,7 @@ say where the event names only an id of the gateway's own. Some gateways tell or
 without it that none of them can be asked about is a person's to look at.
 """
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -22,11 +23,14 @@ from payments_service.store.db import Database
 from payments_service.store.tables import PaymentWebhook
 from payments_service.store.transaction import Transaction
 
+OURS = re.compile(WIRE_PREFIX + "[A-Za-z0-9_]{1,30}")
+"""It goes into the address of a question, and who knows the password of a webhook can make up any id."""
+
 
 def is_worth_a_question(session: Session, gateway: Gateway, order: OrderRef, row: PaymentWebhook) -> bool:
     """Whether the order may be ours; one without our id is asked for at its first event."""
     if order.wire_id:
-        return order.wire_id.startswith(WIRE_PREFIX)
+        return OURS.fullmatch(order.wire_id) is not None
     first, *_ = inbox.unmatched(session, gateway.provider, [order.gateway_order_id or ""])
     return first.id == row.id
 

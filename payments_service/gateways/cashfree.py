@@ -7,11 +7,12 @@ What answers and events mean stands in cashfree_reading.py.
 """
 
 import json
+import logging
 import re
 import unicodedata
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -48,6 +49,8 @@ from payments_service.gateways.base import AnswerField, Gateway, VerifyField
 from payments_service.gateways.http import ErrorFacts, GatewaySession, decimal_json, reading_answer
 from payments_service.gateways.reading import UNREADABLE, deciding, event_id
 from payments_service.gateways.signatures import any_same, hmac_sha256_base64, sha256_hex
+
+log = logging.getLogger(__name__)
 
 HOSTS = {"sandbox": "https://sandbox.cashfree.com/pg", "production": "https://api.cashfree.com/pg"}
 MODES = {"sandbox": "test", "production": "live"}
@@ -178,20 +181,21 @@ class CashfreeGateway(Gateway):
             listed = [] if is_enough else self._list(f"{path}/payments", deadline)
             attempts = reading.attempts(self.provider, listed, word, amount)
             status, gateway_status = reading.order_claim(word, attempts, amount)
-            is_paid = status is PaymentStatus.COMPLETED
-            had_money = is_paid or any(one.status in BROUGHT_MONEY for one in attempts)
-            refunds = self._list(f"{path}/refunds", deadline) if had_money else []
-            return PaymentSnapshot(
+            snapshot = PaymentSnapshot(
                 order=OrderRef(order.wire_id, order.wire_id),
                 status=status,
                 gateway_status=gateway_status,
                 amount=amount,
                 observed_at=observed_at,
                 attempts=attempts,
-                refunds=reading.refunds(self.provider, refunds),
+                refunds=(),
                 fetched=True,
                 checkout=reading.checkout_or_none(entity),
             )
+        is_paid = status is PaymentStatus.COMPLETED
+        if not is_paid and not any(one.status in BROUGHT_MONEY for one in attempts):
+            return snapshot
+        return replace(snapshot, refunds=self._refunds(path, deadline))
 
     def capture(self, order: OrderRef, transaction_id: str, amount: Money, deadline: Deadline) -> None:
         """Take a pre-authorisation. The call names the order alone, which holds one at a time."""
@@ -274,6 +278,16 @@ class CashfreeGateway(Gateway):
     def _send(self, method: str, path: str, deadline: Deadline, **options: Any) -> Any:
         url = self.config.api_url + path
         return decimal_json(self.session.request(method, url, timeout=deadline, **options))
+
+    def _refunds(self, path: str, deadline: Deadline) -> tuple[RefundSnapshot, ...] | None:
+        """Those of an order; None where they cannot be read now, which hides no payment."""
+        try:
+            with reading_answer(self.provider, of_write=False):
+                return reading.refunds(self.provider, self._list(f"{path}/refunds", deadline))
+        except GatewayError as error:
+            about = {"gateway": self.provider, "error": error.code}
+            log.warning("Refunds of an order not read", extra={"data": about})
+            return None
 
     def _list(self, path: str, deadline: Deadline) -> Any:
         """What an order that is known has of something; whether none is [] or a 404 is not documented."""

@@ -311,19 +311,19 @@ def dispute(
     word = _word(entity["dispute_status"])
     currency = _word(entity.get("dispute_amount_currency") or order["order_currency"])
     amount = Money.from_major(entity["dispute_amount"], currency)
-    is_lost, is_won = word.endswith(DISPUTE_LOST), word.endswith(DISPUTE_WON)
-    is_closed = is_over or is_lost or is_won
+    says_lost, is_won = word.endswith(DISPUTE_LOST), word.endswith(DISPUTE_WON)
+    is_closed = is_over or says_lost or is_won
     return DisputeSnapshot(
         dispute_id=id_text(entity["dispute_id"]),
         transaction_id=id_text(order["cf_payment_id"]),
         gateway_status=word,
         amount=amount,
         is_closed=is_closed,
-        is_lost=is_lost,
+        is_lost=is_closed and not is_won,  # closed in another word is not won
         needs_answer=not is_closed and word.endswith((DISPUTE_ASKS, DISPUTE_ASKS_AGAIN)),
         asks_again=not is_closed and word.endswith(DISPUTE_ASKS_AGAIN),
         # Cashfree names no sum that was taken: a dispute is lost whole, or won without loss.
-        deducted=amount if is_lost else Money(0, currency) if is_won else None,
+        deducted=amount if says_lost else Money(0, currency) if is_won else None,
         observed_at=observed_at,
         phase=text_or_none(entity.get("dispute_type")),
         reason=text_or_none(entity.get("reason_description")) or text_or_none(entity.get("reason_code")),

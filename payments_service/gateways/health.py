@@ -103,4 +103,6 @@ def _refusal(error: GatewayError | None) -> int:
     """How much an answer says against our credentials."""
     if error is None or not _is_answer(error):
         return 0
+    if error.refuses_credentials:
+        return LEAST_REFUSALS
     return {401: LEAST_REFUSALS, 403: 1}.get(error.gateway_status or 0, 0)

@@ -79,6 +79,7 @@ class ErrorFacts:
     unknown_id: bool = False
     in_progress: bool = False
     existing_order_id: str | None = None
+    refuses_credentials: bool = False
 
 
 ErrorReader = Callable[[int, Mapping[str, Any]], ErrorFacts]
@@ -225,6 +226,7 @@ class GatewaySession(requests.Session):
             "gateway_status": status,
             "retry_after_seconds": retry_after,
             "existing_order_id": facts.existing_order_id,
+            "refuses_credentials": facts.refuses_credentials,
         }
         sentence = f"{self.gateway} answered {status}: {masked_words(facts.description)}"
         if status == 429:

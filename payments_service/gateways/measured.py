@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from datetime import timedelta
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -25,6 +26,8 @@ VERBS = (
 )
 """The verbs that ask the gateway; each may be several requests."""
 REFUSALS = (401, 403)
+LONGEST_LAG = timedelta(days=30)
+"""An event that is older has no date: PhonePe V1 tells none."""
 
 Measured = TypeVar("Measured", bound=Gateway)
 _verb: ContextVar[str | None] = ContextVar("verb", default=None)
@@ -51,8 +54,9 @@ def _told(gateway: Gateway, read: Callable[..., WebhookEvent]) -> Callable[..., 
             transactionId=event.transaction_id or (event.snapshot and _transaction(event.snapshot)),
         )
         if event.snapshot is not None:
-            lag = (utc_now() - event.snapshot.observed_at).total_seconds()
-            metrics.LAG.labels(gateway.name).observe(max(0.0, lag))
+            lag = utc_now() - event.snapshot.observed_at
+            if lag < LONGEST_LAG:
+                metrics.LAG.labels(gateway.name).observe(max(0.0, lag.total_seconds()))
         return event
 
     return told
@@ -82,7 +86,7 @@ def _counted(gateway: Gateway, name: str, verb: Callable[..., Any]) -> Callable[
             return verb(*args, **options)
         except GatewayError as error:
             outcome = "budget_used_up" if isinstance(error, BudgetUsedUp) else error.code
-            if error.gateway_status in REFUSALS:
+            if error.gateway_status in REFUSALS or error.refuses_credentials:
                 metrics.REFUSALS.labels(gateway.provider).inc()
             raise
         except Exception:

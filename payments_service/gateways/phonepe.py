@@ -93,6 +93,8 @@ ALREADY_THERE = frozenset(
 UNKNOWN_ORDERS = frozenset(
     {"INVALID_MERCHANT_ORDER_ID", "MERCHANT_ORDER_MAPPING_NOT_FOUND", "ORDER_NOT_FOUND"}
 )
+WRONG_CLIENT = frozenset({"INVALID_CLIENT", "OIM000"})
+"""The token's endpoint says so of a wrong id or secret, with HTTP 400."""
 UNKNOWN_IDS = UNKNOWN_ORDERS | {
     *("INVALID_TRANSACTION_ID", "MAPPING_NOT_FOUND", "TRANSACTION_NOT_FOUND"),
     *("INVALID_MERCHANT_REFUND_ID", "REFUND_NOT_FOUND", "DISPUTE_NOT_FOUND"),
@@ -553,4 +555,5 @@ def _read_error(status: int, body: Mapping[str, Any]) -> ErrorFacts:
         code=code,
         description=message,
         unknown_id=code in UNKNOWN_IDS and status != USED_BEFORE_STATUS,
+        refuses_credentials=not WRONG_CLIENT.isdisjoint((code, str(body.get("errorCode")))),
     )

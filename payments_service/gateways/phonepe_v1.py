@@ -43,6 +43,7 @@ from payments_service.domain.schedule import Polling, polling
 from payments_service.domain.states import AttemptStatus, PaymentStatus, RefundStatus
 from payments_service.domain.variables import WrongVariables, variable
 from payments_service.gateways.base import AnswerField, Gateway, VerifyField
+from payments_service.gateways.health import READS, WRITES
 from payments_service.gateways.http import (
     ErrorFacts,
     GatewaySession,
@@ -86,6 +87,7 @@ ALREADY_THERE = "INVALID_TRANSACTION_ID"
 """What an id that was used before is answered with (a malformed one too, which ours never are)."""
 REFUSALS = frozenset({"BAD_REQUEST", "AUTHORIZATION_FAILED", "KEY_NOT_CONFIGURED", ALREADY_THERE, UNKNOWN_ID})
 """Codes that say something of the request and nothing of the money, with any HTTP status."""
+WRONG_CREDENTIALS = frozenset({"AUTHORIZATION_FAILED", "KEY_NOT_CONFIGURED"})
 
 HOSTS = {
     "sandbox": "https://api-preprod.phonepe.com/apis/pg-sandbox",
@@ -298,9 +300,16 @@ class PhonePeV1Gateway(Gateway):
             if not isinstance(code, str):
                 raise TypeError("code must be text")
         if code in REFUSALS:
-            refused = UnknownAtGateway if code == UNKNOWN_ID else Rejected
-            raise refused(f"{self.provider} answered {code}", gateway_code=code, gateway_status=200)
+            raise self._refusal(method, code)
         return answer
+
+    def _refusal(self, method: str, code: str) -> Rejected:
+        """By its code alone: HTTP said 200."""
+        kind = UnknownAtGateway if code == UNKNOWN_ID else Rejected
+        said, is_ours = f"{self.provider} answered {code}", code in WRONG_CREDENTIALS
+        error = kind(said, gateway_code=code, gateway_status=200, refuses_credentials=is_ours)
+        self.health.learn(READS if method == "GET" else WRITES, error)
+        return error
 
     def _signature(self, payload: str, path: str) -> str:
         return _x_verify(payload, path, self.config.salt_keys[0], self.config.salt_indexes[0])
@@ -488,4 +497,5 @@ def _read_error(_status: int, body: Mapping[str, Any]) -> ErrorFacts:
         code=str(code) if code else None,
         description=str(body.get("message", "")),
         unknown_id=code == UNKNOWN_ID,
+        refuses_credentials=code in WRONG_CREDENTIALS,
     )

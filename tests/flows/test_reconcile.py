@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
 
@@ -209,6 +210,24 @@ def test_an_order_that_was_lost_is_a_part_of_the_last_question(
     assert ledger.payment(opened.id).next_check_at is not None
     monkeypatch.undo()
     follow(db, gateway, hand, 10 * DAY)
+    assert ledger.payment(opened.id).next_check_at is None
+
+
+def test_refunds_that_could_not_be_read_are_a_part_of_the_last_question(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = buy(db, gateway)
+    gateway.paid("pay_1", PRICE)
+    follow(db, gateway, hand, 4 * DAY)
+    fetch = gateway.fetch_payment
+    monkeypatch.setattr(gateway, "fetch_payment", lambda *args: replace(fetch(*args), refunds=None))
+    follow(db, gateway, hand, 10 * DAY)
+    assert ledger.payment(opened.id).next_check_at is not None
+    monkeypatch.undo()
+    gateway.refunds = (gateway.refund("rf_1", "pay_1", PRICE),)
+    follow(db, gateway, hand, 10 * DAY)
+    with db.read() as session:
+        assert payments.amount_refunded(session, ledger.payment(opened.id)) == PRICE
     assert ledger.payment(opened.id).next_check_at is None
 
 

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -207,3 +208,13 @@ def test_the_same_question_has_one_id_in_any_order_of_the_news(shop: Restorable)
         shop.restore()
     assert len(ids) == 2
     assert len(set(ids)) == 1
+
+
+def test_nothing_is_sent_while_the_refunds_of_a_payment_cannot_be_read(
+    shop: Restorable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = shop.gateway.fetch_payment
+    monkeypatch.setattr(shop.gateway, "fetch_payment", lambda *args: replace(fetch(*args), refunds=None))
+    with pytest.raises(NotBegun):
+        shop.give(100, TODAYS)
+    assert shop.gateway.sent == []

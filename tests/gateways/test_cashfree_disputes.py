@@ -116,6 +116,14 @@ def test_a_closed_dispute_is_to_be_answered_in_no_word() -> None:
     assert (dispute.is_closed, dispute.needs_answer, dispute.asks_again) == (True, False, False)
 
 
+@pytest.mark.parametrize("stage", ["UNDER_REVIEW", "INSUFFICIENT_EVIDENCE", "LOST", "EXPIRED", "A_NEW_WORD"])
+def test_a_dispute_that_is_closed_in_another_word_is_not_won(stage: str) -> None:
+    body = fixture("update-2026-11/webhooks/DISPUTE_UPDATED.insufficient_evidence")
+    body["data"]["dispute"]["dispute_status"] = f"CHARGEBACK_{stage}"
+    dispute = dispute_of(read(json.dumps(body | {"type": "DISPUTE_CLOSED"}).encode()))
+    assert (dispute.is_closed, dispute.takes_money, dispute.deducted) == (True, True, None)
+
+
 def test_a_dispute_that_says_too_little_is_fetched() -> None:
     told = changed("webhooks/dispute_created", lambda data: data["dispute"].update(dispute_amount=3.005))
     assert (told.wake_up, told.dispute, told.dispute_id) == (True, None, "433475258")

@@ -334,14 +334,30 @@ def test_an_order_that_is_not_there_is_not_an_empty_one(talk: Talk) -> None:
         contract.call("fetch_payment", gateway)
 
 
-@pytest.mark.parametrize("path", [PAYMENTS, REFUNDS])
-@pytest.mark.parametrize(
-    "answer", [Reply.of({}, 404), error_reply("404", code="request_failed"), Trouble.RESET]
-)
-def test_only_a_missing_list_is_an_empty_one(talk: Talk, path: str, answer: Any) -> None:
-    gateway, _ = talk({path: answer})
+NOT_A_LIST = [
+    Reply.of({}, 404),
+    error_reply("404", code="request_failed"),
+    Reply.of({"message": "slow down"}, 429),
+    Reply.of({"message": "not enabled"}, 403),
+    Reply.of("soon"),
+    Trouble.RESET,
+]
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("answer", NOT_A_LIST)
+def test_only_a_missing_list_is_an_empty_one(talk: Talk, answer: Any) -> None:
+    gateway, _ = talk({PAYMENTS: answer})
     with pytest.raises((Rejected, Unavailable)):
         contract.call("fetch_payment", gateway, seconds=1)
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("answer", NOT_A_LIST)
+def test_refunds_that_cannot_be_read_hide_no_payment(talk: Talk, answer: Any) -> None:
+    gateway, _ = talk({REFUNDS: answer})
+    snapshot = contract.call("fetch_payment", gateway, seconds=1)
+    assert (snapshot.status, snapshot.refunds) == (P.COMPLETED, None)
 
 
 DECORATING = ("created_at", "order_expiry_time", "customer_details", "order_meta", "order_tags", "entity")

@@ -224,6 +224,7 @@ def test_a_wrong_client_is_a_refusal(talk: Talk) -> None:
         contract.call("create_order", gateway)
     assert caught.value.gateway_code == "INVALID_CLIENT"
     assert paths(line) == [TOKEN]
+    assert gateway.health.credentials_refused(0)
 
 
 @pytest.mark.usefixtures("no_pauses")

@@ -54,6 +54,18 @@ def fetch(talk: Talk, body: dict[str, Any]) -> PaymentSnapshot:
     return snapshot
 
 
+# ── wrong keys ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("code", ["KEY_NOT_CONFIGURED", "AUTHORIZATION_FAILED"])
+@pytest.mark.parametrize("status", [200, 400, 404])
+def test_a_wrong_key_is_known_by_its_code(talk: Talk, code: str, status: int) -> None:
+    gateway, _ = talk({STATUS: Reply.of({"success": False, "code": code}, status)})
+    with pytest.raises(Rejected):
+        contract.call("fetch_payment", gateway)
+    assert gateway.health.credentials_refused(0)
+
+
 # ── answers ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
