@@ -20,6 +20,10 @@ import shutil
 import tempfile
 from typing import Any
 
+from payments_service import environment
+
+environment.load(of_make_run=False)  # a `.env` says the port and the number of processes, too
+
 # Files of a running service are in memory where the machine has such a folder: no disk that fills stops it.
 memory = "/dev/shm"  # noqa: S108 (each file in it has a name of its own, and its mode is 0700)
 worker_tmp_dir = memory if os.access(memory, os.W_OK | os.X_OK) else None

@@ -23,6 +23,7 @@ from payments_service.cli.house import house as _house
 from payments_service.cli.keys import api_keys
 from payments_service.cli.lost import lost
 from payments_service.cli.openapi import openapi
+from payments_service.cli.screen import clean
 from payments_service.cli.show import show
 from payments_service.cli.telling import outbox, resend
 from payments_service.cli.trigger import trigger
@@ -147,7 +148,8 @@ def reviews_() -> None:
         click.echo("Nothing waits for a person.", err=True)
     for review in found:
         detail = json.dumps(review.detail, ensure_ascii=False)
-        click.echo(f"{review.id}  {review.why}  {review.subject}  since {review.since.isoformat()}  {detail}")
+        since = review.since.isoformat()
+        click.echo(clean(f"{review.id}  {review.why}  {review.subject}  since {since}  {detail}"))
         if review.what_to_do:
             click.echo(f"    {review.what_to_do}")
 

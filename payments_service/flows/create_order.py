@@ -150,7 +150,7 @@ def create_order(
 def _open(call: Call, payment: Begun, order: AnyOrder) -> tuple[PaymentView, bool]:
     """Make the payment's order, and another one when the first exists and no payer can be sent there.
 
-    With it whether surely no other payment was begun for its reference meanwhile.
+    With it whether surely no other payment of its reference was begun, or paid, meanwhile.
     """
     snapshot, known = _send(call, payment, order)
     if snapshot.checkout is None and snapshot.status is PaymentStatus.PENDING:
@@ -158,7 +158,8 @@ def _open(call: Call, payment: Begun, order: AnyOrder) -> tuple[PaymentView, boo
         known = None
     if known is None:
         return _payable(by_id(call.db, payment.id)), False
-    is_last = known.reference is None or known.reference.payment_id == payment.id
+    pointing = known.reference
+    is_last = pointing is None or (pointing.payment_id == payment.id and pointing.paid_by is None)
     return _payable(view_of(known, payment)), is_last
 
 

@@ -14,6 +14,7 @@ from payments_service.domain.clock import utc_now
 from payments_service.domain.errors import NotFound
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import EntryKind, PaymentStatus, Source
+from payments_service.flows import rivals
 from payments_service.flows.payment_view import PaymentView, by_id, view
 from payments_service.flows.status import ask_if_open
 from payments_service.gateways.base import Gateway
@@ -68,8 +69,9 @@ def hosted_page(db: Database, payment_id: UUID) -> HostedPage:
         payment = _find(session, payment_id)
         known = view(session, payment)
         paid_at = _paid_at(session, payment)
-        has_moved = _has_moved(session, known)
-    stage = Stage.MOVED if has_moved else _stage(known, now)
+        is_taken = known.status is PaymentStatus.PENDING and rivals.holds_money(session, payment.id)
+        has_moved = not is_taken and _has_moved(session, known)
+    stage = Stage.MOVED if has_moved else _stage(known, now, is_taken=is_taken)
     return HostedPage(
         payment=known,
         stage=stage,
@@ -107,10 +109,12 @@ def _has_moved(session: Session, payment: PaymentView) -> bool:
     return references.current_payment(session, payment.reference) not in (None, payment.id)
 
 
-def _stage(payment: PaymentView, now: datetime) -> Stage:
+def _stage(payment: PaymentView, now: datetime, *, is_taken: bool) -> Stage:
     stage = STAGE_OF_STATUS[payment.status]
     if payment.review and stage is not Stage.COMPLETED:
         return Stage.REVIEW
-    if stage is Stage.PAYABLE and (payment.checkout is None or payment.expires_at <= now):
+    if stage is Stage.PAYABLE and payment.is_closed and not is_taken:
+        return Stage.EXPIRED
+    if stage is Stage.PAYABLE and (is_taken or payment.checkout is None or payment.expires_at <= now):
         return Stage.CONFIRMING
     return stage

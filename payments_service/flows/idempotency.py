@@ -18,11 +18,12 @@ from payments_service.domain import payment as domain
 from payments_service.domain.clock import LEAP, REAL_TIME, Clock
 from payments_service.domain.errors import Conflict, PaymentsError
 from payments_service.domain.states import PaymentStatus
-from payments_service.flows import witnesses
+from payments_service.flows import rivals, witnesses
 from payments_service.store import keys, payments
 from payments_service.store.db import Database
 from payments_service.store.keys import Key
 from payments_service.store.tables import Payment
+from payments_service.store.transaction import Transaction
 from payments_service.store.wire import COMMIT, Statement, wire_in
 
 KEPT = timedelta(hours=24)
@@ -61,7 +62,7 @@ class Kept:
     body: bytes
 
 
-StillValid = Callable[[Session, Key, Clock], None]
+StillValid = Callable[[Transaction, Key, Clock], None]
 """Raises Conflict when the answer that is kept under a key is of no use any more."""
 
 
@@ -154,7 +155,7 @@ def leave_open(db: Database, claim: Claim | None, clock: Clock = REAL_TIME) -> N
             keys.write(session, claim.row_id, claim.generation, leased_until=clock.now(), commits=True)
 
 
-def still_payable(session: Session, row: Key, clock: Clock) -> None:
+def still_payable(session: Transaction, row: Key, clock: Clock) -> None:
     """Of a kept create-order: whether a payer may still be sent there."""
     if row.payment_id:
         must_be_payable(session, payments.by_id(session, row.payment_id), clock)
@@ -165,14 +166,15 @@ def is_time_over(session: Session, payment: Payment | domain.Payment, clock: Clo
     return payment.expires_at <= clock.now() and witnesses.agree(session, clock)
 
 
-def must_be_payable(session: Session, payment: Payment | domain.Payment, clock: Clock) -> None:
+def must_be_payable(session: Transaction, payment: Payment | domain.Payment, clock: Clock) -> None:
     """Raises Conflict when no payer may be sent to this payment any more, however open its order is."""
     if payment.status in (PaymentStatus.COMPLETED, PaymentStatus.AUTHORIZED):
         raise Conflict("This order is paid", code="order_paid", id=str(payment.id))
-    if paid_by := payments.reference_paid_by(session, payment):
-        raise Conflict("This reference is paid", code="reference_paid", id=str(paid_by))
+    rivals.refuse_beside_another(session, payment)
     if payment.review:
         raise Conflict("This payment is under review", code="payment_review", id=str(payment.id))
+    if rivals.holds_money(session, payment.id):
+        raise Conflict("This order is paid", code="order_paid", id=str(payment.id))
     is_over = payment.status == PaymentStatus.PENDING and is_time_over(session, payment, clock)
     if is_over or payment.closed_at or payment.status in (PaymentStatus.FAILED, PaymentStatus.EXPIRED):
         raise Conflict("This order can no longer be paid", code="order_expired", id=str(payment.id))

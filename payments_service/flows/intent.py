@@ -14,7 +14,7 @@ from payments_service.domain.money import Money
 from payments_service.domain.news import WIRE_PREFIX, new_id
 from payments_service.domain.payment import Actor, Order, PaymentRecord, Reference
 from payments_service.domain.states import EntryKind, OrderStatus, PaymentStatus, order_becomes
-from payments_service.flows import idempotency
+from payments_service.flows import idempotency, rivals
 from payments_service.flows.idempotency import Claim
 from payments_service.gateways.base import Gateway
 from payments_service.store import payments, whole
@@ -130,7 +130,7 @@ def _begun_before(session: Session, claim: Claim | None) -> Payment | None:
 
 
 def _open_for(
-    session: Session,
+    session: Transaction,
     reference: Reference,
     begun: Sequence[WholePayment],
     gateway: Gateway,
@@ -145,19 +145,20 @@ def _open_for(
         for payment in begun
         if payment.review
         or payment.status != PaymentStatus.PENDING
-        or not idempotency.is_time_over(session, payment, clock)
+        or not (payment.closed_at or idempotency.is_time_over(session, payment, clock))
+        or rivals.holds_money(session, payment.id)
     ]
     for payment in in_time:
-        if trouble := _in_the_way(payment, amount):
+        if trouble := _in_the_way(session, payment, amount):
             raise Conflict(f"This reference is {trouble}", code="reference_open", id=str(payment.id))
     return next((p for p in in_time if (p.provider, p.mode) == (gateway.provider, gateway.mode)), None)
 
 
-def _in_the_way(payment: Begun, amount: Money) -> str | None:
+def _in_the_way(session: Transaction, payment: Begun, amount: Money) -> str | None:
     """Why there may be no further order for the same reference, at this gateway or another."""
     if payment.review:
         return "under review"
-    if payment.status == PaymentStatus.AUTHORIZED:
+    if payment.status == PaymentStatus.AUTHORIZED or rivals.holds_money(session, payment.id):
         return "being paid"
     return f"open with {payment.money}" if payment.money != amount else None
 

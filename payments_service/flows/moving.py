@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from payments_service.domain.deadline import Deadline
-from payments_service.domain.errors import Conflict, GatewayError, StoreUnavailable
+from payments_service.domain.errors import GatewayError, StoreUnavailable
 from payments_service.domain.news import OrderRef
 from payments_service.domain.payment import Actor
-from payments_service.domain.states import PaymentStatus, Source
-from payments_service.flows import sync
+from payments_service.domain.states import Source
+from payments_service.flows import rivals, sync
 from payments_service.flows.payment_view import PaymentView
 from payments_service.gateways.base import Gateway, gateway_of
 from payments_service.store import payments, references
@@ -44,7 +44,7 @@ def leave_one_order(db: Database, gateways: Sequence[Gateway], opened: PaymentVi
     _close(db, gateways, left, request_id)
     _refuse_where_money_came(db, opened)
     if is_left:
-        raise Conflict("This reference goes on at another gateway", code="reference_open", id=str(begun_last))
+        raise rivals.elsewhere(begun_last)
 
 
 def _close(
@@ -69,8 +69,4 @@ def _close(
 def _refuse_where_money_came(db: Database, opened: PaymentView) -> None:
     """The payer may have paid just before they chose another gateway, which nothing had told us yet."""
     with db.read() as session:
-        if paid_by := payments.reference_paid_by(session, payments.by_id(session, opened.id)):
-            raise Conflict("This reference is paid", code="reference_paid", id=str(paid_by))
-        for other in payments.open_for_reference(session, opened.reference or ""):
-            if other.id != opened.id and other.status == PaymentStatus.AUTHORIZED:
-                raise Conflict("This reference is being paid", code="reference_open", id=str(other.id))
+        rivals.refuse_beside_money(session, payments.by_id(session, opened.id))

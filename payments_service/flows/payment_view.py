@@ -43,6 +43,8 @@ class PaymentView:
     """How to open the current order in a browser; None until it is known."""
     capture_by: datetime | None = None
     """When money that is held goes back unless it is captured."""
+    is_closed: bool = False
+    """By the merchant: what is still open of it there is none to pay."""
     asked_by_order: bool = True
     """False for a caller who named only a payment id: some gateways count these up, so the caller may
     not be the payer, and the answer names neither our id nor the order's."""
@@ -120,4 +122,5 @@ def _view(
         updated_at=payment.updated_at,
         checkout=checkout,
         capture_by=capture_by,
+        is_closed=payment.closed_at is not None,
     )

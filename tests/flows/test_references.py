@@ -3,11 +3,11 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from payments_service.domain.deadline import Deadline
 from payments_service.domain.errors import Conflict, GatewayError, OutcomeUnknown, Rejected, Unavailable
@@ -16,7 +16,7 @@ from payments_service.domain.money import Money
 from payments_service.domain.news import OrderRef, PaymentSnapshot
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import AttemptStatus, PaymentStatus, ReviewReason
-from payments_service.flows import idempotency, sync, webhook
+from payments_service.flows import hosted_page, idempotency, sync, webhook
 from payments_service.flows.create_order import CreateOrderFailed, Urls, create_order
 from payments_service.flows.idempotency import Claim
 from payments_service.flows.intent import LEASE, NewPayment
@@ -316,6 +316,62 @@ def test_two_gateways_at_once_for_one_reference_leave_one_order_to_pay(
     with db.read() as session:
         statuses = {row.gateway: row.status for row in session.scalars(select(Payment))}
     assert statuses == {"fake": "expired", "other": "pending"}
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True], ids=["at the same gateway", "at another"])
+def test_what_is_paid_while_the_next_order_is_made_gets_none(db: Database, is_elsewhere: bool) -> None:
+    one = FakeGateway()
+    two = OtherGateway() if is_elsewhere else one
+    first = order_for(db, one)
+    tell(db, one, first, "failed", attempt="failed")
+    two.during_create = lambda *_: tell(db, one, first, "completed")
+    assert refused(lambda: order_for(db, two, others=[one, two])) == "reference_paid"
+
+
+WRONG = Money(PRICE.minor - 100)
+
+
+@pytest.mark.parametrize("came", ["held", "another sum", "captured, and the order's word lags"])
+@pytest.mark.parametrize("told_by", ["the gateway that is left", "an event"])
+def test_where_money_came_no_payer_is_sent_to_a_second_order(db: Database, came: str, told_by: str) -> None:
+    one, two = FakeGateway(), OtherGateway()
+    one.captures_automatically = False  # type: ignore[misc]
+    first = order_for(db, one, claim=(key := claim(db, "key-of-the-first-tab")))
+    idempotency.keep(db, key, b"the first order")
+    if told_by == "an event":
+        second = order_for(db, two, claim=(other := claim(db, "key-of-the-other-tab")))
+        idempotency.keep(db, other, b"the second order")
+        assert second.id != first.id
+    status, amount = {
+        "held": (AttemptStatus.AUTHORIZED, PRICE),
+        "another sum": (AttemptStatus.SUCCEEDED, WRONG),
+        "captured, and the order's word lags": (AttemptStatus.SUCCEEDED, PRICE),
+    }[came]
+    one.attempts = (one.attempt("pay_1", status, amount),)
+    if told_by == "an event":
+        sync.refresh(db, one, first.id, BELL, Deadline(5))
+        assert refused(lambda: claim(db, "key-of-the-other-tab")) == "reference_open"
+    assert refused(lambda: order_for(db, two, others=[one, two])) == "reference_open"
+
+
+def test_a_kept_answer_hands_out_no_order_that_the_payer_has_left(db: Database) -> None:
+    one, two = FakeGateway(), OtherGateway()
+    order_for(db, one, claim=(key := claim(db, "key-of-the-first-tab")))
+    idempotency.keep(db, key, b"the first order")
+    assert isinstance(claim(db, "key-of-the-first-tab"), idempotency.Kept)
+    order_for(db, two)
+    assert refused(lambda: claim(db, "key-of-the-first-tab")) == "reference_open"
+    order_for(db, one)
+    assert isinstance(claim(db, "key-of-the-first-tab"), idempotency.Kept)
+
+
+def test_a_closed_payment_makes_room_for_another(db: Database, ledger: Ledger) -> None:
+    one = FakeGateway()
+    first = order_for(db, one)
+    with db.begin() as session:  # as `close` leaves it that ended between its commits
+        session.execute(update(Payment).values(closed_at=datetime.now(UTC)))
+    assert hosted_page.hosted_page(db, first.id).stage is hosted_page.Stage.EXPIRED
+    assert order_for(db, one).id != first.id
 
 
 @pytest.mark.parametrize(

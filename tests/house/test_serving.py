@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -36,6 +37,16 @@ def test_idle_connections_outlast_a_balancers() -> None:
     settings = gunicorn_settings()
     assert settings["keepalive"] > 90
     assert settings["worker_class"] == "gevent"
+
+
+def test_a_dotenv_says_how_many_processes_serve_and_where(tmp_path: Path) -> None:
+    (tmp_path / "payments_service").mkdir()
+    for name in ("gunicorn.conf.py", "payments_service/environment.py"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / ".env").write_text("PORT=7001\nDATABASE_URL=sqlite:///payments.db\n")
+    settings = gunicorn_settings(tmp_path, LANG="C.UTF-8")
+    assert (settings["bind"], settings["workers"]) == ("0.0.0.0:7001", 1)
+    assert gunicorn_settings(tmp_path, PORT="7002", WEB_CONCURRENCY="3")["workers"] == 3
 
 
 def test_nothing_that_starts_gunicorn_says_how_it_serves() -> None:
