@@ -77,6 +77,16 @@ class Sweep:
         return done
 
 
+@dataclass(frozen=True)
+class Done:
+    """What became of sweeps that were done once."""
+
+    count: int
+    """Of the sweeps that ended well."""
+    failed: tuple[str, ...]
+    """Names of the others; the log says why."""
+
+
 def sweeps(
     db: Database,
     gateways: Sequence[Gateway],
@@ -148,9 +158,38 @@ def run(all_sweeps: Sequence[Sweep], stop: threading.Event) -> None:
         log.warning("Left to its lease", extra={"data": {"sweeps": late}})
 
 
-def run_once(all_sweeps: Sequence[Sweep]) -> int:
-    """Do all that is due now, and nothing else; how much it was."""
-    return sum(sweep.run_out() for sweep in all_sweeps)
+def once(services: Services, clock: Clock = REAL_TIME) -> Done:
+    """What cron does each minute: all that is due now, and a sign of life of each sweep that ended well."""
+    beats = Beats(services.db, clock, services.settings.heartbeat_url)
+    found = sweeps(services.db, services.gateways, services.channels, services.urls, clock)
+    measured = [replace(sweep, run=beats.measured(sweep.name, sweep.run, sweep.gateway)) for sweep in found]
+    try:
+        return run_once(measured, beats.ended)
+    finally:
+        beats.wait()
+
+
+def run_once(all_sweeps: Sequence[Sweep], ended: Callable[[str], None] = lambda _: None) -> Done:
+    """Do all that is due now, and nothing else; one sweep that fails holds up no other.
+
+    `ended` is told of each that ended well. Raises StoreUnavailable when the database was away for all.
+    """
+    count, failed, away = 0, list[str](), None
+    for sweep in all_sweeps:
+        try:
+            count += sweep.run_out()
+            ended(sweep.name)
+        except OldTables:
+            raise
+        except Exception as error:
+            away = error if isinstance(error, StoreUnavailable) else away
+            log.exception("Sweep failed", extra={"data": {"sweep": sweep.name}})
+            failed.append(sweep.name)
+            if sweep.line:
+                sweep.line.wait(LAST_SECONDS)
+    if away is not None and len(failed) == len(all_sweeps):
+        raise away
+    return Done(count, tuple(failed))
 
 
 def _repeat(sweep: Sweep, stop: threading.Event, tables_are_old: threading.Event) -> None:

@@ -124,7 +124,9 @@ def worker_(once: bool, time_scale: int) -> None:
         raise click.UsageError("--time-scale is for development and tests.")
     clock = replace(REAL_TIME, scale=time_scale)
     if once:
-        click.echo(f"{worker.run_once(worker.watched(_house(), clock))} done")
+        done = worker.once(_house(), clock)
+        click.echo(f"{done.count} done")
+        _end_with_1_for(done)
     else:
         worker.serve(_house(), clock)
 
@@ -136,8 +138,15 @@ def replay_webhooks(since: datetime | None) -> None:
     house = _house()
     with house.db.begin() as session:
         count = inbox.apply_again(session, since, utc_now())
-    worker.run_once(list(worker.sweeps(house.db, house.gateways, house.channels, house.urls, REAL_TIME)))
+    sweeps = worker.sweeps(house.db, house.gateways, house.channels, house.urls, REAL_TIME)
+    done = worker.run_once(list(sweeps))
     click.echo(f"{count} webhooks tried again.")
+    _end_with_1_for(done)
+
+
+def _end_with_1_for(done: worker.Done) -> None:
+    if done.failed:
+        raise click.ClickException(f"These sweeps failed, and the log says why: {', '.join(done.failed)}.")
 
 
 @click.command("reviews")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from threading import Lock, Thread
 
 from payments_service import logs, metrics, notify
-from payments_service.domain.clock import Clock
+from payments_service.domain.clock import LEAP, Clock
 from payments_service.flows.lines import about
 from payments_service.gateways.base import Gateway
 from payments_service.store import heartbeats
@@ -45,22 +45,52 @@ class Beats:
         self._written_at = self._called_at = -math.inf
         self._taken_at = -math.inf
         """When the database last took it."""
+        self._caller: Thread | None = None
 
     def watched(self, name: str, run: Callable[[], int], gateway: Gateway | None = None) -> Callable[[], int]:
         """The same sweep: as a unit of work with its line, and missed when it does not end well."""
-        self._names.add(name)
+        run = self.measured(name, run, gateway)
 
         def watched() -> int:
+            count = run()
+            self._note(name)
+            return count
+
+        return watched
+
+    def measured(
+        self, name: str, run: Callable[[], int], gateway: Gateway | None = None
+    ) -> Callable[[], int]:
+        """The same sweep as a unit of work with its line. That it ended well, `ended` is to be told."""
+        self._names.add(name)
+
+        def measured() -> int:
             with logs.unit("Sweep", quiet=True, sweep=name, **about(gateway)) as unit:
                 try:
                     count = run()
                     unit.note(batch=count, outcome="done")
                 finally:
                     metrics.unit_ended(unit.seconds, unit.counts["roundTrips"], unit.counts["commits"])
-            self._note(name)
             return count
 
-        return watched
+        return measured
+
+    def ended(self, name: str) -> None:
+        """Write down that a sweep ended well, for a process that does each sweep once.
+
+        Such a process is new each minute. If it gave each sweep its time anew, none would ever be missed.
+        """
+        with self._db.begin() as session:
+            heartbeats.forget_sweeps_but(session, self._names, self._clock.now() + LEAP)
+            for one in sorted(self._names - heartbeats.sweeps(session).keys()):
+                heartbeats.begin_once(session, heartbeats.SWEEP + one, self._clock.now())
+            heartbeats.beat(session, heartbeats.SWEEP + name, self._clock.now())
+        self._call(self._monotonic())
+
+    def wait(self) -> None:
+        """Until HEARTBEAT_URL was called, or cannot be: a process that ends ends its threads, too."""
+        if self._caller is not None:
+            self._caller.join(PATIENCE_SECONDS)
 
     def _note(self, name: str) -> None:
         now = self._monotonic()
@@ -73,7 +103,7 @@ class Beats:
         with self._db.begin() as session:
             if now - self._taken_at > 3 * WRITTEN_EVERY_SECONDS:
                 # A new worker, or a database that was away: each sweep has its time from now on.
-                heartbeats.forget_sweeps_but(session, self._names)
+                heartbeats.forget_sweeps_but(session, self._names, self._clock.now() + LEAP)
                 ended = ended | self._names
             for one in sorted(ended):
                 heartbeats.beat(session, heartbeats.SWEEP + one, self._clock.now())
@@ -85,7 +115,8 @@ class Beats:
         if self._url is None or now - self._called_at < CALLED_EVERY_SECONDS:
             return
         self._called_at = now
-        Thread(target=self._ping, args=(self._url,), name="heartbeat", daemon=True).start()
+        self._caller = Thread(target=self._ping, args=(self._url,), name="heartbeat", daemon=True)
+        self._caller.start()
 
     def _ping(self, url: str) -> None:
         answer = notify.ping(url, PATIENCE_SECONDS)

@@ -8,9 +8,10 @@ same id. Order is not promised; `sequence` in the body tells it.
 import json
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -107,12 +108,20 @@ def lines(
 
 
 def _line(db: Database, channels: Channels, clock: Clock, destination: str, stop: Event) -> Line[Outbox]:
-    def claim(limit: int) -> list[Outbox]:
-        with db.begin() as session:
-            return outbox.claim(session, destination, clock.now(), clock.now() + LEASE, limit)
+    def claiming(*, longest_due_first: bool) -> Callable[[int], list[Outbox]]:
+        def claim(limit: int) -> list[Outbox]:
+            with db.begin() as session:
+                now = clock.now()
+                lease_ends, first = now + LEASE, longest_due_first
+                return outbox.claim(session, destination, now, lease_ends, limit, longest_due_first=first)
 
+        return claim
+
+    claim, longest = claiming(longest_due_first=False), claiming(longest_due_first=True)
     receiver = place(db, POSTS_AT_ONCE if destination == outbox.MERCHANT else LETTERS_AT_ONCE)
-    return Line(f"outbox {destination}", receiver, claim, lambda row: _tell(db, channels, clock, row), stop)
+    name = f"outbox {destination}"
+    tell = partial(_tell, db, channels, clock)
+    return Line(name, receiver, claim, tell, stop, claim_longest_due=longest)
 
 
 def deliver_fact(db: Database, channels: Channels, clock: Clock, fact: str) -> None:

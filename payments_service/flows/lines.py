@@ -1,6 +1,7 @@
 """Rows that are due at one gateway or receiver, worked off several beside each other.
 
-Each row is claimed when its work begins, under a lease of its own. A place whose calls fail one after the
+Each row is claimed when its work begins, under a lease of its own. A row whose work fails in a way that is
+not foreseen is logged, and holds up no other. A place whose calls fail one after the
 other is left alone for a while; then one row is the trial, until one goes well. Between two rows a line looks
 whether it is to stop. What a place is like is known to one process only, and forgotten with it.
 """
@@ -14,7 +15,7 @@ from threading import Condition, Event, Lock, Thread
 from typing import Generic, TypeVar
 
 from payments_service import logs, metrics
-from payments_service.domain.errors import BudgetUsedUp, GatewayError, Unavailable
+from payments_service.domain.errors import BudgetUsedUp, GatewayError, StoreUnavailable, Unavailable
 from payments_service.gateways.base import Gateway
 from payments_service.store.db import Database
 
@@ -118,8 +119,18 @@ class Line(Generic[Row]):
     """Rows of this line that may be under way at once, where its place takes more."""
     gateway: Gateway | None = None
     """Where its rows are asked about; None for those of a receiver."""
+    claim_longest_due: Callable[[int], Sequence[Row]] | None = None
+    """The same as `claim`, in the order in which they became due; None where that is the order of `claim`."""
     _busy: int = field(default=0, init=False)
-    _error: Exception | None = field(default=None, init=False)
+    _trouble: StoreUnavailable | None = field(default=None, init=False)
+    """The database did not take what a row has become: its run ends."""
+    _failure: Exception | None = field(default=None, init=False)
+    """What a row has failed with since this was asked last; its run goes on."""
+    _any_went_well: bool = field(default=False, init=False)
+    """Of the rows that ended since this was asked last."""
+    _some_fail: bool = field(default=False, init=False)
+    """Rows have failed, and since then something has always been due."""
+    _is_turn_of_longest_due: bool = field(default=False, init=False)
     _changed: Condition = field(default_factory=Condition, init=False)
 
     @property
@@ -130,15 +141,17 @@ class Line(Generic[Row]):
     def run(self, limit: float = math.inf) -> int:
         """Begin what is due, as far as there is room for it; how many rows. Does not wait for their end.
 
-        Raises what a row has failed with since the last run.
+        Raises what the rows have failed with since the last run, where none of them went well, or where the
+        database is to blame.
         """
         begun, ends = 0, time.monotonic() + TURN_SECONDS
-        while begun < limit and time.monotonic() < ends and not self.stop.is_set() and not self._error:
+        while begun < limit and time.monotonic() < ends and not self.stop.is_set() and not self._trouble:
             free = min(self.most - self._busy, limit - begun)
             room = int(min(self.place.room(self._busy), free)) if free > 0 else 0
-            rows = self.claim(room) if room else ()
+            rows = self._claim(room) if room else ()
             if room and not rows:
                 self.place.not_needed()
+                self._some_fail = False
             if not rows and (room or not self._busy):
                 break  # nothing is due, or the place is left alone
             for row in rows:
@@ -168,10 +181,19 @@ class Line(Generic[Row]):
             return self._changed.wait_for(lambda: not self._busy, seconds)
 
     def raise_error(self) -> None:
-        """What a row has failed with since this was asked last."""
-        error, self._error = self._error, None
+        """What rows have failed with since this was asked last, unless one went well: then the line works."""
+        with self._changed:
+            error = self._trouble or (None if self._any_went_well else self._failure)
+            self._trouble, self._failure, self._any_went_well = None, None, False
         if error is not None:
             raise error
+
+    def _claim(self, room: int) -> Sequence[Row]:
+        """Rows that always fail may come first each time, so every second turn is for what waits longest."""
+        if self.claim_longest_due is None or not self._some_fail:
+            return self.claim(room)
+        self._is_turn_of_longest_due = not self._is_turn_of_longest_due
+        return (self.claim_longest_due if self._is_turn_of_longest_due else self.claim)(room)
 
     def _gather(self) -> None:
         """Until a quarter of what is under way has ended, or the first of it a moment ago."""
@@ -184,20 +206,40 @@ class Line(Generic[Row]):
         with self._changed:
             self._busy += 1
         # A daemon: when the process has to end, a row that hangs is left to its lease.
-        Thread(target=self._do, args=(row,), name=self.name, daemon=True).start()
+        thread = Thread(target=self._do, args=(row,), name=self.name, daemon=True)
+        try:
+            thread.start()
+        except BaseException:  # the machine has no thread left: a row that never began must not take up room
+            self._end()
+            raise
+
+    def _end(self) -> None:
+        with self._changed:
+            self._busy -= 1
+            self._changed.notify_all()
 
     def _do(self, row: Row) -> None:
-        began, well = time.monotonic(), None
         try:
-            with logs.unit("Row", quiet=True, sweep=self.name, **about(self.gateway)) as unit:
-                try:
-                    well = self.work(row)
-                finally:
-                    metrics.unit_ended(unit.seconds, unit.counts["roundTrips"], unit.counts["commits"])
-                    self.place.learn(well, time.monotonic() - began)
+            self._work(row)
+            self._any_went_well = True
+        except StoreUnavailable as error:
+            self._trouble, self._some_fail = error, True
         except Exception as error:
-            self._error = error
+            self._failure, self._some_fail = error, True
         finally:
-            with self._changed:
-                self._busy -= 1
-                self._changed.notify_all()
+            self._end()
+
+    def _work(self, row: Row) -> None:
+        began, well = time.monotonic(), None
+        with logs.unit("Row", quiet=True, sweep=self.name, **about(self.gateway)) as unit:
+            try:
+                well = self.work(row)
+            except StoreUnavailable:
+                raise
+            except Exception:
+                about_row = {"sweep": self.name, "id": str(getattr(row, "id", ""))}
+                log.exception("Row failed", extra={"data": about_row})
+                raise
+            finally:
+                metrics.unit_ended(unit.seconds, unit.counts["roundTrips"], unit.counts["commits"])
+                self.place.learn(well, time.monotonic() - began)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from payments_service.domain.alarms import ALARMS
-from payments_service.domain.clock import Clock
+from payments_service.domain.clock import LEAP, Clock
 from payments_service.domain.states import AlertCode
 from payments_service.flows.alerts import end, raise_alert, standing
 from payments_service.gateways.base import Gateway
@@ -83,11 +83,16 @@ def beat(db: Database, clock: Clock) -> int:
 
 def worker_silent_since(session: Session, clock: Clock) -> datetime | None:
     """Since when no worker gives a sign of life, or, if none ever did, since when one is waited for."""
-    if last := heartbeats.last(session, heartbeats.WORKER):
-        return last if clock.now() - last > WORKER_SILENT else None
-    heartbeats.begin_once(session, heartbeats.WATCH_BEGAN, clock.now())
+    now = clock.now()
+    last = heartbeats.last(session, heartbeats.WORKER)
+    if last and last <= now + LEAP:
+        return last if now - last > WORKER_SILENT else None
+    # A moment to come was written by a clock that was ahead: it shows no life until that time.
+    heartbeats.begin_once(session, heartbeats.WATCH_BEGAN, now)
     began = heartbeats.last(session, heartbeats.WATCH_BEGAN)
-    return began if began and clock.now() - began > NO_WORKER_YET else None
+    if began and began > now + LEAP:
+        heartbeats.beat(session, heartbeats.WATCH_BEGAN, now)
+    return began if began and now - began > NO_WORKER_YET else None
 
 
 def tell_of_silence(session: Transaction, since: datetime, clock: Clock) -> bool:

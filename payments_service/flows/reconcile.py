@@ -96,7 +96,9 @@ def _payments(db: Database, gateway: Gateway, clock: Clock, at: Place, stop: Eve
         return well
 
     claim = _claiming(db, gateway, clock, payments.claim_due)
-    return Line(f"payments {gateway.provider}", at, claim, ask, stop, gateway=gateway)
+    longest = _claiming(db, gateway, clock, payments.claim_longest_due)
+    name = f"payments {gateway.provider}"
+    return Line(name, at, claim, ask, stop, gateway=gateway, claim_longest_due=longest)
 
 
 def _refunds(
@@ -126,8 +128,9 @@ def _inbox(db: Database, gateway: Gateway, clock: Clock, at: Place, stop: Event)
             return is_well(error)
 
     claim = _claiming(db, gateway, clock, inbox.claim_due)
+    longest = _claiming(db, gateway, clock, inbox.claim_longest_due)
     most = max(1, int(gateway.reads_per_second * WAKE_UP_SECONDS))
-    return Line(f"inbox {gateway.provider}", at, claim, apply, stop, most, gateway)
+    return Line(f"inbox {gateway.provider}", at, claim, apply, stop, most, gateway, longest)
 
 
 def _claiming(

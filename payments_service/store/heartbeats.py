@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from payments_service.store.db import insert_once
@@ -65,11 +65,15 @@ def silence_of_sweeps(session: Session, now: datetime) -> dict[str, float]:
     return {name: max(0.0, (until - at).total_seconds()) for name, at in sweeps(session).items()}
 
 
-def forget_sweeps_but(session: Session, names: Collection[str]) -> None:
-    """Sweeps that no worker runs any more, of a gateway that was switched off, say, are not missed."""
+def forget_sweeps_but(session: Session, names: Collection[str], latest: datetime) -> None:
+    """Sweeps that no worker runs any more, of a gateway that was switched off, say, are not missed.
+
+    A moment after the latest was written by a clock that was ahead, and would hide a silence until then.
+    """
     is_sweep = Heartbeat.name.startswith(SWEEP, autoescape=True)
     kept = [SWEEP + name for name in names]
-    session.execute(delete(Heartbeat).where(is_sweep, Heartbeat.name.not_in(kept)))
+    is_of_no_use = or_(Heartbeat.name.not_in(kept), Heartbeat.at > latest)
+    session.execute(delete(Heartbeat).where(is_sweep, is_of_no_use))
 
 
 def forget(session: Session, name: str) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, select, update
+from sqlalchemy import ColumnElement, case, select, update
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
@@ -167,11 +167,29 @@ def claim_due(
 
     The youngest come first: their payers wait now.
     """
+    return _claim(session, provider, now, lease_ends, limit, PaymentWebhook.created_at.desc())
+
+
+def claim_longest_due(
+    session: Session, provider: str, now: datetime, lease_ends: datetime, limit: int
+) -> list[PaymentWebhook]:
+    """The same, in the order in which they became due: what was claimed in vain goes behind all others."""
+    return _claim(session, provider, now, lease_ends, limit, None)
+
+
+def _claim(
+    session: Session,
+    provider: str,
+    now: datetime,
+    lease_ends: datetime,
+    limit: int,
+    first: ColumnElement[Any] | None,
+) -> list[PaymentWebhook]:
     waiting = select(PaymentWebhook).where(
         PaymentWebhook.next_try_at.is_not(None), PaymentWebhook.provider == provider
     )
-    due, youngest = PaymentWebhook.next_try_at, PaymentWebhook.created_at.desc()
-    taken = claim(session, waiting, due, now, lease_ends, limit, longest_wait=LONGEST_WAIT, first=youngest)
+    due = PaymentWebhook.next_try_at
+    taken = claim(session, waiting, due, now, lease_ends, limit, longest_wait=LONGEST_WAIT, first=first)
     for row in taken:
         row.attempts += 1
     return taken

@@ -160,17 +160,21 @@ def claim(
     lease_ends: datetime,
     limit: int = 1,
     fact: str | None = None,
+    *,
+    longest_due_first: bool = False,
 ) -> list[Outbox]:
     """Rows (of this fact) that are due, now ours until the lease ends: no other sends them meanwhile.
 
     What became due last comes first: after an outage of the receiver what happens now does not wait behind
-    all that was left. Of those that are due since one moment the oldest is first. The try is counted here, so
-    that one which its sender does not survive counts too.
+    all that was left. With `longest_due_first` what was claimed in vain goes behind all others. Of those that
+    are due since one moment the oldest is first. The try is counted here, so that one which its sender does
+    not survive counts too.
     """
+    became_due = Outbox.next_try_at.asc() if longest_due_first else Outbox.next_try_at.desc()
     due = (
         select(Outbox.id)
         .where(Outbox.state == PENDING, Outbox.destination == destination, _is_due(now))
-        .order_by(Outbox.next_try_at.desc(), Outbox.id)
+        .order_by(became_due, Outbox.id)
         .limit(limit)
         .with_for_update(skip_locked=True, key_share=True)
     )

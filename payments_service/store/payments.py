@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_, select, update
@@ -145,9 +146,27 @@ def claim_due(
 
     The youngest come first: after an outage a payer who waits now is not behind all that was left open.
     """
-    theirs = select(Payment).where(Payment.provider == provider)
-    due, youngest = Payment.next_check_at, Payment.created_at.desc()
-    return claim(session, theirs, due, now, lease_ends, limit, longest_wait=LONGEST_WAIT, first=youngest)
+    youngest = Payment.created_at.desc()
+    return _claim(session, provider, now, lease_ends, limit, youngest)
+
+
+def claim_longest_due(
+    session: Session, provider: str, now: datetime, lease_ends: datetime, limit: int
+) -> list[Payment]:
+    """The same, in the order in which they became due: what was claimed in vain goes behind all others."""
+    return _claim(session, provider, now, lease_ends, limit, None)
+
+
+def _claim(
+    session: Session,
+    provider: str,
+    now: datetime,
+    lease_ends: datetime,
+    limit: int,
+    first: ColumnElement[Any] | None,
+) -> list[Payment]:
+    theirs, due = select(Payment).where(Payment.provider == provider), Payment.next_check_at
+    return claim(session, theirs, due, now, lease_ends, limit, longest_wait=LONGEST_WAIT, first=first)
 
 
 def claim_due_refunds(

@@ -655,6 +655,7 @@ def nobody_believed_a_browser(facts: Facts) -> Found:
 SAID_WHERE_IT_BROKE = (
     "Unhandled",
     "Sweep failed",
+    "Row failed",
     "Webhook could not be applied",
     "Webhook follow-up failed",
     "[ERROR] Webhooks are taken in one by one",

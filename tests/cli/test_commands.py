@@ -1,5 +1,7 @@
 """The commands of a person on call: what they print, and the code they end with."""
 
+import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
@@ -7,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select, text, update
 
-from payments_service import cli, create_app
-from payments_service.domain.errors import Unavailable
+from payments_service import cli, create_app, notify, worker
+from payments_service.domain.errors import StoreUnavailable, Unavailable
 from payments_service.domain.flag import flag
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import ReviewReason
@@ -215,6 +217,56 @@ def test_worker_once_does_what_is_due_and_ends(shop: Shop) -> None:
     assert int(said.removesuffix(" done\n")) >= 2  # the payment, and the event that tells of it
     with shop.db.read() as session:
         assert session.get_one(Payment, bought.id).status == "completed"
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("card 4111"), StoreUnavailable("away")])
+def test_worker_once_does_the_other_sweeps_when_one_fails_and_ends_with_1(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    bought = shop.buy()
+    shop.pays()
+    with shop.db.begin() as session:
+        session.execute(update(Payment).values(next_check_at=datetime.now(UTC)))
+
+    def fail(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(worker.liveness, "beat", fail)
+    monkeypatch.setattr(worker.witnesses, "tell", fail)
+    said = shop.says("worker", "--once", exit_code=1)
+    assert "These sweeps failed, and the log says why: heartbeat, clock." in said
+    assert "4111" not in said
+    assert [record.message for record in caplog.records].count("Sweep failed") == 2
+    with shop.db.read() as session:
+        assert session.get_one(Payment, bought.id).status == "completed"
+
+
+def test_worker_once_calls_the_address_outside_before_it_ends(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[str] = []
+
+    def slow(url: str, _seconds: float) -> notify.Answer:
+        time.sleep(1)
+        called.append(url)
+        return notify.Answer(notify.Verdict.DELIVERED, "204")
+
+    monkeypatch.setattr(notify, "ping", slow)
+    services = shop.app.extensions["payments_service"]
+    settings = replace(services.settings, heartbeat_url="https://outside.example.com/1")
+    shop.app.extensions["payments_service"] = replace(services, settings=settings)
+    shop.says("worker", "--once")
+    assert called == ["https://outside.example.com/1"]
+
+
+def test_replay_webhooks_tells_which_sweeps_failed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(worker.witnesses, "tell", fail)
+    said = shop.says("replay-webhooks", exit_code=1)
+    assert "0 webhooks tried again." in said
+    assert "These sweeps failed, and the log says why: clock." in said
 
 
 def test_db_upgrade_says_where_the_database_is_also_the_second_time(shop: Shop) -> None:

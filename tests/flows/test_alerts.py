@@ -2,13 +2,14 @@
 
 import json
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
 
 from payments_service.domain.clock import Clock
 from payments_service.flows.alerts import raise_alert
+from payments_service.store import heartbeats
 from payments_service.store.db import Database
 from payments_service.store.tables import Alert, Outbox
 from tests.support.event_samples import UNDELIVERED
@@ -66,3 +67,16 @@ def test_many_who_raise_it_at_once_tell_it_once(told_db: Database) -> None:
 def test_nobody_is_told_whom_the_settings_do_not_name(db: Database) -> None:
     assert raise_it(db)
     assert outbox_rows(db) == []
+
+
+def test_a_dismissal_by_a_clock_that_was_ahead_hides_no_trouble(told_db: Database) -> None:
+    with told_db.begin() as session:
+        moment = datetime.now(UTC) + timedelta(days=30)
+        heartbeats.beat(session, f"{heartbeats.DISMISSED}event_undelivered merchant", moment)
+    assert raise_it(told_db)
+
+
+def test_a_dismissal_of_today_leaves_it_in_peace(told_db: Database) -> None:
+    with told_db.begin() as session:
+        heartbeats.beat(session, f"{heartbeats.DISMISSED}event_undelivered merchant", datetime.now(UTC))
+    assert not raise_it(told_db)

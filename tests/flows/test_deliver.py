@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from payments_service import notify
 from payments_service.domain.clock import Clock
 from payments_service.flows import deliver
 from payments_service.flows.deliver import JITTER, LEASE, TRIES, WAITS
+from payments_service.notify import Answer
 from payments_service.store import outbox
 from payments_service.store.db import Database
 from payments_service.store.sqlite import BUSY_SECONDS
 from payments_service.store.tables import Outbox, Payment
+from payments_service.store.transaction import Transaction
 from tests.flows.delivering import AFTER_THE_LEASE, SECRET, HandClock, Telling, channels, deliver_due
 from tests.gateways.wire import Reply, Request, Trouble, wire
 from tests.support.mailbox import mailbox
@@ -294,6 +297,29 @@ def test_a_row_that_cannot_be_sent_does_not_stop_those_behind_it(telling: Tellin
         assert deliver_due(telling.db, channels(line.url), Clock(), MANY) == 2
     broken, whole = telling.rows()
     assert (broken.state, broken.error, whole.state) == ("pending", "UnicodeDecodeError", "delivered")
+
+
+def test_events_that_cannot_be_recorded_do_not_starve_one_that_waits_longer(
+    telling: Telling, hands: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for days in (2, 1, 0):
+        telling.tell(now=hands.moment - timedelta(days=days))
+    oldest, *_ = telling.rows()
+    write_down = deliver._write_down
+
+    def fail_but_for_the_oldest(session: Transaction, row: Outbox, answer: Answer, clock: Clock) -> None:
+        if row.id != oldest.id:
+            raise ZeroDivisionError
+        write_down(session, row, answer, clock)
+
+    monkeypatch.setattr(deliver, "_write_down", fail_but_for_the_oldest)
+    with wire(OK) as receiver:
+        [line] = deliver.lines(telling.db, channels(receiver.url), hands.clock)
+        for _ in range(3):
+            with suppress(ZeroDivisionError):
+                line.run_out(2)
+            hands.advance(AFTER_THE_LEASE)
+    assert {row.id: row.state for row in telling.rows()}[oldest.id] == "delivered"
 
 
 def test_no_more_than_the_limit_is_sent_at_once(telling: Telling) -> None:

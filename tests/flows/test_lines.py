@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from payments_service.domain.errors import BudgetUsedUp, CircuitOpen, Rejected, Unavailable
+from payments_service.domain.errors import (
+    BudgetUsedUp,
+    CircuitOpen,
+    Rejected,
+    StoreUnavailable,
+    Unavailable,
+)
 from payments_service.flows import lines, reconcile
 from payments_service.flows.lines import FAILURES_IN_A_ROW, LEFT_ALONE_SECONDS, Line, Place, is_well
 from payments_service.store.db import Database
@@ -116,17 +122,73 @@ def test_stop_is_looked_at_between_two_rows() -> None:
     assert (rows.claimed, rows.done) == ([0], [0]), "no row is claimed that is not worked on"
 
 
-def test_what_a_row_fails_with_is_raised_and_the_next_run_goes_on() -> None:
+def test_a_row_that_fails_is_logged_and_holds_up_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    rows = Rows(list(range(30)))
+
+    def work(row: int) -> bool:
+        if row < 25:
+            raise ZeroDivisionError
+        return rows.well(row)
+
+    assert Line("x", Place(1), rows.claim, work).run_out() == 30
+    assert rows.done == list(range(25, 30))
+    failed = [record for record in caplog.records if record.message == "Row failed"]
+    assert len(failed) == 25
+    assert all(record.levelname == "ERROR" and record.exc_info for record in failed)
+
+
+def test_a_run_in_which_no_row_goes_well_fails_once_all_were_tried() -> None:
+    rows = Rows(list(range(3)))
+    line = Line("x", Place(1), rows.claim, lambda row: bool(row // 0))
+    with pytest.raises(ZeroDivisionError):
+        line.run_out()
+    assert rows.claimed == list(range(3))
+    assert line.run_out() == 0, "it is told once"
+
+
+def test_a_database_that_takes_nothing_ends_the_run_at_once() -> None:
+    """Else many events would be sent that could not be recorded, and all of them again."""
     rows = Rows(list(range(3)))
 
     def work(row: int) -> bool:
-        return rows.well(1 // row)
+        if row == 1:
+            raise StoreUnavailable("away")
+        return rows.well(row)
 
     line = Line("x", Place(1), rows.claim, work)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(StoreUnavailable):
         line.run_out()
+    assert rows.claimed == [0, 1]
+    assert line.run_out() == 1
+
+
+def test_while_rows_fail_every_second_turn_is_for_what_waits_longest() -> None:
+    young, old = Rows([1, 2, 3, 4, 5, 6]), Rows([0, -1])
+
+    def work(row: int) -> bool:
+        if row > 0:
+            raise ZeroDivisionError
+        return young.well(row)
+
+    line = Line("x", Place(1), young.claim, work, claim_longest_due=old.claim)
+    assert line.run_out(4) == 4
+    assert (young.claimed, old.claimed) == ([1, 2], [0, -1])
+
+
+def test_a_row_whose_thread_cannot_start_takes_up_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = Rows(list(range(3)))
+    line = Line("x", Place(1), rows.claim, rows.well)
+
+    class NoThread(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as crowded:
+        crowded.setattr(lines, "Thread", NoThread)
+        with pytest.raises(RuntimeError, match="new thread"):
+            line.run()
+    assert line.busy == 0
     assert line.run_out() == 2
-    assert len(rows.done) == 2
 
 
 # ── a place that is down ────────────────────────────────────────────────────────────────────────────

@@ -220,9 +220,26 @@ def test_a_worker_that_beats_is_alive_also_once_a_minute_by_cron(house: House) -
 def test_a_worker_that_runs_once_beats_too_and_counts_it_as_no_work(house: House) -> None:
     now = house.hand.clock
     sweeps = worker.sweeps(house.db, [house.gateway], channels(), Urls("http://127.0.0.1:5000"), now)
-    assert worker.run_once(list(sweeps)) == 0
+    assert worker.run_once(list(sweeps)) == worker.Done(0, ())
     with house.db.read() as session:
         assert heartbeats.last(session, heartbeats.WORKER) == house.hand.moment
+
+
+@pytest.mark.parametrize("ahead", [heartbeats.WORKER, heartbeats.WATCH_BEGAN])
+def test_a_beat_of_a_clock_that_was_ahead_is_no_sign_of_life(house: House, ahead: str) -> None:
+    with house.db.begin() as session:
+        heartbeats.beat(session, ahead, house.hand.moment + timedelta(days=30))
+    assert not house.silent()
+    assert house.silent(11 * MINUTE)
+    liveness.beat(house.db, house.hand.clock)
+    assert not house.silent()
+
+
+def test_a_clock_that_is_a_little_ahead_is_believed(house: House) -> None:
+    with house.db.begin() as session:
+        heartbeats.beat(session, heartbeats.WATCH_BEGAN, house.hand.moment - timedelta(days=1))
+        heartbeats.beat(session, heartbeats.WORKER, house.hand.moment + 4 * MINUTE)
+    assert not house.silent()
 
 
 def test_one_that_was_killed_is_silent_until_the_next_beat(house: House) -> None:

@@ -2,9 +2,12 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
+from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text, update
@@ -19,7 +22,7 @@ from payments_service.domain.schedule import READ_AGAIN, next_check, next_follow
 from payments_service.domain.states import AttemptStatus, PaymentStatus
 from payments_service.flows import intent, reconcile, reviews, webhook
 from payments_service.flows.create_order import Urls
-from payments_service.flows.lines import FAILURES_IN_A_ROW
+from payments_service.flows.lines import FAILURES_IN_A_ROW, Line
 from payments_service.flows.status import status
 from payments_service.store import outbox, payments
 from payments_service.store.db import Database
@@ -480,6 +483,63 @@ def test_while_a_gateway_is_down_what_is_due_there_is_left_as_it_is(
     with db.read() as session:
         due = [one for one in opened if payments.by_id(session, one.id).next_check_at <= hand.moment]
     assert len(due) == 8 - FAILURES_IN_A_ROW, "asked at once when it is back, and not hours later"
+
+
+# ── rows that always fail ───────────────────────────────────────────────────────────────────────────
+
+
+def turns(line: Line[Any], hand: HandClock, count: int) -> None:
+    """Each has time for two rows; before the next one the leases of those that failed have ended."""
+    for _ in range(count):
+        with suppress(ZeroDivisionError):
+            line.run_out(2)
+        hand.advance(reconcile.LEASE + timedelta(seconds=1))
+
+
+def test_payments_that_always_fail_do_not_starve_an_older_one(
+    db: Database, gateway: FakeGateway, hand: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = [buy(db, gateway) for _ in range(8)]
+    with db.begin() as session:
+        for minutes, one in enumerate(opened):
+            payment = payments.by_id(session, one.id)
+            payment.created_at = hand.moment - timedelta(minutes=minutes)
+            payment.next_check_at = hand.moment - timedelta(minutes=7 - abs(5 - minutes))
+    asked: list[UUID] = []
+
+    def refresh(_db: Database, _gateway: FakeGateway, payment_id: UUID, *_: object) -> bool:
+        asked.append(payment_id)
+        return bool(payment_id == opened[-1].id or 1 // 0)
+
+    monkeypatch.setattr(reconcile.sync, "refresh", refresh)
+    line, *_ = reconcile.lines(db, gateway, Urls("http://x"), hand.clock)
+    turns(line, hand, 8)
+    assert opened[-1].id in asked
+
+
+def test_webhooks_that_always_fail_do_not_starve_an_older_one(
+    db: Database, gateway: FakeGateway, ledger: Ledger, hand: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(6):
+        order = buy(db, gateway).order_id
+        event = gateway.event(order=order, status="completed", amount=PRICE.minor, wake_up=True)
+        webhook.receive(db, gateway, GENUINE, event)
+    oldest, *others = sorted(ledger.inbox(), key=lambda row: row.created_at)
+    hand.advance(timedelta(minutes=1))
+    with db.begin() as session:
+        for seconds, row in enumerate((oldest, *others)):
+            due = {"next_try_at": hand.moment + timedelta(seconds=seconds - 30)}
+            session.execute(update(PaymentWebhook).where(PaymentWebhook.id == row.id).values(due))
+    gateway.paid("pay_1", PRICE)
+    try_again = webhook.try_again
+
+    def fail_but_for_the_oldest(db: Database, gateway: FakeGateway, row_id: UUID, clock: Clock) -> bool:
+        return try_again(db, gateway, row_id, clock) if row_id == oldest.id else bool(1 // 0)
+
+    monkeypatch.setattr(webhook, "try_again", fail_but_for_the_oldest)
+    *_, line = reconcile.lines(db, gateway, Urls("http://x"), hand.clock)
+    turns(line, hand, 2)
+    assert {row.id: row.outcome for row in ledger.inbox()}[oldest.id] == "applied"
 
 
 # ── what is told ────────────────────────────────────────────────────────────────────────────────────

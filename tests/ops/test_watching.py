@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -17,6 +18,7 @@ from payments_service.flows.beats import Beats
 from payments_service.flows.watch import AWAY_SECONDS, Watch
 from payments_service.store import gauges, heartbeats, outbox, revision
 from payments_service.store.db import Database
+from payments_service.worker import Sweep, run_once
 from tests.flows.delivering import HandClock, channels
 from tests.support.fake_gateway import FakeGateway
 from tests.support.mailbox import Mailbox, mailbox
@@ -101,6 +103,50 @@ def test_a_worker_that_is_back_after_an_hour_raises_no_alarm_of_its_sweeps(
     assert open_alarms(db) == []
     with db.read() as session:
         assert set(heartbeats.sweeps(session)) == {"inbox", "outbox"}
+
+
+def by_cron(
+    db: Database, hand: HandClock, *failing: str, names: tuple[str, ...] = ("inbox", "outbox")
+) -> None:
+    """What a new process does each minute."""
+
+    def run(name: str) -> int:
+        if name in failing:
+            raise ZeroDivisionError
+        return 0
+
+    liveness.beat(db, hand.clock)
+    beats = Beats(db, hand.clock)
+    found = [Sweep(name, beats.measured(name, partial(run, name)), 1.0) for name in names]
+    assert run_once(found, beats.ended).failed == failing
+
+
+def test_a_sweep_that_always_fails_by_cron_is_told(db: Database, hand: HandClock) -> None:
+    watch = process(db, hand)
+    for minute in range(6):
+        by_cron(db, hand, "inbox")
+        watch.look()
+        assert open_alarms(db) == ([("sweep_silent", "inbox")] if minute > 3 else [])
+        hand.advance(MINUTE)
+
+
+def test_by_cron_too_a_sweep_that_is_not_run_any_more_is_not_missed(db: Database, hand: HandClock) -> None:
+    by_cron(db, hand)
+    hand.advance(timedelta(hours=1))
+    by_cron(db, hand, names=("inbox",))
+    process(db, hand).look()
+    assert (open_alarms(db), silences(db, hand)) == ([], [0])
+
+
+def test_a_sign_of_life_by_a_clock_that_was_ahead_hides_no_silence(db: Database, hand: HandClock) -> None:
+    with db.begin() as session:
+        heartbeats.beat(session, f"{heartbeats.SWEEP}inbox", hand.moment + timedelta(days=30))
+    watch = process(db, hand)
+    for _ in range(6):
+        by_cron(db, hand, "inbox")
+        watch.look()
+        hand.advance(MINUTE)
+    assert open_alarms(db) == [("sweep_silent", "inbox")]
 
 
 def test_while_no_worker_lives_that_alone_is_told(db: Database, hand: HandClock) -> None:
@@ -292,6 +338,41 @@ def test_the_address_is_called_each_minute_while_the_database_takes_what_is_writ
         hand.advance(timedelta(seconds=20))
     wait_for(calls, 4)
     assert calls == ["/well?key=1"] * 4
+
+
+def test_a_process_that_ends_waits_until_it_was_called(
+    db: Database, outside: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, calls = outside
+
+    def slow(url: str, seconds: float) -> notify.Answer:
+        time.sleep(0.5)
+        return ping(url, seconds)
+
+    ping = notify.ping
+    monkeypatch.setattr(beats_module.notify, "ping", slow)
+    beats = Beats(db, HandClock().clock, f"{url}/well")
+    beats.ended("inbox")
+    assert calls == [], "the sweeps go on meanwhile"
+    beats.wait()
+    assert calls == ["/well"]
+
+
+def test_it_waits_no_longer_than_for_an_answer(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def hang(*_: object) -> notify.Answer:
+        released.wait(20)
+        return notify.Answer(notify.Verdict.DELIVERED, "late")
+
+    monkeypatch.setattr(beats_module.notify, "ping", hang)
+    monkeypatch.setattr(beats_module, "PATIENCE_SECONDS", 0.2)
+    beats = Beats(db, HandClock().clock, "http://127.0.0.1:9/")
+    beats.ended("inbox")
+    started = time.monotonic()
+    beats.wait()
+    assert time.monotonic() - started < 5
+    released.set()
 
 
 def test_it_is_not_called_while_the_database_takes_nothing(
