@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from payments_service.domain.states import OPEN, REFUND_OPEN, AlertCode, AttemptStatus, PaymentStatus
+from payments_service.store.db import unindexed
 from payments_service.store.tables import (
     Payment,
     PaymentAttempt,
@@ -82,8 +83,9 @@ def affected(session: Session, code: AlertCode, gateway: str | None, now: dateti
         return [payment.id for payment, _ in ending[:EXAMPLES]]
     if code is AlertCode.INBOX_WAITS and gateway:
         due = PaymentWebhook.next_try_at.is_not(None), PaymentWebhook.payment_id.is_not(None)
-        whose = select(PaymentWebhook.payment_id).where(PaymentWebhook.gateway == gateway, *due)
-        oldest = func.min(PaymentWebhook.created_at)
-        found = session.scalars(whose.group_by(PaymentWebhook.payment_id).order_by(oldest).limit(EXAMPLES))
+        of_it = unindexed(PaymentWebhook.gateway) == gateway
+        whose = select(PaymentWebhook.payment_id).where(of_it, *due)
+        of_each = whose.group_by(unindexed(PaymentWebhook.payment_id))
+        found = session.scalars(of_each.order_by(func.min(PaymentWebhook.created_at)).limit(EXAMPLES))
         return [one for one in found if one]
     return None
