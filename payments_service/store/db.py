@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
+from uuid import UUID
 
 import psycopg
 from sqlalchemy import (
@@ -342,6 +343,16 @@ def _when_due(
     longest_wait: timedelta,
 ) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return due <= now, due > now + longest_wait
+
+
+def id_at(moment: datetime) -> UUID:
+    """The least id that a row of this moment can have: ids are UUIDs of version 7.
+
+    A process whose wall clock leapt ahead makes ids of the leapt time for as long as it lives, also after the
+    clock was set right. What counts rows of a time goes by their created_at, which clock.py corrects.
+    """
+    milliseconds = max(0, int(moment.timestamp() * 1000))
+    return UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62)
 
 
 def _is_trouble_of_the_store(cause: BaseException) -> bool:

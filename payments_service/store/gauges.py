@@ -27,7 +27,7 @@ from payments_service.domain.states import (
     RefundStatus,
 )
 from payments_service.store import heartbeats, outbox
-from payments_service.store.db import rarely, unindexed
+from payments_service.store.db import id_at, rarely, unindexed
 from payments_service.store.monitors import last_webhook
 from payments_service.store.tables import (
     Alert,
@@ -161,16 +161,6 @@ def to_verify(session: Session, now: datetime, limit: int) -> list[UUID]:
     return [*session.scalars(newest), *session.scalars(stretch)]
 
 
-def id_at(moment: datetime) -> UUID:
-    """The least id that a row of this moment can have: ids are UUIDs of version 7.
-
-    A process whose wall clock leapt ahead makes ids of the leapt time for as long as it lives, also after the
-    clock was set right. What counts rows of a time goes by their created_at, which clock.py corrects.
-    """
-    milliseconds = max(0, int(moment.timestamp() * 1000))
-    return UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62)
-
-
 def _of(name: str, value: str) -> Labels:
     return ((name, value),)
 
@@ -294,8 +284,7 @@ def _webhooks(session: Session, at: Moment) -> Iterator[Sample]:
             continue
         provider = name.removeprefix(heartbeats.REFUSED_SINCE)
         last = marks.get(heartbeats.REFUSED_LAST + provider, since)
-        good = last_webhook(session, provider)
-        is_over = (good is not None and good > since) or at.now - last > A_DAY / at.scale
+        is_over = at.now - last > A_DAY / at.scale or last_webhook(session, provider, since) is not None
         refused = 0.0 if is_over else (last - since).total_seconds() * at.scale
         yield Sample("webhooks_refused_seconds", refused, _of("gateway", provider))
 

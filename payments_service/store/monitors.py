@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from payments_service.domain.states import OPEN, REFUND_OPEN, AlertCode, AttemptStatus, PaymentStatus
-from payments_service.store.db import unindexed
+from payments_service.store.db import id_at, unindexed
 from payments_service.store.tables import (
     Payment,
     PaymentAttempt,
@@ -67,9 +67,15 @@ def is_held(session: Session, payment_id: str) -> bool:
     return payment is not None and payment.status == PaymentStatus.AUTHORIZED
 
 
-def last_webhook(session: Session, provider: str) -> datetime | None:
-    """When the last genuine event of a provider came. Ids ascend with time, so this reads few rows."""
-    query = select(PaymentWebhook.created_at).where(PaymentWebhook.provider == provider)
+def last_webhook(session: Session, provider: str, since: datetime | None = None) -> datetime | None:
+    """When the last genuine event of a provider came (after a moment).
+
+    No index tells a provider's events by time; ids ascend with it, so this goes back from the newest event of
+    all providers, to that moment at the furthest.
+    """
+    query = select(PaymentWebhook.created_at).where(unindexed(PaymentWebhook.provider) == provider)
+    if since is not None:
+        query = query.where(PaymentWebhook.id >= id_at(since), PaymentWebhook.created_at > since)
     return session.scalars(query.order_by(PaymentWebhook.id.desc()).limit(1)).one_or_none()
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import event, update
 from payments_service import worker
 from payments_service.domain.clock import REAL_TIME
 from payments_service.domain.states import AlertCode
-from payments_service.flows import webhook
+from payments_service.flows import liveness, webhook
 from payments_service.flows.create_order import Urls
 from payments_service.flows.deliver import Channels
 from payments_service.store import gauges, migrations, monitors
@@ -48,6 +48,7 @@ def busy(tmp_path: Path) -> Iterator[tuple[Database, FakeGateway]]:
     unknown = gateway.event(order="order_elsewhere", status="completed", amount=100, payment="pay_x")
     webhook.receive(db, gateway, GENUINE, unknown)
     with db.begin() as session:
+        liveness.hear_of_refused_webhook(session, gateway, REAL_TIME)
         for due in (Payment.next_check_at, Refund.next_check_at, PaymentWebhook.next_try_at):
             session.execute(update(due.class_).values({due.key: REAL_TIME.now()}))
     yield db, gateway
