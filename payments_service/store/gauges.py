@@ -31,7 +31,6 @@ from payments_service.store.db import id_at, rarely, unindexed
 from payments_service.store.monitors import last_webhook
 from payments_service.store.tables import (
     Alert,
-    Heartbeat,
     Outbox,
     Payment,
     PaymentAttempt,
@@ -139,10 +138,10 @@ def read(session: Session, now: datetime, destinations: Sequence[str], *, scale:
     yield from _reviews(session, at)
     yield from _alerts(session, at)
     yield from _signs_of_life(session, at)
-    yield Sample("history_broken", len(heartbeats.names(session, heartbeats.BROKEN)))
+    yield Sample("history_broken", heartbeats.count(session, heartbeats.BROKEN))
 
 
-def to_verify(session: Session, now: datetime, limit: int) -> list[UUID]:
+def to_verify(session: Session, now: datetime, limit: int) -> tuple[list[UUID], list[UUID]]:
     """Payments whose history is looked at now: those with the newest rows, and the next stretch of all.
 
     Ids that a leapt clock made are the newest until their time comes (`id_at`): meanwhile the histories of
@@ -158,7 +157,7 @@ def to_verify(session: Session, now: datetime, limit: int) -> list[UUID]:
     stretch = select(Payment.id).order_by(Payment.id).limit(limit)
     if verified is not None:
         stretch = stretch.where(Payment.id > id_at(verified))
-    return [*session.scalars(newest), *session.scalars(stretch)]
+    return list(session.scalars(newest)), list(session.scalars(stretch))
 
 
 def _of(name: str, value: str) -> Labels:
@@ -278,12 +277,9 @@ def _webhooks(session: Session, at: Moment) -> Iterator[Sample]:
         yield Sample(
             "paid_without_webhook", paid_without_webhook(session, provider, at), _of("gateway", provider)
         )
-    marks = {row.name: row.at for row in session.scalars(select(Heartbeat))}
-    for name, since in marks.items():
-        if not name.startswith(heartbeats.REFUSED_SINCE):
-            continue
-        provider = name.removeprefix(heartbeats.REFUSED_SINCE)
-        last = marks.get(heartbeats.REFUSED_LAST + provider, since)
+    newest = heartbeats.moments(session, heartbeats.REFUSED_LAST)
+    for provider, since in heartbeats.moments(session, heartbeats.REFUSED_SINCE).items():
+        last = newest.get(provider, since)
         is_over = at.now - last > A_DAY / at.scale or last_webhook(session, provider, since) is not None
         refused = 0.0 if is_over else (last - since).total_seconds() * at.scale
         yield Sample("webhooks_refused_seconds", refused, _of("gateway", provider))
@@ -361,10 +357,9 @@ def _alerts(session: Session, at: Moment) -> Iterator[Sample]:
 
 def _signs_of_life(session: Session, at: Moment) -> Iterator[Sample]:
     """In real seconds: those who beat know nothing of scaled time."""
-    marks = {row.name: row.at for row in session.scalars(select(Heartbeat))}
-    last = marks.get(heartbeats.WORKER)
-    if last is None and heartbeats.WATCH_BEGAN in marks:
-        last = marks[heartbeats.WATCH_BEGAN] + INSTALLING
+    last = heartbeats.last(session, heartbeats.WORKER)
+    if last is None and (began := heartbeats.last(session, heartbeats.WATCH_BEGAN)):
+        last = began + INSTALLING
     if last is not None:
         yield Sample("worker_silent_seconds", max(0.0, (at.now - last).total_seconds()))
     for name, silent in heartbeats.silence_of_sweeps(session, at.now).items():
