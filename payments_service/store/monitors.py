@@ -19,6 +19,8 @@ from payments_service.store.tables import (
 
 CAPTURE_WINDOW = timedelta(hours=12)
 """So long before money goes back, the alarm `capture_window` names its payment."""
+BEHIND = timedelta(days=1)
+"""An id tells the time of its machine's clock: one that is so far behind hides no good webhook."""
 EXAMPLES = 5
 """How many payments an alarm names."""
 
@@ -71,11 +73,11 @@ def last_webhook(session: Session, provider: str, since: datetime | None = None)
     """When the last genuine event of a provider came (after a moment).
 
     No index tells a provider's events by time; ids ascend with it, so this goes back from the newest event of
-    all providers, to that moment at the furthest.
+    all providers, to a day before that moment at the furthest.
     """
     query = select(PaymentWebhook.created_at).where(unindexed(PaymentWebhook.provider) == provider)
     if since is not None:
-        query = query.where(PaymentWebhook.id >= id_at(since), PaymentWebhook.created_at > since)
+        query = query.where(PaymentWebhook.id >= id_at(since - BEHIND), PaymentWebhook.created_at > since)
     return session.scalars(query.order_by(PaymentWebhook.id.desc()).limit(1)).one_or_none()
 
 

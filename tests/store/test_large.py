@@ -63,9 +63,9 @@ def deliver_all(db: Database) -> None:
 
 
 def last_webhook(db: Database, provider: str) -> None:
-    """Of the two days in which a refused one may still be news."""
+    """Of the day in which a refused one is news."""
     with db.read() as session:
-        stored_monitors.last_webhook(session, provider, REAL_TIME.now() - timedelta(days=2))
+        stored_monitors.last_webhook(session, provider, REAL_TIME.now() - timedelta(days=1))
 
 
 @dataclass
