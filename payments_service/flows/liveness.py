@@ -63,8 +63,7 @@ def hear_of_refused_webhook(session: Transaction, gateway: Gateway, clock: Clock
     name = heartbeats.REFUSED_SINCE + gateway.provider
     heartbeats.beat(session, heartbeats.REFUSED_LAST + gateway.provider, now)
     since = heartbeats.last(session, name)
-    good = monitors.last_webhook(session, gateway.provider)
-    if since is None or now - since > A_DAY or (good is not None and good > since):
+    if since is None or now - since > A_DAY or monitors.last_webhook(session, gateway.provider, since):
         heartbeats.beat(session, name, now)
         return False
     if now - since < NO_GOOD_WEBHOOK_FOR:

@@ -3,6 +3,7 @@ is held and not taken. The worker looks each minute; what is over ends by itself
 
 import logging
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -33,11 +34,23 @@ CAPTURE_ENDS_WITHIN = timedelta(days=1)
 HELD_TOO_LONG = timedelta(hours=1)
 """An automatic capture takes seconds."""
 VERIFIED_AT_A_LOOK = 200
-"""Payments whose seals are checked each minute, of the newest and of all in turn: 288,000 a day."""
+"""Payments whose seals are checked each minute, of the newest, of all in turn (288,000 a day), and in turn of
+those that are known as broken. Each is a parameter of one statement, of which no database takes many."""
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 STILL_OPEN = "Set its variables again until nothing is open there: nothing asks about these payments"
 LOOKED_LATELY = timedelta(seconds=30)
 """The worker has a look for each gateway; the numbers are of all of them, and compared once."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Payments whose history was looked at."""
+
+    whole: set[UUID]
+    broken: set[UUID]
+    """Their history is another than was written."""
+    last: UUID | None
+    """Up to which payment all are looked at in turn; None where the next one is the first again."""
 
 
 def watch(db: Database, gateway: Gateway, clock: Clock) -> int:
@@ -78,7 +91,7 @@ def look(db: Database, clock: Clock) -> int:
         log.exception("History could not be verified")
     with db.begin() as session:
         if history is not None:
-            _note_history(session, *history, clock)
+            _note_history(session, history, clock)
         found = list(gauges.read(session, clock.now(), session.policy.destinations, scale=clock.scale))
         raised = sum(_compare(session, one, found, clock) for one in ALARMS if one.measure != OPEN_ALERT)
         return raised + alerts.remind(session, clock)
@@ -101,29 +114,25 @@ def _adopt(db: Database, clock: Clock) -> int:
         return events.adopt(session, clock.now() - ROLLING_RESTART)
 
 
-def _verify_history(db: Database, clock: Clock) -> tuple[list[UUID], set[UUID]]:
-    """Which payments were looked at, and those of them whose history is another than was written."""
+def _verify_history(db: Database, clock: Clock) -> Verified:
     with db.read() as session:
-        known = [UUID(name) for name in _known_as_broken(session)]
-        looked_at = gauges.to_verify(session, clock.now(), VERIFIED_AT_A_LOOK)
-        keys = session.chain_keys
-        return looked_at, {one.payment_id for one in chain.verify(session, keys, {*known, *looked_at})}
+        known = heartbeats.oldest(session, heartbeats.BROKEN, clock.now(), VERIFIED_AT_A_LOOK)
+        newest, stretch = gauges.to_verify(session, clock.now(), VERIFIED_AT_A_LOOK)
+        chosen = {*(UUID(name.removeprefix(heartbeats.BROKEN)) for name in known), *newest, *stretch}
+        broken = {one.payment_id for one in chain.verify(session, session.chain_keys, chosen)}
+        return Verified(chosen - broken, broken, stretch[-1] if len(stretch) >= VERIFIED_AT_A_LOOK else None)
 
 
-def _note_history(session: Session, verified: list[UUID], broken: set[UUID], clock: Clock) -> None:
-    for name in _known_as_broken(session) - {str(one) for one in broken}:
-        heartbeats.forget(session, heartbeats.BROKEN + name)
-    for payment_id in broken:
+def _note_history(session: Session, verified: Verified, clock: Clock) -> None:
+    heartbeats.forget(session, *(f"{heartbeats.BROKEN}{payment_id}" for payment_id in verified.whole))
+    for payment_id in verified.broken:
         if heartbeats.begin_once(session, f"{heartbeats.BROKEN}{payment_id}", clock.now()):
             log.error("History is not as it was written", extra={"data": {"id": payment_id}})
-    last = verified[-1] if len(verified) >= VERIFIED_AT_A_LOOK else None
+    still_broken = [f"{heartbeats.BROKEN}{payment_id}" for payment_id in verified.broken]
+    heartbeats.beat_again(session, still_broken, clock.now())
+    last = verified.last
     moment = datetime.fromtimestamp((last.int >> 80) / 1000, UTC) if last else BEGINNING
     heartbeats.beat(session, heartbeats.VERIFIED, moment)
-
-
-def _known_as_broken(session: Session) -> set[str]:
-    names = heartbeats.names(session, heartbeats.BROKEN)
-    return {name.removeprefix(heartbeats.BROKEN) for name in names}
 
 
 def _webhooks_come(session: Transaction, gateway: Gateway, clock: Clock) -> int:

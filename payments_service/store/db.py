@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
+from uuid import UUID
 
 import psycopg
 from sqlalchemy import (
@@ -35,7 +36,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from payments_service.domain.errors import NotMigrated, OldTables, Outdated, StoreUnavailable
 from payments_service.domain.payment import Policy
@@ -79,6 +83,51 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class unindexed(FunctionElement[Any]):
+    """A column, by no index of which SQLite finds, sorts or groups the rows.
+
+    SQLite has counted nothing: of two indexes it may take the one that leads through the whole table, where
+    the other holds the few rows that are asked for. PostgreSQL has counted, and chooses by itself.
+    Source: "Disqualifying WHERE Clause Terms Using Unary-+", sqlite.org/optoverview.html.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[Any] | InstrumentedAttribute[Any]) -> None:
+        super().__init__(column)
+        self.type = column.type
+
+
+class rarely(FunctionElement[bool]):
+    """A condition that few rows of a large table meet: SQLite is told so, and takes the index of its column.
+
+    Source: "unlikely(X)", sqlite.org/lang_corefunc.html.
+    """
+
+    inherit_cache = True
+    # No type of its own: of a Boolean, SQLAlchemy would write `unlikely(…) = 1`, which no index serves.
+
+    def __init__(self, condition: ColumnElement[bool]) -> None:
+        super().__init__(condition)
+
+
+@compiles(unindexed)
+@compiles(rarely)
+def _as_it_is(element: FunctionElement[Any], compiler: SQLCompiler, **more: Any) -> str:
+    [inner] = element.clauses
+    return compiler.process(inner, **more)
+
+
+@compiles(unindexed, "sqlite")
+def _unindexed_on_sqlite(element: unindexed, compiler: SQLCompiler, **more: Any) -> str:
+    return f"+{_as_it_is(element, compiler, **more)}"
+
+
+@compiles(rarely, "sqlite")
+def _rarely_on_sqlite(element: rarely, compiler: SQLCompiler, **more: Any) -> str:
+    return f"unlikely({_as_it_is(element, compiler, **more)})"
 
 
 class Database:
@@ -265,8 +314,8 @@ def claim(
 
     Those that are due longest come first, unless `first` says otherwise.
     """
-    chosen = rows.where(is_due(due, now, longest_wait))
-    chosen = chosen.order_by(due if first is None else first).limit(limit)
+    chosen = rows.where(or_(*map(rarely, _when_due(due, now, longest_wait))))
+    chosen = chosen.order_by(unindexed(due) if first is None else first).limit(limit)
     query = chosen.with_for_update(skip_locked=True, key_share=True)
     taken = list(session.scalars(query))
     for row in taken:
@@ -285,7 +334,25 @@ def is_due(
     longest_wait: timedelta,
 ) -> ColumnElement[bool]:
     """Its moment has come; or it is further off than any wait is long: a clock that leapt wrote it."""
-    return or_(due <= now, due > now + longest_wait)
+    return or_(*_when_due(due, now, longest_wait))
+
+
+def _when_due(
+    due: InstrumentedAttribute[datetime | None] | InstrumentedAttribute[datetime],
+    now: datetime,
+    longest_wait: timedelta,
+) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return due <= now, due > now + longest_wait
+
+
+def id_at(moment: datetime) -> UUID:
+    """The least id that a row of this moment can have: ids are UUIDs of version 7.
+
+    A process whose wall clock leapt ahead makes ids of the leapt time for as long as it lives, also after the
+    clock was set right. What counts rows of a time goes by their created_at, which clock.py corrects.
+    """
+    milliseconds = max(0, int(moment.timestamp() * 1000))
+    return UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62)
 
 
 def _is_trouble_of_the_store(cause: BaseException) -> bool:

@@ -27,10 +27,10 @@ from payments_service.domain.states import (
     RefundStatus,
 )
 from payments_service.store import heartbeats, outbox
+from payments_service.store.db import id_at, rarely, unindexed
 from payments_service.store.monitors import last_webhook
 from payments_service.store.tables import (
     Alert,
-    Heartbeat,
     Outbox,
     Payment,
     PaymentAttempt,
@@ -138,10 +138,10 @@ def read(session: Session, now: datetime, destinations: Sequence[str], *, scale:
     yield from _reviews(session, at)
     yield from _alerts(session, at)
     yield from _signs_of_life(session, at)
-    yield Sample("history_broken", len(heartbeats.names(session, heartbeats.BROKEN)))
+    yield Sample("history_broken", heartbeats.count(session, heartbeats.BROKEN))
 
 
-def to_verify(session: Session, now: datetime, limit: int) -> list[UUID]:
+def to_verify(session: Session, now: datetime, limit: int) -> tuple[list[UUID], list[UUID]]:
     """Payments whose history is looked at now: those with the newest rows, and the next stretch of all.
 
     Ids that a leapt clock made are the newest until their time comes (`id_at`): meanwhile the histories of
@@ -157,17 +157,7 @@ def to_verify(session: Session, now: datetime, limit: int) -> list[UUID]:
     stretch = select(Payment.id).order_by(Payment.id).limit(limit)
     if verified is not None:
         stretch = stretch.where(Payment.id > id_at(verified))
-    return [*session.scalars(newest), *session.scalars(stretch)]
-
-
-def id_at(moment: datetime) -> UUID:
-    """The least id that a row of this moment can have: ids are UUIDs of version 7.
-
-    A process whose wall clock leapt ahead makes ids of the leapt time for as long as it lives, also after the
-    clock was set right. What counts rows of a time goes by their created_at, which clock.py corrects.
-    """
-    milliseconds = max(0, int(moment.timestamp() * 1000))
-    return UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62)
+    return list(session.scalars(newest)), list(session.scalars(stretch))
 
 
 def _of(name: str, value: str) -> Labels:
@@ -197,12 +187,12 @@ def _orders(session: Session, at: Moment) -> Iterator[Sample]:
     query = (
         select(Payment.gateway, func.count(distinct(Payment.id)), func.count(distinct(made_nothing)))
         .join(PaymentOrder, PaymentOrder.payment_id == Payment.id)
-        .where(Payment.created_at >= at.before(FAILING_WINDOW))
-        .group_by(Payment.gateway)
+        .where(rarely(Payment.created_at >= at.before(FAILING_WINDOW)))
+        .group_by(unindexed(Payment.gateway))
     )
     lately = {gateway: (count, failed) for gateway, count, failed in session.execute(query)}
-    recent = select(Payment.gateway).where(Payment.created_at >= at.before(LAST_ORDERS_WINDOW)).distinct()
-    for gateway in sorted(session.scalars(recent)):
+    recent = select(unindexed(Payment.gateway)).distinct()
+    for gateway in sorted(session.scalars(recent.where(Payment.created_at >= at.before(LAST_ORDERS_WINDOW)))):
         count, failed = lately.get(gateway, (0, 0))
         if count < LEAST_ORDERS:
             ratio = 1.0 if _last_orders_failed(session, gateway, at) else 0.0
@@ -287,14 +277,10 @@ def _webhooks(session: Session, at: Moment) -> Iterator[Sample]:
         yield Sample(
             "paid_without_webhook", paid_without_webhook(session, provider, at), _of("gateway", provider)
         )
-    marks = {row.name: row.at for row in session.scalars(select(Heartbeat))}
-    for name, since in marks.items():
-        if not name.startswith(heartbeats.REFUSED_SINCE):
-            continue
-        provider = name.removeprefix(heartbeats.REFUSED_SINCE)
-        last = marks.get(heartbeats.REFUSED_LAST + provider, since)
-        good = last_webhook(session, provider)
-        is_over = (good is not None and good > since) or at.now - last > A_DAY / at.scale
+    newest = heartbeats.moments(session, heartbeats.REFUSED_LAST)
+    for provider, since in heartbeats.moments(session, heartbeats.REFUSED_SINCE).items():
+        last = newest.get(provider, since)
+        is_over = at.now - last > A_DAY / at.scale or last_webhook(session, provider, since) is not None
         refused = 0.0 if is_over else (last - since).total_seconds() * at.scale
         yield Sample("webhooks_refused_seconds", refused, _of("gateway", provider))
 
@@ -308,7 +294,7 @@ def _inbox(session: Session, at: Moment) -> Iterator[Sample]:
     query = (
         select(PaymentWebhook.gateway, func.count(), func.min(since))
         .where(PaymentWebhook.next_try_at.is_not(None), PaymentWebhook.outcome.not_in(INBOX_DONE))
-        .group_by(PaymentWebhook.gateway)
+        .group_by(unindexed(PaymentWebhook.gateway))
     )
     for gateway, count, oldest in session.execute(query):
         yield Sample("inbox_waiting", count, _of("gateway", gateway))
@@ -371,10 +357,9 @@ def _alerts(session: Session, at: Moment) -> Iterator[Sample]:
 
 def _signs_of_life(session: Session, at: Moment) -> Iterator[Sample]:
     """In real seconds: those who beat know nothing of scaled time."""
-    marks = {row.name: row.at for row in session.scalars(select(Heartbeat))}
-    last = marks.get(heartbeats.WORKER)
-    if last is None and heartbeats.WATCH_BEGAN in marks:
-        last = marks[heartbeats.WATCH_BEGAN] + INSTALLING
+    last = heartbeats.last(session, heartbeats.WORKER)
+    if last is None and (began := heartbeats.last(session, heartbeats.WATCH_BEGAN)):
+        last = began + INSTALLING
     if last is not None:
         yield Sample("worker_silent_seconds", max(0.0, (at.now - last).total_seconds()))
     for name, silent in heartbeats.silence_of_sweeps(session, at.now).items():

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from payments_service.store.db import insert_once
@@ -19,7 +19,7 @@ REFUSED_LAST = "webhooks refused last: "
 SWEEP = "sweep: "
 """With the sweep's name: when it last ended well."""
 BROKEN = "history broken: "
-"""With the payment's id: when its history was first found to be another than was written."""
+"""With the payment's id: when its history was last found to be another than was written."""
 VERIFIED = "history verified to"
 """When the payment was made whose history was verified last; after the newest one it begins anew."""
 DISMISSED = "dismissed: "
@@ -51,10 +51,29 @@ def names(session: Session, beginning: str) -> list[str]:
     return list(session.scalars(select(Heartbeat.name).where(begun)))
 
 
+def count(session: Session, beginning: str) -> int:
+    """How many names begin so."""
+    begun = Heartbeat.name.startswith(beginning, autoescape=True)
+    return session.execute(select(func.count()).where(begun)).scalar_one()
+
+
+def moments(session: Session, beginning: str) -> dict[str, datetime]:
+    """By the rest of each name that begins so."""
+    found = session.scalars(select(Heartbeat).where(Heartbeat.name.startswith(beginning, autoescape=True)))
+    return {row.name.removeprefix(beginning): row.at for row in found}
+
+
+def oldest(session: Session, beginning: str, now: datetime, limit: int) -> list[str]:
+    """Names that begin so, those of the oldest moments; a moment to come was written by a clock that leapt,
+    and counts as the oldest."""
+    begun = Heartbeat.name.startswith(beginning, autoescape=True)
+    in_order = select(Heartbeat.name).where(begun).order_by(Heartbeat.at <= now, Heartbeat.at, Heartbeat.name)
+    return list(session.scalars(in_order.limit(limit)))
+
+
 def sweeps(session: Session) -> dict[str, datetime]:
     """By the sweep's name, when it last ended well."""
-    found = session.scalars(select(Heartbeat).where(Heartbeat.name.startswith(SWEEP, autoescape=True)))
-    return {row.name.removeprefix(SWEEP): row.at for row in found}
+    return moments(session, SWEEP)
 
 
 def silence_of_sweeps(session: Session, now: datetime) -> dict[str, float]:
@@ -76,5 +95,11 @@ def forget_sweeps_but(session: Session, names: Collection[str], latest: datetime
     session.execute(delete(Heartbeat).where(is_sweep, is_of_no_use))
 
 
-def forget(session: Session, name: str) -> None:
-    session.execute(delete(Heartbeat).where(Heartbeat.name == name))
+def beat_again(session: Session, names: Collection[str], now: datetime) -> None:
+    """The same moment for a few that are there."""
+    session.execute(update(Heartbeat).where(Heartbeat.name.in_(names)).values(at=now))
+
+
+def forget(session: Session, *names: str) -> None:
+    """A few at most: each is a parameter of one statement."""
+    session.execute(delete(Heartbeat).where(Heartbeat.name.in_(names)))

@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from payments_service.domain.states import OPEN, REFUND_OPEN, AlertCode, AttemptStatus, PaymentStatus
+from payments_service.store.db import id_at, unindexed
 from payments_service.store.tables import (
     Payment,
     PaymentAttempt,
@@ -18,6 +19,8 @@ from payments_service.store.tables import (
 
 CAPTURE_WINDOW = timedelta(hours=12)
 """So long before money goes back, the alarm `capture_window` names its payment."""
+BEHIND = timedelta(days=1)
+"""An id tells the time of its machine's clock: one that is so far behind hides no good webhook."""
 EXAMPLES = 5
 """How many payments an alarm names."""
 
@@ -66,9 +69,15 @@ def is_held(session: Session, payment_id: str) -> bool:
     return payment is not None and payment.status == PaymentStatus.AUTHORIZED
 
 
-def last_webhook(session: Session, provider: str) -> datetime | None:
-    """When the last genuine event of a provider came. Ids ascend with time, so this reads few rows."""
-    query = select(PaymentWebhook.created_at).where(PaymentWebhook.provider == provider)
+def last_webhook(session: Session, provider: str, since: datetime | None = None) -> datetime | None:
+    """When the last genuine event of a provider came (after a moment).
+
+    No index tells a provider's events by time; ids ascend with it, so this goes back from the newest event of
+    all providers, to a day before that moment at the furthest.
+    """
+    query = select(PaymentWebhook.created_at).where(unindexed(PaymentWebhook.provider) == provider)
+    if since is not None:
+        query = query.where(PaymentWebhook.id >= id_at(since - BEHIND), PaymentWebhook.created_at > since)
     return session.scalars(query.order_by(PaymentWebhook.id.desc()).limit(1)).one_or_none()
 
 
@@ -82,8 +91,9 @@ def affected(session: Session, code: AlertCode, gateway: str | None, now: dateti
         return [payment.id for payment, _ in ending[:EXAMPLES]]
     if code is AlertCode.INBOX_WAITS and gateway:
         due = PaymentWebhook.next_try_at.is_not(None), PaymentWebhook.payment_id.is_not(None)
-        whose = select(PaymentWebhook.payment_id).where(PaymentWebhook.gateway == gateway, *due)
-        oldest = func.min(PaymentWebhook.created_at)
-        found = session.scalars(whose.group_by(PaymentWebhook.payment_id).order_by(oldest).limit(EXAMPLES))
+        of_it = unindexed(PaymentWebhook.gateway) == gateway
+        whose = select(PaymentWebhook.payment_id).where(of_it, *due)
+        of_each = whose.group_by(unindexed(PaymentWebhook.payment_id))
+        found = session.scalars(of_each.order_by(func.min(PaymentWebhook.created_at)).limit(EXAMPLES))
         return [one for one in found if one]
     return None

@@ -12,7 +12,7 @@ from payments_service.domain import payment as domain
 from payments_service.domain.clock import utc_now
 from payments_service.domain.money import Money
 from payments_service.domain.states import DUE_BY_NEWS, OPEN, OrderStatus, RefundStatus
-from payments_service.store.db import changed_rows, claim, insert_once
+from payments_service.store.db import changed_rows, claim, insert_once, unindexed
 from payments_service.store.tables import (
     Payment,
     PaymentAttempt,
@@ -146,7 +146,7 @@ def claim_due(
 
     The youngest come first: after an outage a payer who waits now is not behind all that was left open.
     """
-    youngest = Payment.created_at.desc()
+    youngest = unindexed(Payment.created_at).desc()
     return _claim(session, provider, now, lease_ends, limit, youngest)
 
 
@@ -173,7 +173,7 @@ def claim_due_refunds(
     session: Session, provider: str, now: datetime, lease_ends: datetime, limit: int
 ) -> list[Refund]:
     """Refunds whose end is not known, now ours until the lease ends."""
-    theirs = select(Refund).where(Refund.provider == provider)
+    theirs = select(Refund).where(unindexed(Refund.provider) == provider)
     due = Refund.next_check_at
     taken = claim(session, theirs, due, now, lease_ends, limit, longest_wait=LONGEST_WAIT)
     for refund in taken:

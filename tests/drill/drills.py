@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import requests
 
-from payments_service.store import gauges
+from payments_service.store.db import id_at
 from tests.support.house import CUSTOMER, House
 
 FAST = 60
@@ -81,7 +81,7 @@ def no_orders(town: Town) -> None:
     [columns] = town.sql("SELECT group_concat(name) FROM pragma_table_info('payment_orders')")
     of_order = {name: name for name in str(columns[0]).split(",")}
     for number in range(6):
-        made = gauges.id_at(then + timedelta(milliseconds=number)).hex
+        made = id_at(then + timedelta(milliseconds=number)).hex
         town.sql(f"INSERT INTO payments VALUES ({','.join('?' * len(payment))})", made, *payment[1:])
         its = {**of_order, "id": "?", "payment_id": "?", "wire_id": "?", "gateway_order_id": "NULL"}
         order = f"SELECT {','.join(its.values())} FROM payment_orders LIMIT 1"

@@ -1,9 +1,11 @@
 """Trouble that no single payment shows."""
 
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from payments_service.domain.deadline import Deadline
 from payments_service.domain.flag import flag
@@ -11,7 +13,7 @@ from payments_service.domain.payment import Actor
 from payments_service.domain.states import ReviewReason
 from payments_service.flows import monitors, reviews, sync, webhook
 from payments_service.flows.alerts import raise_alert
-from payments_service.store import outbox
+from payments_service.store import chain, gauges, heartbeats, outbox, seal
 from payments_service.store.db import Database
 from payments_service.store.tables import Outbox, Payment, PaymentAttempt
 from tests.flows.conftest import PRICE, Ledger, buy
@@ -132,3 +134,79 @@ def test_an_alert_that_was_cleared_may_be_raised_again(db: Database) -> None:
     assert alerts(db) == []
     with db.begin() as session:
         assert raise_alert(session, "event_undelivered", "merchant", UNDELIVERED, hand.clock)
+
+
+ROWS = "SELECT 'history broken: 01900000-0000-7000-8000-' || (100000000000 + i), '2026-01-01 00:00:00' FROM n"
+MARKS = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 70000) {ROWS}"
+"""More than any database takes parameters in one statement."""
+
+
+def broken(db: Database) -> int:
+    with db.read() as session:
+        return heartbeats.count(session, heartbeats.BROKEN)
+
+
+def test_more_broken_histories_than_a_statement_takes_parameters_silence_no_alarm(db: Database) -> None:
+    """A SECRET_KEY that was changed in the wrong way makes all of them look so."""
+    with db.begin() as session:
+        made = MARKS if db.is_sqlite else MARKS.replace("00:00'", "00:00+00'::timestamptz")
+        session.execute(text(f"INSERT INTO heartbeats (name, at) {made}"))
+    hand = HandClock()
+    monitors.look(db, hand.clock)
+    assert [code for code, _ in alerts(db)] == ["history_broken"]
+    assert broken(db) == 70_000 - monitors.VERIFIED_AT_A_LOOK  # there are no such payments
+
+
+def test_histories_that_are_known_as_broken_are_looked_at_in_turn_and_forgotten_once_they_are_whole(
+    db: Database, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, wrong = seal.keys_of(["the right secret key"]), seal.keys_of(["a wrong secret key"])
+    hand = HandClock()
+    db.chain_keys = right
+    bought = [buy(db, gateway) for _ in range(8)]
+    db.chain_keys = wrong
+    monitors.look(db, hand.clock)
+    assert broken(db) == len(bought)
+    monkeypatch.setattr(monitors, "VERIFIED_AT_A_LOOK", 3)
+    monkeypatch.setattr(gauges, "to_verify", lambda *_: ([], []))  # none but those that are known
+    looked_at: list[set[UUID]] = []
+    verify = chain.verify
+    monkeypatch.setattr(
+        chain, "verify", lambda s, keys, ids: looked_at.append(set(ids)) or verify(s, keys, ids)
+    )
+    for _ in range(3):
+        hand.advance(timedelta(minutes=1))
+        monitors.look(db, hand.clock)
+    assert set().union(*looked_at) == {one.id for one in bought}
+    assert broken(db) == len(bought)
+    db.chain_keys = right
+    left = []
+    for _ in range(3):
+        hand.advance(timedelta(minutes=1))
+        monitors.look(db, hand.clock)
+        left.append(broken(db))
+    assert left == [5, 2, 0]
+    assert max(map(len, looked_at)) == 3
+
+
+def test_all_histories_are_looked_at_in_turn_also_while_there_are_many_new_ones(
+    db: Database, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand = HandClock()
+    bought = [buy(db, gateway).id for _ in range(7)]
+    monkeypatch.setattr(monitors, "VERIFIED_AT_A_LOOK", 3)
+    in_turn = []
+    to_verify = gauges.to_verify
+
+    def noted(*asked: Any) -> tuple[list[UUID], list[UUID]]:
+        newest, stretch = to_verify(*asked)
+        assert len(newest) == 3
+        in_turn.append(stretch)
+        return newest, stretch
+
+    monkeypatch.setattr(gauges, "to_verify", noted)
+    for _ in range(8):
+        hand.advance(timedelta(seconds=1))
+        monitors.look(db, hand.clock)
+    begun_anew = in_turn[1:].index(in_turn[0])
+    assert set().union(*in_turn[: begun_anew + 1]) == set(bought)

@@ -12,7 +12,7 @@ from payments_service.domain.alarms import ALARMS
 from payments_service.domain.states import AlertCode
 from payments_service.flows import alerts, monitors, reviews
 from payments_service.store import gauges, heartbeats, outbox
-from payments_service.store.db import Database
+from payments_service.store.db import Database, id_at
 from payments_service.store.tables import Outbox, Payment, PaymentOrder
 from tests.flows.conftest import buy
 from tests.flows.delivering import Telling
@@ -197,5 +197,5 @@ def test_ids_that_a_leapt_clock_made_hide_no_alarm(ops: Ops, monkeypatch: pytest
 def test_the_id_of_a_moment_lies_before_every_id_of_that_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("uuid6._last_v7_timestamp", None)  # tests before this one may have moved the clock
     before, made, after = datetime.now(UTC) - MINUTE, uuid7(), datetime.now(UTC) + MINUTE
-    assert gauges.id_at(before) < made < gauges.id_at(after)
-    assert gauges.id_at(before).version == 7
+    assert id_at(before) < made < id_at(after)
+    assert id_at(before).version == 7

@@ -33,6 +33,7 @@ from payments_service.flows.payment_details import details
 from payments_service.flows.payment_list import Filters
 from payments_service.flows.refund_intent import Key
 from payments_service.store import migrations
+from payments_service.store import monitors as stored_monitors
 from payments_service.store.db import Database
 from payments_service.store.tables import Payment
 from tests.bench import generator
@@ -59,6 +60,12 @@ def deliver_all(db: Database) -> None:
     channels = Channels(merchant_name="x", webhook_url="http://127.0.0.1:9/")
     for line in deliver.lines(db, channels, REAL_TIME):
         line.run_out(20)
+
+
+def last_webhook(db: Database, provider: str) -> None:
+    """Of the day in which a refused one is news."""
+    with db.read() as session:
+        stored_monitors.last_webhook(session, provider, REAL_TIME.now() - timedelta(days=1))
 
 
 @dataclass
@@ -194,6 +201,8 @@ WORK: Mapping[str, Work] = {
         lambda: reconcile.sweep_refunds(large.db, large.gateway, URLS, REAL_TIME)
     ),
     "sweep of the inbox": lambda large: lambda: reconcile.sweep_inbox(large.db, large.gateway, REAL_TIME),
+    "last webhook of a gateway": lambda large: lambda: last_webhook(large.db, "fake"),
+    "last webhook of one that has none": lambda large: lambda: last_webhook(large.db, "phonepe"),
     "deliveries": lambda large: lambda: deliver_all(large.db),
     "monitors": lambda large: lambda: monitors.watch(large.db, large.gateway, REAL_TIME),
     "tidying": lambda large: lambda: monitors.tidy(large.db, REAL_TIME),

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
-from payments_service.store import events, inbox, lookup, payment_pages, search
+from payments_service.store import events, inbox, lookup, monitors, payment_pages, search
 from payments_service.store.db import Database
 from payments_service.store.payment_pages import Filters
 
@@ -43,6 +43,7 @@ ASKED: dict[str, Callable[[Session], object]] = {
         s, 5, 20, payment_id=uuid7(), destination="merchant", delivered="delivered"
     ),
     "what is not numbered": events.has_unnumbered,
+    "last webhook": lambda s: monitors.last_webhook(s, "razorpay", PLACE[0]),
 }
 
 
