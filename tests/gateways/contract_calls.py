@@ -197,6 +197,9 @@ class CallContract(GatewayHooks):
             self.call(read, gateway)
             for path in {request.path for request in line.requests if request.method == "GET"}:
                 line.answer = self.healthy_but(path, Reply(HTML, 503))
+                if self.refunds_at and path.endswith(self.refunds_at):
+                    assert self.call(read, gateway).refunds is None
+                    continue
                 with pytest.raises(Unavailable):
                     self.call(read, gateway)
 

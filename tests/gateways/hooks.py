@@ -72,6 +72,8 @@ class GatewayHooks:
     api_secrets: ClassVar[tuple[str, ...]]
     webhook_secrets: ClassVar[tuple[str, str]]
     body_is_signed: ClassVar[bool] = True
+    refunds_at: ClassVar[str | None] = None
+    """How the address of an order's refunds ends, which a payment may be read without."""
     wakes: ClassVar[frozenset[str]] = frozenset()
     """Events that say too little for a snapshot and only wake, although their body is signed."""
     kept: ClassVar[frozenset[str]] = frozenset()

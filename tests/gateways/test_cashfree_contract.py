@@ -42,6 +42,7 @@ class TestCashfreeContract(CashfreeHooks, GatewayContract):
     wrong_keys = error_reply("401")
     unknown_order = error_reply("404", code="order_not_found")
     credential_headers = ("x-webhook-signature", "x-webhook-timestamp")
+    refunds_at: ClassVar[str | None] = "/refunds"
     wakes: ClassVar[frozenset[str]] = frozenset({"REFUND_STATUS_WEBHOOK", "AUTO_REFUND_STATUS_WEBHOOK"})
     order_words: ClassVar[Mapping[str, PaymentStatus]] = {
         "ACTIVE": PaymentStatus.PENDING,
