@@ -26,7 +26,7 @@ from payments_service.domain.states import AttemptStatus, PaymentStatus
 from payments_service.domain.variables import variables_of
 from payments_service.gateways.http import READ_TRIES
 from tests.gateways.hooks import AMOUNT, CUSTOMER, REFUND_ID, WIRE_ID, GatewayHooks
-from tests.gateways.strange import A_THIRD_OR_ALL, assert_storable, with_one_strange_member
+from tests.gateways.strange import A_SEVENTH_OR_ALL, assert_storable, with_one_strange_member
 from tests.gateways.wire import HTML, Answer, Reply, Request, Trouble, closed_port, wire
 
 LINE_TROUBLES: dict[str, Answer] = {
@@ -232,11 +232,11 @@ class CallContract(GatewayHooks):
         error, _ = self.in_trouble("fetch_payment", self.unknown_order)
         assert type(error) is UnknownAtGateway
 
-    @A_THIRD_OR_ALL
+    @A_SEVENTH_OR_ALL
     def test_a_strange_member_never_makes_another_error(self, write: str, step: int) -> None:
         self._with_strange_members(write, (OutcomeUnknown,), step)
 
-    @A_THIRD_OR_ALL
+    @A_SEVENTH_OR_ALL
     def test_a_strange_member_of_a_read_never_makes_another_error(self, read: str, step: int) -> None:
         self._with_strange_members(read, (Unavailable, UnknownAtGateway), step)
 

@@ -239,6 +239,7 @@ def _is_up(url: str) -> bool:
         return False
 
 
+@pytest.mark.check
 def test_the_processes_of_gunicorn_count_together_and_forget_nothing(tmp_path: Path) -> None:
     with served(tmp_path, workers=4) as (url, master):
         for _ in range(60):
