@@ -1,9 +1,9 @@
 """Rows that are due at one gateway or receiver, worked off several beside each other.
 
 Each row is claimed when its work begins, under a lease of its own. A row whose work fails in a way that is
-not foreseen is logged, and holds up no other. A place whose calls fail one after the
-other is left alone for a while; then one row is the trial, until one goes well. Between two rows a line looks
-whether it is to stop. What a place is like is known to one process only, and forgotten with it.
+not foreseen is logged, and holds up no other. A place whose calls fail one after the other is left alone
+for a while; then one row is the trial, until one goes well. Between two rows a line looks whether it is to
+stop. What a place is like is known to one process only, and forgotten with it.
 """
 
 import logging

@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -96,7 +97,7 @@ def _payments(db: Database, gateway: Gateway, clock: Clock, at: Place, stop: Eve
         return well
 
     claim = _claiming(db, gateway, clock, payments.claim_due)
-    longest = _claiming(db, gateway, clock, payments.claim_longest_due)
+    longest = _claiming(db, gateway, clock, partial(payments.claim_due, longest_due_first=True))
     name = f"payments {gateway.provider}"
     return Line(name, at, claim, ask, stop, gateway=gateway, claim_longest_due=longest)
 
@@ -128,7 +129,7 @@ def _inbox(db: Database, gateway: Gateway, clock: Clock, at: Place, stop: Event)
             return is_well(error)
 
     claim = _claiming(db, gateway, clock, inbox.claim_due)
-    longest = _claiming(db, gateway, clock, inbox.claim_longest_due)
+    longest = _claiming(db, gateway, clock, partial(inbox.claim_due, longest_due_first=True))
     most = max(1, int(gateway.reads_per_second * WAKE_UP_SECONDS))
     return Line(f"inbox {gateway.provider}", at, claim, apply, stop, most, gateway, longest)
 

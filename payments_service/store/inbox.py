@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
@@ -161,34 +161,24 @@ def has_due(db: Database, provider: str, now: datetime) -> bool:
 
 
 def claim_due(
-    session: Session, provider: str, now: datetime, lease_ends: datetime, limit: int
-) -> list[PaymentWebhook]:
-    """Events of a provider that were kept and could not be applied yet, now ours until the lease ends.
-
-    The youngest come first: their payers wait now.
-    """
-    return _claim(session, provider, now, lease_ends, limit, PaymentWebhook.created_at.desc())
-
-
-def claim_longest_due(
-    session: Session, provider: str, now: datetime, lease_ends: datetime, limit: int
-) -> list[PaymentWebhook]:
-    """The same, in the order in which they became due: what was claimed in vain goes behind all others."""
-    return _claim(session, provider, now, lease_ends, limit, None)
-
-
-def _claim(
     session: Session,
     provider: str,
     now: datetime,
     lease_ends: datetime,
     limit: int,
-    first: ColumnElement[Any] | None,
+    *,
+    longest_due_first: bool = False,
 ) -> list[PaymentWebhook]:
+    """Events of a provider that were kept and could not be applied yet, now ours until the lease ends.
+
+    The youngest come first: their payers wait now. With `longest_due_first` what was claimed in vain goes
+    behind all others.
+    """
     waiting = select(PaymentWebhook).where(
         PaymentWebhook.next_try_at.is_not(None), PaymentWebhook.provider == provider
     )
     due = PaymentWebhook.next_try_at
+    first = None if longest_due_first else PaymentWebhook.created_at.desc()
     taken = claim(session, waiting, due, now, lease_ends, limit, longest_wait=LONGEST_WAIT, first=first)
     for row in taken:
         row.attempts += 1

@@ -2,7 +2,6 @@
 
 import re
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_, select, update
@@ -140,32 +139,21 @@ def _has_order(session: Session, payment_id: UUID, which: ColumnElement[bool]) -
 
 
 def claim_due(
-    session: Session, provider: str, now: datetime, lease_ends: datetime, limit: int
-) -> list[Payment]:
-    """Payments that the worker should ask about, now ours until the lease ends.
-
-    The youngest come first: after an outage a payer who waits now is not behind all that was left open.
-    """
-    youngest = unindexed(Payment.created_at).desc()
-    return _claim(session, provider, now, lease_ends, limit, youngest)
-
-
-def claim_longest_due(
-    session: Session, provider: str, now: datetime, lease_ends: datetime, limit: int
-) -> list[Payment]:
-    """The same, in the order in which they became due: what was claimed in vain goes behind all others."""
-    return _claim(session, provider, now, lease_ends, limit, None)
-
-
-def _claim(
     session: Session,
     provider: str,
     now: datetime,
     lease_ends: datetime,
     limit: int,
-    first: ColumnElement[Any] | None,
+    *,
+    longest_due_first: bool = False,
 ) -> list[Payment]:
+    """Payments that the worker should ask about, now ours until the lease ends.
+
+    The youngest come first: after an outage a payer who waits now is not behind all that was left open. With
+    `longest_due_first` what was claimed in vain goes behind all others.
+    """
     theirs, due = select(Payment).where(Payment.provider == provider), Payment.next_check_at
+    first = None if longest_due_first else unindexed(Payment.created_at).desc()
     return claim(session, theirs, due, now, lease_ends, limit, longest_wait=LONGEST_WAIT, first=first)
 
 

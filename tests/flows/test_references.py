@@ -354,6 +354,14 @@ def test_where_money_came_no_payer_is_sent_to_a_second_order(db: Database, came:
     assert refused(lambda: order_for(db, two, others=[one, two])) == "reference_open"
 
 
+def test_where_a_person_looks_no_payer_is_sent_to_a_second_order(db: Database) -> None:
+    """The gateway that is left says that another sum was paid, and tells no attempt."""
+    one, two = FakeGateway(), OtherGateway()
+    order_for(db, one)
+    one.status, one.amount = PaymentStatus.COMPLETED, WRONG
+    assert refused(lambda: order_for(db, two, others=[one, two])) == "reference_open"
+
+
 def test_a_kept_answer_hands_out_no_order_that_the_payer_has_left(db: Database) -> None:
     one, two = FakeGateway(), OtherGateway()
     order_for(db, one, claim=(key := claim(db, "key-of-the-first-tab")))
