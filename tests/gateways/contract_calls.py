@@ -198,7 +198,7 @@ class CallContract(GatewayHooks):
             for path in {request.path for request in line.requests if request.method == "GET"}:
                 line.answer = self.healthy_but(path, Reply(HTML, 503))
                 if self.refunds_at and path.endswith(self.refunds_at):
-                    assert self.call(read, gateway).refunds is None
+                    assert self.call(read, self.gateway(line.url)).refunds is None
                     continue
                 with pytest.raises(Unavailable):
                     self.call(read, gateway)
