@@ -15,6 +15,8 @@ BUSY_SECONDS = 10
 """For the writer's place that another process holds; then 503."""
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.001, 0.02
 """Between two tries for the writer's place, doubled from the one to the other."""
+PRIMARY = 0xFF
+"""The bits of a result code that say what it is; the others say of which kind (busy: recovering)."""
 POOL_WAIT_SECONDS = 5
 """For a connection while all are in use; then 503."""
 WAL_BYTES = 64 * 1024 * 1024
@@ -68,20 +70,6 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         _execute_when_free(connection, f"PRAGMA {pragma}")
 
 
-def _execute_when_free(connection: sqlite3.Connection, statement: str) -> None:
-    """The change to WAL, once in a file's life, is refused at once while another process makes it."""
-    ends = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute(statement)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
-                raise
-            time.sleep(0.05)
-        else:
-            return
-
-
 def _begin(connection: Begun) -> None:
     if connection.get_execution_options().get("payments_read_only"):
         connection.exec_driver_sql("BEGIN")
@@ -96,15 +84,20 @@ def _begin(connection: Begun) -> None:
 
 def begin_immediate(connection: Connection) -> None:
     """Take the writer's place. SQLite's own wait for it would stop every greenlet of the process."""
+    _execute_when_free(connection, "BEGIN IMMEDIATE")
+    connection.is_writing = True
+
+
+def _execute_when_free(connection: sqlite3.Connection, statement: str) -> None:
+    """Execute it again while another process writes, makes a file WAL, or recovers it after a `kill -9`."""
     ends, pause = time.monotonic() + BUSY_SECONDS, SHORTEST_PAUSE_SECONDS
     while True:
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(statement)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+            if error.sqlite_errorcode & PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
                 raise
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         else:
-            connection.is_writing = True
             return
