@@ -32,12 +32,13 @@ class Node:
         command = [str(self.binaries / program), *map(str, arguments)]
         subprocess.run(command, check=True, stderr=subprocess.PIPE, **self._as_user())
 
-    def start(self, *, keeps_commits: bool = False) -> None:
-        """Tests need no commit to outlive the machine; a measurement does."""
+    def start(self, *settings: str, keeps_commits: bool = False) -> None:
+        """Tests need no commit to outlive the machine; a measurement does. Settings are `name=value`."""
         fsync = "on" if keeps_commits else "off"
         options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync={fsync}"
         command = [str(self.binaries / "postgres"), "-D", str(self.data), *options.split()]
-        command += ["-c", "max_connections=200"]
+        for setting in ("max_connections=200", *settings):
+            command += ["-c", setting]
         self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, **self._as_user())
         _wait(self.url, self.process)
 
@@ -90,10 +91,10 @@ def new_node() -> Iterator[Node]:
 
 
 @contextmanager
-def running_postgres() -> Iterator[str]:
+def running_postgres(*settings: str) -> Iterator[str]:
     """The URL of a fresh server on loopback."""
     with new_node() as node:
-        node.start()
+        node.start(*settings)
         yield node.url
 
 
