@@ -67,6 +67,9 @@ SLOWEST_FIRST = (
     "gateways",
 )
 """Files and folders in the order in which they are begun, so that none is left to one process at the end."""
+AGAIN_AFTER_A_CRASH = pytest.mark.flaky(reruns=1, only_rerun="Page crashed")
+"""A browser whose page crashed has said nothing of the page. Not for all tests: each that may be run again waits
+40 ms for the word of the other processes."""
 _used: Counter[str] = Counter()
 _wrong_events: list[str] = []
 event_schema.watch(_wrong_events.append)
@@ -220,6 +223,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave to `make check` what `make test` has no time for, and begin with what takes longest."""
     cases: dict[str, list[tuple[tuple[str, int], ...]]] = {}
     for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(AGAIN_AFTER_A_CRASH)
         if not isinstance(item, pytest.Function) or "database_kind" not in getattr(item, "fixturenames", ()):
             continue
         kind = item.callspec.params["database_kind"]
