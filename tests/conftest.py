@@ -68,8 +68,8 @@ SLOWEST_FIRST = (
 )
 """Files and folders in the order in which they are begun, so that none is left to one process at the end."""
 AGAIN_AFTER_A_CRASH = pytest.mark.flaky(reruns=1, only_rerun="Page crashed")
-"""A browser whose page crashed has said nothing of the page. Not for all tests: each that may be run again waits
-40 ms for the word of the other processes."""
+"""A browser whose page crashed has said nothing of the page. Not for all tests: each that may be run again
+waits 40 ms for the other processes' word."""
 _used: Counter[str] = Counter()
 _wrong_events: list[str] = []
 event_schema.watch(_wrong_events.append)
