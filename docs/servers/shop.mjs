@@ -43,7 +43,7 @@ async function answer(path, headers, body) {
   if (!isSame(headers["x-staff-token"] ?? "", STAFF_TOKEN)) return [403, { error: "Staff only" }];
   if (!order.paidBy) return [409, { error: "This order is not paid" }];
   // The key makes a second click the same refund.
-  return ask(`/api/payment/${order.paidBy}/refunds`, {}, { "Idempotency-Key": `whole-refund-${number}` });
+  return ask(`/api/payment/${order.paidBy}/refunds`, {}, { "Idempotency-Key": `whole-refund-of-order-${number}` });
 }
 
 createServer(async (request, response) => {

@@ -50,4 +50,4 @@ if ($wish === 'quote') { // the page sends the quote to create-order, and no amo
 }
 if (!hash_equals(getenv('STAFF_TOKEN'), $_SERVER['HTTP_X_STAFF_TOKEN'] ?? '')) answer(403, '{"error": "Staff only"}');
 if (!$order['paid_by']) answer(409, '{"error": "This order is not paid"}');
-ask("/api/payment/{$order['paid_by']}/refunds", [], "Idempotency-Key: whole-refund-$number"); // twice is once
+ask("/api/payment/{$order['paid_by']}/refunds", [], "Idempotency-Key: whole-refund-of-order-$number"); // twice is once

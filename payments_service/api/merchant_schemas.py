@@ -12,7 +12,7 @@ from uuid import UUID
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 from werkzeug.datastructures import MultiDict
 
-from payments_service.api.answers import Rupees
+from payments_service.api.answers import Rupees, told
 from payments_service.api.schemas import (
     Amount,
     BodySchema,
@@ -220,8 +220,8 @@ class PaymentOut(Schema):
     paymentId = fields.String(attribute="row.transaction_id", allow_none=True)
     paymentStatus = fields.String(attribute="row.status")
     status = fields.String(attribute="row.gateway_status", allow_none=True)
-    amount = Rupees()
-    amountRefunded = Rupees(attribute="amount_refunded")
+    amount = Rupees(**told("rupees", 499.5))
+    amountRefunded = Rupees(attribute="amount_refunded", **told("rupees that went back", 0))
     currency = fields.String(attribute="row.currency")
     method = fields.String(attribute="row.payment_method", allow_none=True)
     reference = fields.String(allow_none=True)
@@ -276,7 +276,7 @@ class AttemptOut(Schema):
     paymentId = fields.String(attribute="transaction_id")
     status = fields.String()
     gatewayStatus = fields.String(attribute="gateway_status")
-    amount = Rupees(attribute="money")
+    amount = Rupees(attribute="money", **told("rupees", 499.5))
     currency = fields.String()
     method = fields.String(allow_none=True)
     errorCode = fields.String(attribute="error_code", allow_none=True)
@@ -295,7 +295,7 @@ class RefundOut(Schema):
     paymentId = fields.String(attribute="transaction_id", allow_none=True)
     status = fields.String(attribute="status.value")
     gatewayStatus = fields.String(attribute="gateway_status", allow_none=True)
-    amount = Rupees()
+    amount = Rupees(**told("rupees", 499.5))
     currency = fields.String(attribute="amount.currency")
     reason = fields.String(allow_none=True)
     speed = fields.String(allow_none=True)
@@ -412,7 +412,7 @@ class StandingOut(Schema):
     paymentId = fields.String(attribute="payment_id", allow_none=True)
     status = fields.String(attribute="gateway_status", allow_none=True)
     paymentStatus = fields.String(attribute="status.value")
-    amount = Rupees()
+    amount = Rupees(**told("rupees", 499.5))
     currency = fields.String(attribute="amount.currency")
     captureBy = fields.AwareDateTime(attribute="capture_by", allow_none=True)
     updatedAt = fields.AwareDateTime(attribute="updated_at")

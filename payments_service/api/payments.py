@@ -160,8 +160,11 @@ def verify_payment() -> ResponseReturnValue:
 @blueprint.get("/status/<gateway>/<path:reference>")
 @guards.open_to_all
 @described(
-    "A payment as it was last stored",
-    about="For a known payment always 200, also when the gateway cannot be asked.",
+    "The status of a payment",
+    about=(
+        "While the payment is open the gateway is asked, at most once in three seconds. For a known payment always "
+        "200, also when the gateway cannot be asked: then with the status that was stored last."
+    ),
     tag="Checkout",
     gives={200: answers.StatusSchema},
     refuses={400: ("validation_error", "invalid_address"), 404: ("not_found",), 429: ("rate_limited",)},

@@ -25,7 +25,10 @@ COMMON = ("__init__.py", "base.py", "bounds.py", "http.py", "reading.py", "signa
 TEXTS = (
     ("README.md", "**{label}**"),
     ("README.md", "/api/webhook/{name}`"),
+    ("gateway_simulator/pyproject.toml", '"gateway_simulator.{name}"'),
+    ("render.yaml", "- key: {upper}_"),
     ("docs/architecture.md", "{module}.py"),
+    ("docs/deployment.md", "(gateways/{name}.md)"),
     ("docs/events.md", "`{name}`"),
     ("docs/front-end.md", '"{name}"'),
     ("docs/front-end.md", "| {label} |"),
@@ -56,6 +59,7 @@ def _names(gateway: type[Gateway]) -> dict[str, str]:
     row = pages.ROWS.get(gateway.provider)
     return {
         "name": gateway.name,
+        "upper": gateway.name.upper(),
         "label": row.label if row else gateway.name.capitalize(),
         "module": gateway.__module__.rpartition(".")[2],
         "type": gateway.__name__,
