@@ -55,4 +55,5 @@ def refund(number):
         return {"error": "Staff only"}, 403
     if not (found := order(number)) or not found[1]:
         return {"error": "This order is not paid"}, 409
-    return ask(f"/api/payment/{found[1]}/refunds", {}, **{"Idempotency-Key": f"whole-refund-of-order-{number}"})
+    key = {"Idempotency-Key": f"whole-refund-of-order-{number}"}
+    return ask(f"/api/payment/{found[1]}/refunds", {}, **key)

@@ -162,8 +162,8 @@ def verify_payment() -> ResponseReturnValue:
 @described(
     "The status of a payment",
     about=(
-        "While the payment is open the gateway is asked, at most once in three seconds. For a known payment always "
-        "200, also when the gateway cannot be asked: then with the status that was stored last."
+        "While the payment is open the gateway is asked, at most once in three seconds. For a known payment "
+        "always 200, also when the gateway cannot be asked: then with the status that was stored last."
     ),
     tag="Checkout",
     gives={200: answers.StatusSchema},
