@@ -65,6 +65,8 @@ WORD_MAY_LAG = timedelta(minutes=1)
 """For so long after a capture an order may still say that it waits; then a person is told."""
 ASK_LAGGING_WORD_AGAIN = timedelta(seconds=15)
 """While the order's word lags behind its payment's."""
+CAPTURE_TAKEN_OVER = timedelta(seconds=30)
+"""By then the worker looks whether the process that took a webhook has captured what it told of."""
 EXPIRY = "order-expiry"
 """Who ends a payment whose time has run out."""
 
@@ -176,6 +178,9 @@ def apply_event(
         record.payment.webhook_data = {"type": event.type, "eventId": event.event_id}
     if follow_up is FollowUp.FETCH:
         return follow_up, InboxOutcome.WAITING, is_new
+    if follow_up is FollowUp.CAPTURE:
+        payment, due = record.payment, actor.clock.after(CAPTURE_TAKEN_OVER)
+        payment.next_check_at = min(payment.next_check_at or due, due)
     is_applied = any(part is not None for part in (event.snapshot, event.dispute, event.refund))
     return follow_up, InboxOutcome.APPLIED if is_applied else InboxOutcome.STORED, is_new
 
@@ -201,6 +206,8 @@ def move(
         return
     before, now = payment.status, actor.clock.now()
     payment.status, payment.updated_at = to, now
+    if to in PAID_FOR:
+        payment.next_check_at = payment.next_check_at or now  # money came after the watch had ended
     sequence = record.append(EntryKind.STATUS, actor, reason, evidence, before=before, after=to)
     if to is PaymentStatus.COMPLETED:
         payment.completed_at = now
@@ -262,7 +269,8 @@ def _open_order(
         return False
     payment = record.payment
     order.gateway_order_id, order.updated_at = snapshot.order.gateway_order_id, clock.now()
-    payment.next_check_at = next_follow_up(gateway.polling, payment.created_at, clock)
+    planned = next_follow_up(gateway.polling, payment.created_at, clock)
+    payment.next_check_at = planned or payment.next_check_at
     if order.status != OrderStatus.LOST:
         order.status = order_becomes(order.status, OrderStatus.OPEN)
         payment.order_id = order.wire_id if gateway.browser_knows_wire_id else order.gateway_order_id

@@ -37,6 +37,7 @@ def flag(record: PaymentRecord, reason: ReviewReason, actor: Actor, evidence: di
     record.reviews.append(Review(uuid7(), payment.id, reason, evidence, now, None, None))
     payment.review = payment.review or reason
     payment.updated_at = now
+    payment.next_check_at = payment.next_check_at or now  # what waits for a person is asked about daily
     sequence = record.append(EntryKind.REVIEW, actor, reason, evidence)
     told = {"reason": reason, "evidence": evidence, "whatToDo": ADVICE[reason]}
     facts.tell_review(record, told, sequence, actor)

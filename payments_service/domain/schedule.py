@@ -45,24 +45,35 @@ def next_check(
 ) -> datetime | None:
     """The moment of the next question, None when there is none left to ask.
 
-    `is_unsettled`: money, or a review, keeps an unpaid payment from ending by our clock. The last question
-    about a payment that has ended is asked daily until it `was_answered`.
+    `is_unsettled`: money, or a review, keeps an unpaid payment from ending by our clock. A question that was
+    not answered is asked again within the hour; the last one, about a payment that has ended, daily.
     """
     is_left = not was_answered and status not in OPEN
     if status is PaymentStatus.COMPLETED and completed_at:
         age = _age(completed_at, clock)
         planned = next((clock.after(moment - age) for moment in READ_AGAIN if moment > age), None)
-        return planned or (next_follow_up(DAILY, completed_at, clock) if is_left else None)
+        again = _again(planned, clock, was_answered=was_answered)
+        return again or (next_follow_up(DAILY, completed_at, clock) if is_left else None)
     daily = DAILY if is_unsettled or is_left else ()
-    return next_follow_up((*polling, *LATER, *daily), created_at, clock)
+    planned = next_follow_up((*polling, *LATER, *daily), created_at, clock)
+    return _again(planned, clock, was_answered=was_answered or is_left)
 
 
-def next_refund_check(polling: Polling, since: datetime, clock: Clock) -> datetime | None:
-    """Banks take longer to give back: after five days once a day, for a month."""
+def next_refund_check(
+    polling: Polling, since: datetime, clock: Clock, *, was_answered: bool = True
+) -> datetime | None:
+    """Banks take longer to give back: after five days once a day, for a month. A question that was not
+    answered is asked again within the hour: news may have made it due."""
     month: Polling = ((timedelta(days=30), timedelta(days=1)),)
-    return next_follow_up((*polling, *LATER, *month), since, clock)
+    return _again(next_follow_up((*polling, *LATER, *month), since, clock), clock, was_answered=was_answered)
 
 
+def _again(planned: datetime | None, clock: Clock, *, was_answered: bool) -> datetime | None:
+    return planned if was_answered or planned is None else min(planned, clock.after(UNANSWERED))
+
+
+UNANSWERED = timedelta(hours=1)
+"""A question that the gateway did not answer is asked again by then."""
 REFERENCE_COMES_AT = (timedelta(hours=1), timedelta(days=1), timedelta(days=3), timedelta(days=7))
 """After its end a refund without the bank's reference is asked for again at these ages."""
 

@@ -6,6 +6,8 @@ That the merchant closed it is stored first: money that comes later is flagged a
 import logging
 from uuid import UUID
 
+from sqlalchemy.orm import Session
+
 from payments_service.domain import decide
 from payments_service.domain.deadline import Deadline
 from payments_service.domain.errors import Conflict, GatewayError
@@ -48,7 +50,8 @@ def close(db: Database, gateway: Gateway | None, payment_id: UUID, actor: Actor)
     known = by_id(db, payment_id)
     deadline = Deadline(BUDGET_SECONDS)
     if gateway and known.status in OPEN_WITHOUT_MONEY:
-        _refuse_while_its_order_is_made(db, known, actor)  # asking would end it while it is made
+        with db.read() as session:  # asking would end it while it is made
+            _refuse_while_its_order_is_made(session, known.id, known.status, actor)
         _look(db, gateway, payment_id, actor, deadline)
     order = _write_wish(db, payment_id, actor)
     if gateway and order is not None:
@@ -57,11 +60,10 @@ def close(db: Database, gateway: Gateway | None, payment_id: UUID, actor: Actor)
     return by_id(db, payment_id)
 
 
-def _refuse_while_its_order_is_made(db: Database, known: PaymentView, actor: Actor) -> None:
-    with db.read() as session:
-        order = payments.current_order(session, known.id)
+def _refuse_while_its_order_is_made(session: Session, payment_id: UUID, status: str, actor: Actor) -> None:
+    order = payments.current_order(session, payment_id)
     if order.status == OrderStatus.CREATING and order.leased_until > actor.clock.now():
-        raise BeingPaid(known.status)
+        raise BeingPaid(status)
 
 
 def _look(db: Database, gateway: Gateway, payment_id: UUID, actor: Actor, deadline: Deadline) -> None:
@@ -83,6 +85,8 @@ def _write_wish(db: Database, payment_id: UUID, actor: Actor) -> PaymentOrder | 
         if payment.closed_at is None and (payment.status == PaymentStatus.AUTHORIZED or has_money):
             raise BeingPaid(payment.status)
         if payment.closed_at is None:
+            # A payer may have come back meanwhile: an order that is being made cannot be ended.
+            _refuse_while_its_order_is_made(session, payment_id, payment.status, actor)
             payment.closed_at = payment.updated_at = actor.clock.now()
             history.append(session, payment, EntryKind.NOTE, actor, "the merchant closed it", {})
         return order if payment.status in OPEN_WITHOUT_MONEY else None

@@ -349,6 +349,8 @@ def _refused(call: Call, order: AnyOrder, error: GatewayError) -> CreateOrderFai
 
 
 def _payable(opened: PaymentView) -> PaymentView:
+    if opened.is_closed:
+        raise Conflict("This order can no longer be paid", code="order_expired", id=str(opened.id))
     if opened.review:
         raise CreateOrderFailed(GatewayError("the gateway's order is not the one we asked for"), opened.id)
     if opened.checkout is None:

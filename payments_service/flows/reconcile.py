@@ -108,12 +108,13 @@ def _refunds(
     def ask(row: Refund) -> bool | None:
         actor = Actor(Source.WORKER, "reconcile", clock)
         well: bool | None = True
+        was_answered = True
         try:
             refund.ask(db, gateway, row, actor, webhook_url=urls.webhook(gateway.name))
         except GatewayError as error:
             log.info("Refund not asked", extra={"data": {"id": row.id, "error": error.code}})
-            well = is_well(error)
-        _plan_next_refund(db, gateway, row, clock)
+            well, was_answered = is_well(error), isinstance(error, UnknownAtGateway)
+        _plan_next_refund(db, gateway, row, clock, was_answered=was_answered)
         return well
 
     claim = _claiming(db, gateway, clock, payments.claim_due_refunds)
@@ -194,7 +195,9 @@ def _set_right(known: PaymentRecord, actor: Actor) -> None:
         payment.completed_at = now
 
 
-def _plan_next_refund(db: Database, gateway: Gateway, claimed: Refund, clock: Clock) -> None:
+def _plan_next_refund(
+    db: Database, gateway: Gateway, claimed: Refund, clock: Clock, *, was_answered: bool
+) -> None:
     with db.begin() as session:
         payments.lock(session, claimed.payment_id)
         row = session.get_one(Refund, claimed.id)
@@ -204,7 +207,9 @@ def _plan_next_refund(db: Database, gateway: Gateway, claimed: Refund, clock: Cl
             row.next_check_at = None
         if row.status not in REFUND_OPEN:
             return
-        row.next_check_at = next_refund_check(gateway.polling, row.created_at, clock)
+        row.next_check_at = next_refund_check(
+            gateway.polling, row.created_at, clock, was_answered=was_answered
+        )
         if not witnesses.agree(session, clock):
             row.next_check_at = witnesses.look_soon(row.next_check_at, clock)
         elif row.next_check_at is None:

@@ -235,19 +235,20 @@ def apply_answer(
     generation: int,
     polling: Polling | None = None,
 ) -> RefundView:
-    """Write down what the gateway says of a refund, while it is still the caller's to write.
+    """Write down what the gateway says of a refund, also when another request answers for it by now.
 
-    `polling`: when to ask next while it is open, where the caller does not plan that itself.
+    `polling`: when to ask next while it is open, where the caller does not plan that itself. That is for the
+    one that answers for it.
     """
 
     def write() -> RefundView:
         with db.begin() as session:
             changes = load_one(session, payment_id, Names.of(snapshot))
             row = changes.record.refund(row_id)
+            refund_news.apply_refund(changes.record, row, snapshot, actor)
             if row.generation == generation:
-                refund_news.apply_refund(changes.record, row, snapshot, actor)
                 _plan_next(row, polling, actor.clock)
-                changes.write()
+            changes.write()
             return _view(row)
 
     return retried(write)
