@@ -25,6 +25,7 @@ from payments_service.cli.lost import lost
 from payments_service.cli.openapi import openapi
 from payments_service.cli.screen import clean
 from payments_service.cli.show import show
+from payments_service.cli.status import status
 from payments_service.cli.telling import outbox, resend
 from payments_service.cli.trigger import trigger
 from payments_service.cli.verify import verify_ledger
@@ -46,7 +47,7 @@ Done = TypeVar("Done")
 
 def add_to(group: click.Group) -> None:
     group.add_command(db)
-    for command in (show, outbox, resend, reconcile, replay_webhooks, reviews_, clear_review):
+    for command in (show, status, outbox, resend, reconcile, replay_webhooks, reviews_, clear_review):
         group.add_command(_told_in_a_sentence(command))
     for command in (api_key, api_keys, worker_, doctor, lost, openapi, trigger, verify_ledger):
         group.add_command(_told_in_a_sentence(command))

@@ -141,6 +141,15 @@ def test_outbox_lists_what_waits_and_what_is_dead(shop: Shop, telling: Telling) 
     assert count == "1 waiting, 1 dead."
 
 
+def test_status_says_how_much_is_open_and_waits(shop: Shop, telling: Telling) -> None:
+    shop.buy()
+    telling.tell(count=3)
+    lines = {tuple(line.split()[:3]) for line in shop.says("status").splitlines()}
+    assert ("1", "open", "fake") in lines
+    assert ("3", "outbox_waiting", "merchant") in lines
+    assert not any(words[0] == "0" for words in lines)
+
+
 def test_outbox_with_nothing_in_it_says_so(shop: Shop) -> None:
     assert shop.says("outbox") == "0 waiting, 0 dead.\n"
 
@@ -286,6 +295,7 @@ every_command = pytest.mark.parametrize(
     [
         ("show", "x"),
         ("reconcile",),
+        ("status",),
         ("outbox",),
         ("resend", "--dead"),
         ("replay-webhooks",),
@@ -329,7 +339,16 @@ def test_help_and_api_key_need_no_settings() -> None:
 
 def test_every_command_of_the_document_is_there(shop: Shop) -> None:
     known = set(shop.app.cli.list_commands(None))  # type: ignore[arg-type]
-    assert {"show", "outbox", "resend", "reconcile", "replay-webhooks", "reviews", "clear-review"} <= known
+    assert {
+        "show",
+        "status",
+        "outbox",
+        "resend",
+        "reconcile",
+        "replay-webhooks",
+        "reviews",
+        "clear-review",
+    } <= known
 
 
 # ── a row that cannot be read ───────────────────────────────────────────────────────────────────────
