@@ -6,6 +6,7 @@ or higher? Older or doubled news does no harm. Nothing here asks a database or a
 is said by the `FollowUp`.
 """
 
+import logging
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Protocol
@@ -103,7 +104,11 @@ def learn(
     *,
     is_second: bool = False,
 ) -> tuple[FollowUp, bool]:
-    """Apply news of an order; and whether it told the gateway's id of it, for which events may wait."""
+    """Apply news of an order.
+
+    Returns what is left to do, and True if the gateway's id of the order was not known before: events that
+    name this id may wait for it.
+    """
     is_new = _open_order(record, gateway, order, snapshot, actor.clock)
     return apply(record, gateway, order, snapshot, actor, is_second=is_second), is_new
 
@@ -143,7 +148,7 @@ def apply(
     if is_lost and not standing.holds_money and not is_odd_news:
         return FollowUp.NOTHING  # the payer was never sent there: how it ends says nothing of the payment
     claimed, released = claimed_status(payment, snapshot, standing)
-    if _is_cash_part(payment, snapshot, standing):
+    if _is_cash_part(payment, snapshot, standing) or _was_paid_by_word_alone(payment, snapshot, standing):
         return _question_amounts(record, snapshot, standing, actor)
     if standing.collected and claimed is not PaymentStatus.COMPLETED:
         flag(record, ReviewReason.CASH_COLLECTED, actor, both_sums(standing, payment))
@@ -216,7 +221,7 @@ def move(
             return
     facts.tell_status(record, sequence, actor)
     about = {"id": payment.id, "from": before, "to": to, "source": actor.source, "reason": reason}
-    record.say(__name__, 20, "Payment status", {**about, **evidence})
+    record.say(__name__, logging.INFO, "Payment status", {**about, **evidence})
 
 
 def is_over(payment: Payment, clock: Clock) -> bool:
@@ -438,6 +443,13 @@ def _is_cash_part(payment: Payment, snapshot: PaymentSnapshot, standing: Standin
     """The order is told as paid, and what was captured is only a part of it, with cash beside it."""
     is_told_paid = snapshot.status is PaymentStatus.COMPLETED and payment.status != PaymentStatus.COMPLETED
     return is_told_paid and bool(standing.captured) and not pays(standing, payment.money)
+
+
+def _was_paid_by_word_alone(payment: Payment, snapshot: PaymentSnapshot, standing: Standing) -> bool:
+    """The order was told as paid before an attempt was listed, and now it is a hold or cash, and no money."""
+    is_completed = payment.status == PaymentStatus.COMPLETED and snapshot.fetched
+    promises = standing.held or standing.is_released or standing.has_cash
+    return is_completed and bool(promises) and not standing.ever_captured and not standing.collected
 
 
 def _question_amounts(

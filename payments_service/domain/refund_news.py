@@ -3,6 +3,7 @@
 A refund only goes forward; what contradicts our books goes to a person.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -81,7 +82,7 @@ def move_refund(record: PaymentRecord, row: Refund, to: RefundStatus, actor: Act
     sequence = record.append(EntryKind.REFUND, actor, reason, evidence, before=before, after=to)
     facts.tell_refund(record, row, sequence, actor)
     about = {"id": record.payment.id, "from": before, "to": to, "source": actor.source, "reason": reason}
-    record.say(__name__, 20, "Refund status", {**about, **evidence})
+    record.say(__name__, logging.INFO, "Refund status", {**about, **evidence})
 
 
 def _row_of(record: PaymentRecord, told: RefundSnapshot) -> Refund | None:
@@ -120,7 +121,7 @@ def _adopt(record: PaymentRecord, told: RefundSnapshot, actor: Actor) -> None:
     if _may_be_ours(record, attempt):
         # The payment, read then with the answer to ours, tells the two apart.
         payment.next_check_at = actor.clock.after(PUT_OFF)
-        record.say(__name__, 20, "Refund not adopted yet", {"refundId": told.gateway_refund_id})
+        record.say(__name__, logging.INFO, "Refund not adopted yet", {"refundId": told.gateway_refund_id})
         return
     is_money = told.amount.minor > 0 and told.amount.currency == attempt.currency
     is_booked = any(r.gateway_refund_id == told.gateway_refund_id for r in record.refunds)

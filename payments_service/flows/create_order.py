@@ -150,7 +150,7 @@ def create_order(
 def _open(call: Call, payment: Begun, order: AnyOrder) -> tuple[PaymentView, bool]:
     """Make the payment's order, and another one when the first exists and no payer can be sent there.
 
-    With it whether surely no other payment of its reference was begun, or paid, meanwhile.
+    Returns the payment, and True if certainly no other payment of its reference was begun or paid meanwhile.
     """
     snapshot, known = _send(call, payment, order)
     if snapshot.checkout is None and snapshot.status is PaymentStatus.PENDING:
@@ -166,7 +166,8 @@ def _open(call: Call, payment: Begun, order: AnyOrder) -> tuple[PaymentView, boo
 def _send(call: Call, payment: Begun, order: AnyOrder) -> tuple[PaymentSnapshot, PaymentRecord | None]:
     """Make the order, and write down what came of it: the gateway's word or its refusal.
 
-    With it the payment as it is now, unless there was more to do than to write.
+    Returns the gateway's news, and the payment after it; None in its place when the gateway had to be asked
+    again, so that the caller must read it again.
     """
     try:
         snapshot = _make(call, payment, order)
@@ -211,7 +212,7 @@ def _for_the_wire(call: Call, payment: Begun, order: AnyOrder) -> NewOrder:
 
 
 def _as_snapshot(new: NewOrder, checkout: Checkout, started: datetime) -> PaymentSnapshot:
-    """The answer to create-order is news like any other: it ends in the same door."""
+    """The answer to create-order in the form of all other news, so that `decide.learn` applies both."""
     return PaymentSnapshot(
         order=OrderRef(new.wire_id, checkout.gateway_order_id),
         status=PaymentStatus.PENDING,

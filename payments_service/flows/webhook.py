@@ -76,9 +76,9 @@ def receive(
 ) -> None:
     """Take in one webhook, with those that arrive at the same moment (`intake`, one a process).
 
-    What it makes necessary at the gateway is handed to `later`, or else done at once, in two seconds. Raises
-    MissingCredentials, SignatureInvalid, or StoreUnavailable, and then nothing was kept; otherwise the event
-    is stored, with any content.
+    What it makes necessary at the gateway is handed to `later`, as the service does; without it (tests) it is
+    done before the answer, in two seconds. Raises MissingCredentials, SignatureInvalid, or StoreUnavailable,
+    and then nothing was kept; otherwise the event is stored, with any content.
     """
     arrival = Arrival(gateway, _authentic(gateway, headers, raw_body), headers, raw_body)
     intake = intake or Intake(db)

@@ -157,7 +157,8 @@ def load_one(
 ) -> "Changes":
     """One payment for a decision, its row locked until the transaction ends; before it, its reference.
 
-    `first` goes in the same turn before all else, `last` after it: its rows are in `Changes.told`.
+    `first` and `last` are further statements of the same round trip, before and after all else; the rows that
+    the last ones find are in `Changes.told`.
     """
     wire = wire_in(session)
     told: list[list[Row]] = []

@@ -115,6 +115,20 @@ def test_who_changes_from_cash_to_paying_in_full_has_paid(db: Database, gateway:
     assert ask(db, gateway, opened).status is PaymentStatus.COMPLETED
 
 
+@pytest.mark.parametrize("attempt", [HELD, PLACED, AttemptStatus.VOIDED])
+def test_an_order_that_was_told_as_paid_and_brought_no_money_is_flagged(
+    db: Database, gateway: FakeGateway, ledger: Ledger, attempt: AttemptStatus
+) -> None:
+    """Its attempts were not listed yet when the gateway said that it is paid."""
+    opened = buy(db, gateway)
+    say(gateway, PaymentStatus.COMPLETED)
+    follow(db, gateway, HandClock(), timedelta(minutes=1))
+    assert (ledger.payment(opened.id).status, reasons(db)) == ("completed", [])
+    say(gateway, PaymentStatus.COMPLETED, ("pay_1", attempt, PRICE))
+    follow(db, gateway, HandClock(), timedelta(hours=2))
+    assert (ledger.payment(opened.id).status, reasons(db)) == ("completed", ["amount_mismatch"])
+
+
 def test_an_event_alone_never_completes_cash(db: Database, gateway: FakeGateway, ledger: Ledger) -> None:
     opened = buy(db, gateway)
     for attempt in ("placed", "collected"):
