@@ -448,8 +448,8 @@ def _is_cash_part(payment: Payment, snapshot: PaymentSnapshot, standing: Standin
 def _was_paid_by_word_alone(payment: Payment, snapshot: PaymentSnapshot, standing: Standing) -> bool:
     """The order was told as paid before an attempt was listed, and now it is a hold or cash, and no money."""
     is_completed = payment.status == PaymentStatus.COMPLETED and snapshot.fetched
-    promises = standing.held or standing.is_released or standing.has_cash
-    return is_completed and bool(promises) and not standing.ever_captured and not standing.collected
+    has_money = standing.ever_captured or standing.collected
+    return is_completed and not has_money and bool(standing.held or standing.has_cash)
 
 
 def _question_amounts(

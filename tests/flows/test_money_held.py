@@ -115,7 +115,7 @@ def test_who_changes_from_cash_to_paying_in_full_has_paid(db: Database, gateway:
     assert ask(db, gateway, opened).status is PaymentStatus.COMPLETED
 
 
-@pytest.mark.parametrize("attempt", [HELD, PLACED, AttemptStatus.VOIDED])
+@pytest.mark.parametrize("attempt", [HELD, PLACED])
 def test_an_order_that_was_told_as_paid_and_brought_no_money_is_flagged(
     db: Database, gateway: FakeGateway, ledger: Ledger, attempt: AttemptStatus
 ) -> None:
