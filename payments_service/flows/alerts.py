@@ -17,7 +17,11 @@ from payments_service.store.transaction import Transaction
 
 REMINDED = frozenset(alarm.code for alarm in ALARMS)
 """Alerts that end by themselves, so that an open one is trouble that lasts; others are told once."""
-FOUND_AGAIN = REMINDED - {AlertCode.EVENT_UNDELIVERED} | {AlertCode.CAPTURE_FAILS, AlertCode.CAPTURE_ENDS}
+FOUND_AGAIN = REMINDED - {AlertCode.EVENT_UNDELIVERED} | {
+    AlertCode.CAPTURE_FAILS,
+    AlertCode.CAPTURE_ENDS,
+    AlertCode.DISPUTE_UNCONFIRMED,
+}
 """Alerts that every look raises while the trouble lasts: one that is dismissed stays closed for a day."""
 
 

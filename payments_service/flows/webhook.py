@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -14,12 +15,16 @@ from payments_service.domain.clock import REAL_TIME, Clock
 from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.decide import FollowUp
 from payments_service.domain.errors import (
+    BudgetUsedUp,
+    CircuitOpen,
+    GatewayError,
     MissingCredentials,
     Outdated,
     PaymentsError,
     Rejected,
     SignatureInvalid,
     StoreUnavailable,
+    Unavailable,
     UnknownAtGateway,
 )
 from payments_service.domain.news import WIRE_PREFIX, OrderRef, WebhookEvent
@@ -50,6 +55,10 @@ SWEEP_SECONDS = 10.0
 """For the question that a stored event makes necessary, when the worker takes it."""
 FOLLOW_UP_SECONDS = 2.0
 """Gateways wait three to five seconds for their answer; what takes longer is done by others."""
+DISPUTE_MAY_LAG = timedelta(minutes=10)
+"""So long after its event a dispute is asked for again, while its answer tells nothing that is new here."""
+DISPUTE_MAY_BE_UNHEARD = timedelta(minutes=30)
+"""Any answer ends the wait sooner, so an event that is older had none for long, and a person has to look."""
 
 
 @dataclass(frozen=True)
@@ -322,11 +331,12 @@ def _ask(
             about = _about(gateway, replace(event, order=order))
             unknown_orders.ask(db, gateway, order, row_id, about, deadline, actor.clock)
         return True
+    is_news = False
     if event.asks_for_dispute:
-        _ask_for_dispute(db, gateway, payment_id, event, actor, deadline)
+        is_news = _ask_for_dispute(db, gateway, payment_id, row_id, event, actor, deadline)
     else:
         sync.refresh(db, gateway, payment_id, actor, deadline)
-    return _confirm(db, payment_id, row_id, event)
+    return _confirm(db, payment_id, row_id, event, actor.clock, is_news=is_news)
 
 
 def _find_payment(
@@ -358,32 +368,69 @@ def _find_payment(
 
 
 def _ask_for_dispute(
-    db: Database, gateway: Gateway, payment_id: UUID, event: WebhookEvent, actor: Actor, deadline: Deadline
-) -> None:
+    db: Database,
+    gateway: Gateway,
+    payment_id: UUID,
+    row_id: UUID,
+    event: WebhookEvent,
+    actor: Actor,
+    deadline: Deadline,
+) -> bool:
+    """Apply the gateway's own word on it; whether that tells something new.
+
+    An answer that does not may lag behind the event. It is not written, for each further one would be one
+    more row of the history. Raises GatewayError.
+    """
     try:
         told = gateway.fetch_dispute(event.dispute_id or "", deadline)
-    except Rejected as error:
+    except (BudgetUsedUp, CircuitOpen):
+        raise
+    except GatewayError as error:
         # An account may not be allowed to ask for disputes; the merchant must hear of one all the same.
         with db.begin() as session:
-            about = {**_about(gateway, event), "error": error.code}
-            raise_alert(session, AlertCode.DISPUTE_UNCONFIRMED, event.dispute_id or "", about, actor.clock)
+            age = actor.clock.age(session.get_one(PaymentWebhook, row_id).created_at)
+            if isinstance(error, Rejected) or age >= DISPUTE_MAY_BE_UNHEARD:
+                _alert_dispute(session, gateway, event, error.code, actor.clock)
         raise
     with db.begin() as session:
         changes = load_one(session, payment_id, Names(frozenset({told.transaction_id}), disputes=True))
-        owner = changes.record.elsewhere.attempts.get((gateway.provider, told.transaction_id))
-        if owner is None or owner[1] == payment_id:
-            decide.apply_dispute(changes.record, told, actor)
-            changes.write()
-        else:  # an event that proves nothing has named the order
+        record = changes.record
+        owner = record.elsewhere.attempts.get((gateway.provider, told.transaction_id))
+        if owner is not None and owner[1] != payment_id:  # an event that proves nothing has named the order
             about = {"id": str(payment_id), "disputeId": told.dispute_id}
             log.error("Dispute of another payment", extra={"data": about})
+            return True
+        last = record.disputes.get(told.dispute_id)
+        decide.apply_dispute(record, told, actor)
+        is_news = _tells_more(last, record.disputes[told.dispute_id])
+        if is_news:
+            changes.write()
+        return is_news
 
 
-def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) -> bool:
-    """What had to wait for the gateway's own word is done with when that word is as claimed; whether so."""
+def _tells_more(last: dict[str, Any] | None, now: dict[str, Any]) -> bool:
+    """Whether a dispute's evidence differs in more than its time from what was known before."""
+    return last is None or any(last.get(name) != now[name] for name in now if name != "observedAt")
+
+
+def _alert_dispute(
+    session: Transaction, gateway: Gateway, event: WebhookEvent, error: str, clock: Clock
+) -> None:
+    about = {**_about(gateway, event), "error": error}
+    raise_alert(session, AlertCode.DISPUTE_UNCONFIRMED, event.dispute_id or "", about, clock)
+
+
+def _confirm(
+    db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent, clock: Clock, *, is_news: bool
+) -> bool:
+    """What had to wait for the gateway's own word is done with when that word is as claimed; whether so.
+
+    An event that only names its dispute claims nothing: it waits for `is_news`, as long as an answer may lag.
+    """
     with db.begin() as session:
         row = session.get_one(PaymentWebhook, row_id)
-        is_reached = _is_reached(session, row, event)
+        is_heard = is_news or clock.age(row.created_at) >= DISPUTE_MAY_LAG
+        is_reached = _is_reached(session, row, event, is_heard=is_heard)
         if row.outcome != InboxOutcome.WAITING:
             return True
         if is_reached or _is_end_of_a_lost_order(session, row, event):
@@ -393,16 +440,20 @@ def _confirm(db: Database, payment_id: UUID, row_id: UUID, event: WebhookEvent) 
         return False
 
 
-def _is_reached(session: Transaction, row: PaymentWebhook, event: WebhookEvent) -> bool:
-    """Whether the payment of a waiting event is where the event says it is; its row is locked then."""
+def _is_reached(
+    session: Transaction, row: PaymentWebhook, event: WebhookEvent, *, is_heard: bool = False
+) -> bool:
+    """Whether the payment of a waiting event is where the event says it is; its row is locked then. Of a
+    dispute, which no status shows, it is whether the gateway's word on it `is_heard`."""
     if row.outcome != InboxOutcome.WAITING or row.payment_id is None:
         return False
-    return decide.has_reached(load_one(session, row.payment_id).record.payment, event)
+    payment = load_one(session, row.payment_id).record.payment
+    return is_heard if event.asks_for_dispute else decide.has_reached(payment, event)
 
 
 def _is_end_of_a_lost_order(session: Session, row: PaymentWebhook, event: WebhookEvent) -> bool:
     """No payer was ever sent to this order: its end without money says nothing of the payment."""
-    if event.order is None or event.claims in decide.PAID_FOR:
+    if event.order is None or event.asks_for_dispute or event.claims in decide.PAID_FOR:
         return False
     order = payments.order_by_reference(
         session,
@@ -428,6 +479,8 @@ def _give_up(db: Database, gateway: Gateway, row_id: UUID, event: WebhookEvent, 
                 unknown_orders.alert(session, subject, about, None, clock)
             inbox.move(row, InboxOutcome.UNCONFIRMED)
             session.say(__name__, logging.ERROR, "Webhook never confirmed", about)
+            if event.asks_for_dispute and not is_unmatched:
+                _alert_dispute(session, gateway, event, Unavailable.code, clock)
 
 
 def _about(gateway: Gateway, event: WebhookEvent) -> dict[str, str | None]:

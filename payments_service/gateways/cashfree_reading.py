@@ -62,8 +62,11 @@ REFUND_STATUS = {
     "CANCELLED": RefundStatus.FAILED,
     "FAILED": RefundStatus.FAILED,
 }
-DISPUTE_WON, DISPUTE_LOST = "_MERCHANT_WON", ("_MERCHANT_LOST", "_MERCHANT_ACCEPTED")
+DISPUTE_WON, DISPUTE_LOST, DISPUTE_ACCEPTED = "_MERCHANT_WON", "_MERCHANT_LOST", "_MERCHANT_ACCEPTED"
 """How the status of a closed dispute ends. A later stage may reopen it under the same id."""
+DISPUTE_QUESTION = "RETRIEVAL_"
+"""How the status begins of a bank's question before any chargeback: to lose it takes no money. But what the
+merchant accepts is given back from the balance at every stage (docs: disputes-states, Merchant Accepted)."""
 DISPUTE_ASKS, DISPUTE_ASKS_AGAIN = "_CREATED", "_INSUFFICIENT_EVIDENCE"
 """How the status ends of one that the merchant has to answer."""
 EVENTS = {
@@ -311,19 +314,21 @@ def dispute(
     word = _word(entity["dispute_status"])
     currency = _word(entity.get("dispute_amount_currency") or order["order_currency"])
     amount = Money.from_major(entity["dispute_amount"], currency)
-    says_lost, is_won = word.endswith(DISPUTE_LOST), word.endswith(DISPUTE_WON)
+    is_won, is_accepted = word.endswith(DISPUTE_WON), word.endswith(DISPUTE_ACCEPTED)
+    says_lost = is_accepted or word.endswith(DISPUTE_LOST)
     is_closed = is_over or says_lost or is_won
+    may_cost = is_accepted or not word.startswith(DISPUTE_QUESTION)
     return DisputeSnapshot(
         dispute_id=id_text(entity["dispute_id"]),
         transaction_id=id_text(order["cf_payment_id"]),
         gateway_status=word,
         amount=amount,
         is_closed=is_closed,
-        is_lost=is_closed and not is_won,  # closed in another word is not won
+        is_lost=is_closed and not is_won and may_cost,  # closed in another word is not won
         needs_answer=not is_closed and word.endswith((DISPUTE_ASKS, DISPUTE_ASKS_AGAIN)),
         asks_again=not is_closed and word.endswith(DISPUTE_ASKS_AGAIN),
         # Cashfree names no sum that was taken: a dispute is lost whole, or won without loss.
-        deducted=amount if says_lost else Money(0, currency) if is_won else None,
+        deducted=amount if says_lost and may_cost else Money(0, currency) if is_won else None,
         observed_at=observed_at,
         phase=text_or_none(entity.get("dispute_type")),
         reason=text_or_none(entity.get("reason_description")) or text_or_none(entity.get("reason_code")),

@@ -49,6 +49,8 @@ from payments_service.gateways.signatures import any_same, hmac_sha256_hex, same
 OFFICIAL_API = "https://api.razorpay.com"
 PAYMENT_ID = re.compile(r"pay_[A-Za-z0-9]{6,40}")
 UNKNOWN_ID = "The id provided does not exist"
+WRONG_KEYS = frozenset({"authentication failed", "the api key provided is invalid"})
+"""All that a refusal of our keys says, with 401 or 400; longer words are about a payer's OTP."""
 POLLING = polling((60, 20), (300, 30), (1200, 60))
 """No schedule is published: a few questions with growing gaps."""
 
@@ -333,11 +335,13 @@ def _read_error(status: int, body: Mapping[str, Any]) -> ErrorFacts:
         return ErrorFacts(code=None, description=str(body.get("message", "")))
     metadata = error.get("metadata")
     existing = metadata.get("order_id") if isinstance(metadata, Mapping) else None
-    is_receipt = status == 400 and "receipt" in str(error.get("description"))
+    description = str(error.get("description", ""))
+    is_receipt = status == 400 and "receipt" in description
     return ErrorFacts(
         code=str(error["code"]) if error.get("code") else None,
-        description=str(error.get("description", "")),
-        unknown_id=error.get("description") == UNKNOWN_ID,  # a 404 is a wrong address, not a wrong id
+        description=description,
+        unknown_id=description == UNKNOWN_ID,  # a 404 is a wrong address, not a wrong id
         in_progress=status == 409,
         existing_order_id=str(existing) if existing and is_receipt else None,
+        refuses_credentials=description.strip(" .").lower() in WRONG_KEYS,
     )

@@ -5,20 +5,22 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from payments_service.domain import decide
 from payments_service.domain.clock import Clock
-from payments_service.domain.errors import Conflict, Unavailable
+from payments_service.domain.deadline import Deadline
+from payments_service.domain.errors import BudgetUsedUp, CircuitOpen, Conflict, GatewayError, Unavailable
 from payments_service.domain.money import Money
 from payments_service.domain.news import DisputeSnapshot, EventKind, OrderRef, WebhookEvent
 from payments_service.domain.payment import Actor
+from payments_service.domain.schedule import polling
 from payments_service.domain.states import EntryKind
 from payments_service.flows import reconcile, refund, reviews, webhook
 from payments_service.flows.payment_view import PaymentView
 from payments_service.store import disputes, outbox
 from payments_service.store.db import Database
-from payments_service.store.tables import Outbox
+from payments_service.store.tables import Outbox, PaymentOrder
 from tests.flows.conftest import PRICE, Ledger, buy
 from tests.flows.delivering import HandClock, channels, deliver_due
 from tests.support.deciding import deciding
@@ -30,6 +32,14 @@ RESPOND_BY = datetime(2026, 12, 10, 18, 30, tzinfo=UTC)
 
 class Disputed(FakeGateway):
     """Its events may carry a dispute, or only the id of one."""
+
+    polling = polling((60, 20), (300, 30), (1200, 60))
+    dispute_error: GatewayError | None = None
+
+    def fetch_dispute(self, dispute_id: str, deadline: Deadline) -> DisputeSnapshot:
+        if self.dispute_error:
+            raise self.dispute_error
+        return replace(super().fetch_dispute(dispute_id, deadline), observed_at=datetime.now(UTC))
 
     def reread_webhook(self, event_id: str, raw_body: bytes) -> WebhookEvent:
         event = super().reread_webhook(event_id, raw_body)
@@ -61,7 +71,7 @@ def told_dispute(word: str, phase: str, age: timedelta = timedelta(0)) -> Disput
 
 
 @pytest.fixture
-def gateway() -> FakeGateway:
+def gateway() -> Disputed:
     return Disputed()
 
 
@@ -178,6 +188,116 @@ def test_a_dispute_that_may_not_be_fetched_is_an_alarm(
         ("dispute_unconfirmed", "disp_1")
     ]
     assert ledger.inbox()[-1].outcome == "waiting"
+
+
+# ── it is asked for, and the answer lags or does not come ───────────────────────────────────────────────
+
+
+def unsigned(opened: PaymentView, number: int) -> bytes:
+    """An event that only says of which dispute it is."""
+    return FakeGateway.event(**known(opened), dispute="?", unsigned=True, number=number)
+
+
+def waits(ledger: Ledger) -> tuple[str, bool]:
+    """What became of the newest event, and whether it is tried again."""
+    return ledger.inbox()[-1].outcome, ledger.inbox()[-1].next_try_at is not None
+
+
+def try_again_after(db: Database, gateway: FakeGateway, hand: HandClock, wait: timedelta) -> None:
+    hand.advance(wait)
+    reconcile.sweep_inbox(db, gateway, hand.clock)
+
+
+@pytest.fixture
+def looked_at(db: Database, gateway: Disputed, ledger: Ledger, opened: PaymentView) -> PaymentView:
+    """One whose dispute is known, and needs no answer yet."""
+    gateway.dispute = WAITING
+    webhook.receive(db, gateway, GENUINE, unsigned(opened, 1))
+    assert (told(db), waits(ledger)) == (
+        [("dispute.opened", "under_review", "chargeback")],
+        ("applied", False),
+    )
+    return opened
+
+
+def test_an_answer_that_lags_behind_its_event_does_not_spend_it(
+    db: Database, gateway: Disputed, ledger: Ledger, looked_at: PaymentView
+) -> None:
+    webhook.receive(db, gateway, GENUINE, unsigned(looked_at, 2))
+    hand = HandClock()
+    for _ in range(3):
+        assert waits(ledger) == ("waiting", True)
+        try_again_after(db, gateway, hand, timedelta(minutes=1))
+    assert len(told(db)) == 1
+    assert len(ledger.trail(looked_at.id, "dispute")) == 1  # asking is no row of the history
+    gateway.dispute = OPEN
+    try_again_after(db, gateway, hand, timedelta(minutes=1))
+    assert told(db)[1:] == [("dispute.opened", "open", "chargeback")]
+    assert waits(ledger) == ("applied", False)
+
+
+def test_an_event_whose_word_is_known_ends_after_ten_minutes(
+    db: Database, gateway: Disputed, ledger: Ledger, looked_at: PaymentView
+) -> None:
+    webhook.receive(db, gateway, GENUINE, unsigned(looked_at, 2))
+    hand = HandClock()
+    try_again_after(db, gateway, hand, timedelta(minutes=9, seconds=50))
+    assert waits(ledger) == ("waiting", True)
+    try_again_after(db, gateway, hand, timedelta(minutes=2))
+    assert waits(ledger) == ("applied", False)
+    assert len(told(db)) == 1
+    assert reviews_of(db, "dispute_unconfirmed") == []
+
+
+def test_of_an_order_that_was_lost_a_dispute_is_waited_for_all_the_same(
+    db: Database, gateway: Disputed, ledger: Ledger, looked_at: PaymentView
+) -> None:
+    with db.begin() as session:
+        session.execute(update(PaymentOrder).values(status="lost"))
+    webhook.receive(db, gateway, GENUINE, unsigned(looked_at, 2))
+    assert waits(ledger) == ("waiting", True)
+
+
+def reviews_of(db: Database, why: str) -> list[tuple[str, object]]:
+    found = [review for review in reviews.open_reviews(db) if review.why == why]
+    return [(review.subject, review.detail["error"]) for review in found]
+
+
+def test_a_dispute_that_could_not_be_asked_for_long_is_an_alarm(
+    db: Database, gateway: Disputed, ledger: Ledger, opened: PaymentView
+) -> None:
+    gateway.dispute_error = Unavailable("a page", gateway_status=403)
+    webhook.receive(db, gateway, GENUINE, unsigned(opened, 1))
+    hand = HandClock()
+    try_again_after(db, gateway, hand, timedelta(minutes=29))
+    assert reviews_of(db, "dispute_unconfirmed") == []
+    for error in (BudgetUsedUp("enough for now"), CircuitOpen("left alone")):
+        gateway.dispute_error = error
+        try_again_after(db, gateway, hand, timedelta(minutes=5))
+        assert reviews_of(db, "dispute_unconfirmed") == []
+    gateway.dispute_error = Unavailable("a page", gateway_status=403)
+    try_again_after(db, gateway, hand, timedelta(minutes=5))
+    assert reviews_of(db, "dispute_unconfirmed") == [("disp_1", "gateway_unavailable")]
+    assert waits(ledger) == ("waiting", True)
+    [alarm] = reviews.open_reviews(db)
+    reviews.clear(db, alarm.id, "asha", clock=hand.clock)
+    try_again_after(db, gateway, hand, timedelta(hours=1))
+    assert reviews_of(db, "dispute_unconfirmed") == []  # a person knows of it
+    gateway.dispute_error, gateway.dispute = None, OPEN
+    try_again_after(db, gateway, hand, timedelta(hours=2))
+    assert told(db) == [("dispute.opened", "open", "chargeback")]
+    assert waits(ledger) == ("applied", False)
+
+
+def test_a_dispute_that_was_never_answered_for_is_an_alarm_when_it_is_given_up(
+    db: Database, gateway: Disputed, ledger: Ledger, opened: PaymentView
+) -> None:
+    gateway.dispute_error = CircuitOpen("left alone")
+    webhook.receive(db, gateway, GENUINE, unsigned(opened, 1))
+    hand = HandClock()
+    try_again_after(db, gateway, hand, timedelta(days=6))
+    assert waits(ledger) == ("unconfirmed", False)
+    assert reviews_of(db, "dispute_unconfirmed") == [("disp_1", "gateway_unavailable")]
 
 
 def test_the_operator_gets_a_letter_and_a_line_with_the_date_until_it_is_over(

@@ -110,6 +110,35 @@ def test_a_dispute_is_lost_whole_or_won_without_loss(
     assert (dispute_of(told).deducted, dispute_of(told).takes_money) == (deducted, takes_money)
 
 
+@pytest.mark.parametrize(
+    ("stage", "deducted", "takes_money"),
+    [
+        ("CREATED", None, True),
+        ("UNDER_REVIEW", None, True),
+        ("MERCHANT_WON", Money(0), False),
+        ("MERCHANT_LOST", None, False),
+        ("MERCHANT_ACCEPTED", Money(4000000), True),  # given back to the payer, from the balance
+    ],
+)
+def test_a_banks_question_takes_no_money_that_was_not_accepted(
+    stage: str, deducted: Money | None, takes_money: bool
+) -> None:
+    told = changed(
+        "webhooks/dispute_updated", lambda data: data["dispute"].update(dispute_status=f"RETRIEVAL_{stage}")
+    )
+    dispute = dispute_of(told)
+    assert (dispute.deducted, dispute.takes_money) == (deducted, takes_money)
+    assert dispute.is_lost is (stage == "MERCHANT_ACCEPTED")
+
+
+@pytest.mark.parametrize("stage", ["UNDER_REVIEW", "INSUFFICIENT_EVIDENCE", "MERCHANT_LOST", "A_NEW_WORD"])
+def test_a_banks_question_that_is_closed_is_not_lost(stage: str) -> None:
+    body = fixture("update-2026-11/webhooks/DISPUTE_CREATED.retrieval")
+    body["data"]["dispute"]["dispute_status"] = f"RETRIEVAL_{stage}"
+    dispute = dispute_of(read(json.dumps(body | {"type": "DISPUTE_CLOSED"}).encode()))
+    assert (dispute.is_closed, dispute.takes_money, dispute.deducted) == (True, False, None)
+
+
 def test_a_closed_dispute_is_to_be_answered_in_no_word() -> None:
     body = fixture("update-2026-11/webhooks/DISPUTE_UPDATED.insufficient_evidence")
     dispute = dispute_of(read(json.dumps(body | {"type": "DISPUTE_CLOSED"}).encode()))

@@ -316,6 +316,25 @@ def test_an_official_error_of_a_write_says_whether_money_moved(talk: Talk, name:
     )
 
 
+@pytest.mark.parametrize("name", ["auth_failed", "api_key_invalid"])
+@pytest.mark.parametrize("status", [400, 401])
+def test_wrong_keys_are_known_by_what_is_said_of_them(talk: Talk, name: str, status: int) -> None:
+    """razorpay.com/docs: orders/create lists "Authentication failed" with 400."""
+    gateway, _ = talk(orders=Reply.of(fixture(f"errors/{name}")["body"], status))
+    with pytest.raises(Rejected):
+        contract.call("create_order", gateway)
+    assert gateway.health.credentials_refused(0)
+
+
+def test_a_payer_who_failed_to_authenticate_says_nothing_of_our_keys(talk: Talk) -> None:
+    error = fixture("errors/auth_failed")["body"]["error"]
+    said = error | {"description": "Authentication failed due to incorrect OTP"}
+    gateway, _ = talk(orders=Reply.of({"error": said}, 400))
+    with pytest.raises(Rejected):
+        contract.call("create_order", gateway)
+    assert not gateway.health.credentials_refused(0)
+
+
 @pytest.mark.parametrize(
     "body",
     [
