@@ -210,9 +210,15 @@ def _refundable(
     session: Session, gateway: Gateway, payment: Payment, transaction_id: str | None
 ) -> PaymentAttempt:
     """The attempt to give back of, captured for sure."""
-    if transaction_id is None and payment.status != PaymentStatus.COMPLETED:
-        raise Conflict("Only a completed payment can be refunded", code="not_refundable")
     tries = payments.attempts(session, payment.id)
+    if transaction_id is None and payment.status != PaymentStatus.COMPLETED:
+        sentence = "Only a completed payment can be refunded"
+        if any(one.status in CAPTURED for one in tries):
+            sentence = (
+                f"This payment is {payment.status}, and money was captured: to refund it, "
+                "name the captured payment as paymentId"
+            )
+        raise Conflict(sentence, code="not_refundable")
     wanted = transaction_id or payment.transaction_id
     attempt = next((one for one in tries if one.transaction_id == wanted), None)
     if attempt is None:
