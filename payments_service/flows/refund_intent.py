@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from payments_service.domain.deadline import Deadline
+from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import (
     Conflict,
     GatewayError,
@@ -93,7 +93,7 @@ def given_back(db: Database, gateway: Gateway, wish: Wish, actor: Actor) -> tupl
         order = session.get_one(PaymentOrder, attempt.order_id)
     try:
         ref = OrderRef(order.wire_id, order.gateway_order_id)
-        snapshot = gateway.fetch_payment(ref, Deadline(BUDGET_SECONDS))
+        snapshot = gateway.fetch_payment(ref, Deadline(BUDGET_SECONDS, Urgency.REFUND))
     except GatewayError as error:
         about = {"id": wish.payment_id, "error": error.code}
         log.warning("Refunds at the gateway not read, so none is sent", extra={"data": about})

@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from payments_service.domain.deadline import Deadline
+from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import (
     Conflict,
     GatewayError,
@@ -28,7 +28,7 @@ from payments_service.domain.errors import (
     UnknownAtGateway,
 )
 from payments_service.domain.money import Money
-from payments_service.domain.news import NewRefund
+from payments_service.domain.news import NewRefund, OrderRef, PaymentSnapshot
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import AttemptStatus, RefundStatus
 from payments_service.flows import reconcile, refund, reviews, sync
@@ -176,6 +176,21 @@ def test_an_amount_is_never_a_float() -> None:
     for strange in (1.0, True, "100"):
         with pytest.raises(TypeError):
             Money(strange)  # type: ignore[arg-type]
+
+
+def test_what_went_back_already_is_read_with_the_patience_of_a_refund(
+    refunding: Refunding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Urgency] = []
+    fetch = refunding.gateway.fetch_payment
+
+    def fetch_payment(order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
+        asked.append(deadline.urgency)
+        return fetch(order, deadline)
+
+    monkeypatch.setattr(refunding.gateway, "fetch_payment", fetch_payment)
+    refunding.send(100)
+    assert asked == [Urgency.REFUND]
 
 
 # ── which attempt ───────────────────────────────────────────────────────────────────────────────────
