@@ -100,7 +100,8 @@ CIRCUITS = Gauge(
 )
 READS_LEFT = Gauge(
     "read_budget_left",
-    "Reads of a gateway that may be made at once, by the web process that asked last.",
+    "Reads of a gateway, or of what has its own limit there, that may be made now, by the web process that "
+    "asked last.",
     ["gateway"],
     registry=REGISTRY,
     namespace="payments",

@@ -111,6 +111,15 @@ class ReadySchema(Schema):
     timestamp = moment("now")
 
 
+class NotReadySchema(ReadySchema):
+    """The same, beside the sentence and the code that every error has."""
+
+    status = one_of(["not_ready"], "no request can be served now")
+    database = text("not_migrated, or the kind of trouble", "unreachable")
+    error = text("a sentence for people", "The database cannot be reached")
+    code = one_of(["store_unavailable", "not_migrated"], "a word for programs")
+
+
 class QuoteMadeSchema(Schema):
     success = success()
     quote = text(

@@ -149,7 +149,8 @@ CODES: Mapping[str, Code] = {
     "not_refundable": Code(
         "Only a completed payment can be refunded",
         "Nothing was captured that could go back, or the gateway cannot be told which payment of the order "
-        "to refund.",
+        "to refund. Where money was captured for a payment that is not completed, `error` asks for its "
+        "`paymentId`.",
     ),
     "refund_in_progress": Code(
         "Another refund of this payment is under way",

@@ -62,9 +62,11 @@ class Text(fields.String):
     """A text; a finite number counts as its text. Refuses what no database and no page can hold."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        if isinstance(value, int | Decimal) and not isinstance(value, bool):
-            if isinstance(value, Decimal) and not value.is_finite():
+        if isinstance(value, Decimal):
+            if not value.is_finite():
                 raise self.make_error("invalid")
+            value = int(value) if _is_whole(value) else value  # 1001.0 and 1001 are one number in JSON
+        if isinstance(value, int | Decimal) and not isinstance(value, bool):
             value = str(value)
         text: str = super()._deserialize(value, attr, data, **kwargs).strip()
         if "\x00" in text or SURROGATE.search(text):
@@ -76,7 +78,18 @@ class Whole(fields.Integer):
     """A whole number, or its text. One of a million digits, which `1e999999` writes, is not worked out."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
-        if isinstance(value, Decimal) and not (value.is_finite() and abs(value) < 10**15 and value % 1 == 0):
+        if isinstance(value, Decimal) and not _is_whole(value):
+            raise self.make_error("invalid")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class Reference(Text):
+    """The merchant's order number. No fraction: 1.5 and 1.50 are one number, and would be two orders."""
+
+    default_error_messages = {"invalid": "Reference must be text or a whole number"}  # noqa: RUF012
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        if isinstance(value, Decimal) and not _is_whole(value):
             raise self.make_error("invalid")
         return super()._deserialize(value, attr, data, **kwargs)
 
@@ -137,8 +150,6 @@ class Phone(Text):
     """Ten digits that begin with 6–9; what pasting brings along and one prefix of India are dropped."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        if isinstance(value, Decimal) and value.is_finite() and abs(value) < 10**15 and value % 1 == 0:
-            value = int(value)  # some languages write every number as 9876543210.0
         text = _without_what_was_pasted(super()._deserialize(value, attr, data, **kwargs))
         if not text:
             raise ValidationError("Phone is required")
@@ -260,7 +271,7 @@ class CreateOrderSchema(BodySchema):
     )
     description = Text(load_default=None, validate=validate.Length(max=255))
     currency = Text(load_default=INR, validate=validate.OneOf([INR], error="Only INR is supported"))
-    reference = Text(load_default=None, validate=validate.Length(max=64))
+    reference = Reference(load_default=None, validate=validate.Length(max=64))
     userId = Text(load_default=None, validate=validate.Length(max=64))
     returnUrl = Text(load_default=None, validate=validate.Length(max=MAX_RETURN_URL))
     quote = QuoteText(load_default=None)
@@ -346,7 +357,7 @@ class QuoteSchema(BodySchema):
         self.limits = limits
 
     amount = Amount(required=True)
-    reference = Text(
+    reference = Reference(
         required=True,
         error_messages=_required("Reference"),
         validate=[_not_blank("Reference"), validate.Length(max=64)],
@@ -399,8 +410,9 @@ def create_order(
     """The checked body and Idempotency-Key; InvalidInput names all that is wrong with them.
 
     Its sentence is the first message. `knows_all`: a member that we do not know is wrong as well, because
-    the caller's own server sent it; old pages send some. What a quote fixes stands in the checked body, and
-    a member that says otherwise is wrong.
+    the caller's own server sent it; old pages send some. So is a blank reference, under which every order
+    could be paid again; a page's is as good as absent. What a quote fixes stands in the checked body, and a
+    member that says otherwise is wrong.
     """
     members = json_object(body)
     unknown = unknown_members(members)
@@ -413,9 +425,12 @@ def create_order(
         wrong[KEY_HEADER] = [error.message]
     try:
         loaded = (CreateOrderSchema(limits, quote) if quote else limits.schema).load(members)
+        loaded["reference"] = loaded["reference"] or None
         wrong |= _fix(loaded, quote)
     except ValidationError as error:
         wrong |= sorted(_flat(error.messages_dict), key=_place)
+    if knows_all and _is_blank(members.get("reference")):
+        wrong["reference"] = ["Reference is required"]
     if wrong:
         is_misspelt = knows_all and bool(unknown)
         raise refusal(wrong, "unknown_field" if is_misspelt else None)
@@ -535,6 +550,15 @@ def fingerprint(body: Mapping[str, Any]) -> str:
     said = {name: value for name, value in body.items() if value not in (None, {})}
     said |= {"amount": body["amount"].minor, "gateway": body["gateway"].lower()}
     return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _is_blank(value: object) -> bool:
+    return isinstance(value, str) and not value.strip()
+
+
+def _is_whole(number: Decimal) -> bool:
+    """Below 10^15. Some languages write every number as 1001.0; one of a million digits is not worked out."""
+    return number.is_finite() and abs(number) < 10**15 and number % 1 == 0
 
 
 def _decimal(value: object) -> Decimal | None:

@@ -8,7 +8,8 @@ from flask.typing import ResponseReturnValue
 
 from payments_service import logs, metrics
 from payments_service.api import guards, services
-from payments_service.api.answers import HealthSchema, ReadySchema, dumped
+from payments_service.api.answers import HealthSchema, NotReadySchema, ReadySchema, dumped
+from payments_service.api.codes import CODES
 from payments_service.api.described import described
 from payments_service.flows.measures import HELPS
 from payments_service.flows.readiness import readiness
@@ -40,7 +41,7 @@ def health() -> ResponseReturnValue:
     "Whether requests can be served now",
     about="503 for the database or its tables alone; workers and gateways are told, and decide nothing.",
     tag="Service",
-    gives={200: ReadySchema, 503: ReadySchema},
+    gives={200: ReadySchema, 503: NotReadySchema},
     uses_database=False,
 )
 def ready() -> ResponseReturnValue:
@@ -55,7 +56,11 @@ def ready() -> ResponseReturnValue:
         "gateways": {gateway.provider: gateway.health.word() for gateway in house.gateways},
         "timestamp": datetime.now(UTC),
     }
-    return dumped(ReadySchema(), told), 200 if found.is_ready else 503
+    if found.is_ready:
+        return dumped(ReadySchema(), told)
+    code = "not_migrated" if found.database == "not_migrated" else "store_unavailable"
+    logs.note(code=code)
+    return dumped(NotReadySchema(), {**told, "error": CODES[code].sentence, "code": code}), 503
 
 
 @guards.reader_of_metrics

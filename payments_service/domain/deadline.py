@@ -12,12 +12,14 @@ class Urgency(Enum):
     """A payer who is back from paying; an old page asks once and believes the answer."""
     PAYER = auto()
     """A person in front of a page that asks again."""
+    REFUND = auto()
+    """A merchant who gives money back, of which nothing is sent before it is known what went back already."""
     WAKE_UP = auto()
     """A webhook's follow-up, which the worker does again where it was left out."""
     POLLING = auto()
     """The worker, which asks again on its schedule."""
     LOOKUP = auto()
-    """An id that a caller may have guessed."""
+    """What can be left out: an id that a caller may have guessed, or what stands beside the answer."""
 
 
 class Deadline:

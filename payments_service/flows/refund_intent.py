@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from payments_service.domain.deadline import Deadline
+from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import (
     Conflict,
     GatewayError,
@@ -93,7 +93,7 @@ def given_back(db: Database, gateway: Gateway, wish: Wish, actor: Actor) -> tupl
         order = session.get_one(PaymentOrder, attempt.order_id)
     try:
         ref = OrderRef(order.wire_id, order.gateway_order_id)
-        snapshot = gateway.fetch_payment(ref, Deadline(BUDGET_SECONDS))
+        snapshot = gateway.fetch_payment(ref, Deadline(BUDGET_SECONDS, Urgency.REFUND))
     except GatewayError as error:
         about = {"id": wish.payment_id, "error": error.code}
         log.warning("Refunds at the gateway not read, so none is sent", extra={"data": about})
@@ -210,9 +210,15 @@ def _refundable(
     session: Session, gateway: Gateway, payment: Payment, transaction_id: str | None
 ) -> PaymentAttempt:
     """The attempt to give back of, captured for sure."""
-    if transaction_id is None and payment.status != PaymentStatus.COMPLETED:
-        raise Conflict("Only a completed payment can be refunded", code="not_refundable")
     tries = payments.attempts(session, payment.id)
+    if transaction_id is None and payment.status != PaymentStatus.COMPLETED:
+        sentence = "Only a completed payment can be refunded"
+        if any(one.status in CAPTURED for one in tries):
+            sentence = (
+                f"This payment is {payment.status}, and money was captured: to refund it, "
+                "name the captured payment as paymentId"
+            )
+        raise Conflict(sentence, code="not_refundable")
     wanted = transaction_id or payment.transaction_id
     attempt = next((one for one in tries if one.transaction_id == wanted), None)
     if attempt is None:

@@ -48,6 +48,7 @@ class Terms:
 TERMS = {
     Urgency.VERIFY: Terms(leaves=-6.0, waits_seconds=3.0),
     Urgency.PAYER: Terms(leaves=0.0, waits_seconds=0.0),
+    Urgency.REFUND: Terms(leaves=0.0, waits_seconds=math.inf),
     Urgency.WAKE_UP: Terms(leaves=0.2, waits_seconds=0.5),
     Urgency.POLLING: Terms(leaves=0.5, waits_seconds=math.inf),
     Urgency.LOOKUP: Terms(leaves=0.6, waits_seconds=0.0),
@@ -174,7 +175,7 @@ class ReadBudget:
         ends = self._clock() + min(terms.waits_seconds, half)
         while (seconds := self._take_or_wait(terms)) > 0:
             if self._clock() + seconds >= ends:
-                raise BudgetUsedUp(f"What {self._gateway} may be asked is used up for now")
+                raise BudgetUsedUp(f"What may be asked of {self._gateway} is used up for now")
             self._sleep(seconds)
 
     @property

@@ -46,6 +46,7 @@ from payments_service.domain.states import AttemptStatus, PaymentStatus
 from payments_service.domain.variables import WrongVariables, variable
 from payments_service.gateways import cashfree_reading as reading
 from payments_service.gateways.base import AnswerField, Gateway, VerifyField
+from payments_service.gateways.bounds import ReadBudget
 from payments_service.gateways.http import ErrorFacts, GatewaySession, decimal_json, reading_answer
 from payments_service.gateways.reading import UNREADABLE, deciding, event_id
 from payments_service.gateways.signatures import any_same, hmac_sha256_base64, sha256_hex
@@ -76,6 +77,8 @@ LAST_MINUTE = timedelta(minutes=1)
 """A payer who began in time may finish; and 15 minutes, the least, are still that when they arrive."""
 ASK_AGAIN = (Urgency.PAYER, Urgency.POLLING)
 """Callers that ask again later: for them an order that can still be paid is read without its attempts."""
+WANTS_REFUNDS = (Urgency.REFUND, Urgency.WAKE_UP)
+"""A refund is not sent before it is known what went back; and a webhook may have told of one."""
 BROUGHT_MONEY = (AttemptStatus.SUCCEEDED, AttemptStatus.VOIDED)
 """The latter too late: Cashfree gives it back, in a refund of its own."""
 NAME_CATEGORIES = ("L", "M", "N", "Zs")
@@ -132,6 +135,8 @@ class CashfreeGateway(Gateway):
     our_clock_expires: ClassVar[bool] = False
     # api-reference/payments/rate-limits: 100 reads of payments a minute, and each needs its order read too.
     reads_per_second: ClassVar[float] = 200 / 60
+    # The same page: 30 reads of refunds. No payer waits for them, so they must use up nothing of the above.
+    refund_reads_per_second: ClassVar[float] = 30 / 60
     webhook_secret_names: ClassVar[tuple[str, ...]] = ("CASHFREE_APP_SECRET", "CASHFREE_WEBHOOK_SCHEME")
     credential_names: ClassVar[tuple[str, ...]] = ("CASHFREE_APP_ID", "CASHFREE_APP_SECRET", "CASHFREE_ENV")
 
@@ -140,6 +145,7 @@ class CashfreeGateway(Gateway):
         self.session = GatewaySession(
             self.provider, _read_error, self.reads_per_second, wait_header="x-ratelimit-retry"
         )
+        self.refund_reads = ReadBudget(f"{self.provider} refunds", self.refund_reads_per_second)
         self.health = self.session.health
         self.session.headers.update(
             {
@@ -258,7 +264,7 @@ class CashfreeGateway(Gateway):
         path = f"/orders/{refund.order.wire_id}/refunds"
         if not refund.refund_id:
             return self._refund_with_their_id(refund, path, deadline)
-        answer = self._send("GET", f"{path}/{refund.refund_id}", deadline)
+        answer = self._send("GET", f"{path}/{refund.refund_id}", deadline, budget=self.refund_reads)
         with reading_answer(self.provider, of_write=False):
             return reading.refund(answer)
 
@@ -280,19 +286,25 @@ class CashfreeGateway(Gateway):
         return decimal_json(self.session.request(method, url, timeout=deadline, **options))
 
     def _refunds(self, path: str, deadline: Deadline) -> tuple[RefundSnapshot, ...] | None:
-        """Those of an order; None where they cannot be read now, which hides no payment."""
+        """Those of an order; None where they cannot be read now, which hides no payment.
+
+        Who can do without them leaves most of their budget to others, and does not wait for a turn.
+        """
+        if deadline.urgency not in WANTS_REFUNDS:
+            deadline = Deadline(deadline.remaining(), Urgency.LOOKUP)
         try:
             with reading_answer(self.provider, of_write=False):
-                return reading.refunds(self.provider, self._list(f"{path}/refunds", deadline))
+                listed = self._list(f"{path}/refunds", deadline, budget=self.refund_reads)
+                return reading.refunds(self.provider, listed)
         except GatewayError as error:
             about = {"gateway": self.provider, "error": error.code}
             log.warning("Refunds of an order not read", extra={"data": about})
             return None
 
-    def _list(self, path: str, deadline: Deadline) -> Any:
+    def _list(self, path: str, deadline: Deadline, **options: Any) -> Any:
         """What an order that is known has of something; whether none is [] or a 404 is not documented."""
         try:
-            return self._send("GET", path, deadline)
+            return self._send("GET", path, deadline, **options)
         except UnknownAtGateway:
             return []
 
@@ -321,9 +333,10 @@ class CashfreeGateway(Gateway):
         """A refusal may mean that the refund is there already: look before believing it."""
         if refusal.gateway_status not in PERHAPS_THERE:
             raise refusal
+        patient = Deadline(deadline.remaining(), Urgency.REFUND)
         try:
             return self.fetch_refund(
-                RefundRef(refund.refund_id, refund.order, refund.transaction_id), deadline
+                RefundRef(refund.refund_id, refund.order, refund.transaction_id), patient
             )
         except GatewayError as error:
             if isinstance(error, Rejected) and refusal.gateway_code not in ALREADY_THERE:
@@ -332,7 +345,7 @@ class CashfreeGateway(Gateway):
 
     def _refund_with_their_id(self, refund: RefundRef, path: str, deadline: Deadline) -> RefundSnapshot:
         """Cashfree's own id leads nowhere, so look for it among all of the order."""
-        answer = self._send("GET", path, deadline)
+        answer = self._send("GET", path, deadline, budget=self.refund_reads)
         with reading_answer(self.provider, of_write=False):
             for found in reading.refunds(self.provider, answer):
                 if found.gateway_refund_id == refund.gateway_refund_id:

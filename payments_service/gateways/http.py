@@ -113,31 +113,39 @@ class GatewaySession(requests.Session):
         self.mount("http://", Adapter())
 
     def request(  # type: ignore[override]
-        self, method: str, url: str, *, timeout: Deadline, harmless: bool = False, **options: Any
+        self,
+        method: str,
+        url: str,
+        *,
+        timeout: Deadline,
+        harmless: bool = False,
+        budget: ReadBudget | None = None,
+        **options: Any,
     ) -> requests.Response:
         """Send, and return a 2xx answer that is JSON; raise a GatewayError for anything else.
 
         `harmless` says of a POST that it changes nothing (asking for a token), so that it counts as a read,
-        and as one that a payer may be waiting for.
+        and as one that a payer may be waiting for. `budget` is that of reads which have a limit of their own
+        at the gateway: they take from it alone, and a 429 of theirs lowers no other.
         """
         method = method.upper()
         if harmless or method == "GET":
             urgency = Urgency.VERIFY if harmless else timeout.urgency
-            return self._read(method, url, timeout, urgency, **options)
+            return self._read(method, url, timeout, urgency, budget or self.reads, **options)
         self._need_time(timeout)
         with self.places.taken(), self.writes.passing():
-            return self._send_once(method, url, timeout, 1, False, **options)
+            return self._send_once(method, url, timeout, 1, False, self.reads, **options)
 
     def _read(
-        self, method: str, url: str, deadline: Deadline, urgency: Urgency, **options: Any
+        self, method: str, url: str, deadline: Deadline, urgency: Urgency, budget: ReadBudget, **options: Any
     ) -> requests.Response:
         for number in range(1, READ_TRIES + 1):
             with waiting_outside():
-                self.reads.take(urgency, deadline)
+                budget.take(urgency, deadline)
             self._need_time(deadline)
             try:
                 with self.places.taken(), self.readings.passing():
-                    return self._send_once(method, url, deadline, number, True, **options)
+                    return self._send_once(method, url, deadline, number, True, budget, **options)
             except (CircuitOpen, BudgetUsedUp):
                 raise
             except Unavailable as error:
@@ -167,7 +175,14 @@ class GatewaySession(requests.Session):
             return self.get_adapter(url).send(request, timeout=limits)
 
     def _send_once(
-        self, method: str, url: str, deadline: Deadline, number: int, is_read: bool, **options: Any
+        self,
+        method: str,
+        url: str,
+        deadline: Deadline,
+        number: int,
+        is_read: bool,
+        budget: ReadBudget,
+        **options: Any,
     ) -> requests.Response:
         started = time.monotonic()
         status: int | None = None
@@ -177,7 +192,7 @@ class GatewaySession(requests.Session):
             response = self._sent(method, url, deadline, **options)
             clock.WATCH.hear(self.gateway, response.headers.get("Date"), response.headers.get("Age"))
             status, answered = response.status_code, len(response.content)
-            self._raise_unless_answer(is_read, response)
+            self._raise_unless_answer(is_read, response, budget)
         except (requests.RequestException, HTTPError) as error:
             failure = _classify(is_read, error)
             raise failure from error
@@ -202,7 +217,7 @@ class GatewaySession(requests.Session):
                 "arrived": (datetime.now(UTC) - timedelta(seconds=time.monotonic() - started)).isoformat(),
                 "bytesOut": len(options.get("data") or b"") or None,
                 "bytesIn": answered,
-                "readsLeft": round(self.reads.left, 1),
+                "readsLeft": round(budget.left, 1),
                 "circuit": (self.readings if is_read else self.writes).state,
                 "retryAfterSeconds": failure.retry_after_seconds if failure else None,
                 **logs.within(),
@@ -212,7 +227,7 @@ class GatewaySession(requests.Session):
             log.log(logging.WARNING if failure else logging.INFO, "Gateway call", extra={"data": fields})
         return response
 
-    def _raise_unless_answer(self, is_read: bool, response: requests.Response) -> None:
+    def _raise_unless_answer(self, is_read: bool, response: requests.Response, budget: ReadBudget) -> None:
         """Return for a 2xx that carries JSON; raise what it means otherwise."""
         status = response.status_code
         body = _json_or_none(response)
@@ -230,7 +245,7 @@ class GatewaySession(requests.Session):
         }
         sentence = f"{self.gateway} answered {status}: {masked_words(facts.description)}"
         if status == 429:
-            self.reads.lower(retry_after)
+            budget.lower(retry_after)
             raise Unavailable(sentence, **about)
         if facts.in_progress or status < 400 or status >= 500 or status == 408:
             _raise_unknown(is_read, sentence, **about)

@@ -25,6 +25,7 @@ from payments_service.domain.money import Money
 from payments_service.domain.payment import Actor
 from payments_service.flows import create_order, deliver, intent, reconcile, refund, verify
 from payments_service.gateways import GATEWAYS
+from payments_service.gateways.cashfree import CashfreeGateway
 from payments_service.store import payments
 from payments_service.store.db import Database
 
@@ -34,6 +35,7 @@ def hurry() -> None:
     Deadline.READ_SECONDS = 2.0
     for gateway in GATEWAYS:
         gateway.reads_per_second = 500.0
+    CashfreeGateway.refund_reads_per_second = 500.0
     call = timedelta(seconds=20)
     create_order.BUDGET_SECONDS = verify.BUDGET_SECONDS = refund.BUDGET_SECONDS = 6.0
     intent.BUDGET_SECONDS = 6.0

@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from payments_service.domain.deadline import Deadline
+from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import (
     Conflict,
     GatewayError,
@@ -28,7 +28,7 @@ from payments_service.domain.errors import (
     UnknownAtGateway,
 )
 from payments_service.domain.money import Money
-from payments_service.domain.news import NewRefund
+from payments_service.domain.news import NewRefund, OrderRef, PaymentSnapshot
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import AttemptStatus, RefundStatus
 from payments_service.flows import reconcile, refund, reviews, sync
@@ -38,7 +38,7 @@ from payments_service.flows.refund import RefundFailed, RefundView
 from payments_service.flows.refund_intent import Key
 from payments_service.store import payments
 from payments_service.store.db import Database
-from payments_service.store.tables import Refund
+from payments_service.store.tables import Payment, Refund
 from tests.flows.conftest import PRICE, buy
 from tests.flows.delivering import HandClock
 from tests.flows.refunding import MERCHANT, Refunding
@@ -178,6 +178,21 @@ def test_an_amount_is_never_a_float() -> None:
             Money(strange)  # type: ignore[arg-type]
 
 
+def test_what_went_back_already_is_read_with_the_patience_of_a_refund(
+    refunding: Refunding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Urgency] = []
+    fetch = refunding.gateway.fetch_payment
+
+    def fetch_payment(order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
+        asked.append(deadline.urgency)
+        return fetch(order, deadline)
+
+    monkeypatch.setattr(refunding.gateway, "fetch_payment", fetch_payment)
+    refunding.send(100)
+    assert asked == [Urgency.REFUND]
+
+
 # ── which attempt ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -195,6 +210,22 @@ def test_only_money_that_was_captured_can_be_given_back(db: Database, gateway: F
             refunding.send(transaction_id=transaction_id)
         assert other.value.code == code
     assert gateway.sent == []
+
+
+@pytest.mark.parametrize("ended", ["expired", "failed"])
+def test_money_of_a_payment_that_ended_unpaid_goes_back_by_its_name_which_a_refusal_asks_for(
+    db: Database, gateway: FakeGateway, ended: str
+) -> None:
+    refunding = Refunding(db, gateway, buy(db, gateway))
+    gateway.attempts = (gateway.attempt("pay_late", AttemptStatus.SUCCEEDED, PRICE),)
+    refunding.read_again()
+    with db.begin() as session:
+        session.execute(update(Payment).values(status=ended))
+    with pytest.raises(Conflict, match="name the captured payment as paymentId") as refused:
+        refunding.send()
+    assert (refused.value.code, gateway.sent) == ("not_refundable", [])
+    assert ended in refused.value.message
+    assert refunding.send(transaction_id="pay_late").amount == PRICE
 
 
 def test_an_attempt_of_another_payment_is_not_given_back_here(refunding: Refunding) -> None:

@@ -131,6 +131,8 @@ class GatewayHooks:
         made: Any = self.gateway_type(self.config(url))
         session = getattr(made, "session", None) or made.client.session
         session.reads = ReadBudget(made.provider, PLENTY)
+        if hasattr(made, "refund_reads"):
+            made.refund_reads = ReadBudget(made.provider, PLENTY)
         return cast(Gateway, made)
 
     def healthy(self, world: World | None = None) -> Callable[[Request], Reply]:

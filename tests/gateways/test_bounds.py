@@ -416,6 +416,14 @@ def test_a_payer_never_waits() -> None:
     assert reader.time.slept == []
 
 
+def test_who_gives_money_back_waits_its_turn_and_overdraws_nothing() -> None:
+    reader = Reader()
+    assert reader.at_once(Urgency.REFUND) == SCARCE * bounds.SAVED_SECONDS
+    assert reader.takes(Urgency.REFUND, seconds=1)
+    assert sum(reader.time.slept) == pytest.approx(1 / SCARCE)
+    assert reader.budget.left == pytest.approx(0)
+
+
 def test_a_webhook_waits_a_little_and_no_longer() -> None:
     reader = Reader()
     reader.at_once(Urgency.WAKE_UP)

@@ -64,17 +64,22 @@ def test_ready_says_503_when_the_database_is_away(
     assert answer.json is not None
     assert (answer.status_code, answer.json["status"]) == (503, "not_ready")
     assert answer.json["database"] == "unreachable"
+    assert answer.json["code"] == "store_unavailable"
+    assert answer.json["error"] == "The database cannot be reached"
     assert answer.headers["Retry-After"]
     assert client.get("/health").status_code == 200
 
 
 def test_ready_says_503_when_the_tables_are_of_an_older_version(app: Flask, client: FlaskClient) -> None:
-    assert client.get("/ready").status_code == 200
+    well = client.get("/ready")
+    assert (well.status_code, {"error", "code"} & set(well.json or {})) == (200, set())
     with database(app).engine.begin() as connection:
         connection.execute(text("UPDATE payments_service_version SET version_num = '0001'"))
     answer = client.get("/ready")
     assert answer.json is not None
     assert (answer.status_code, answer.json["database"]) == (503, "not_migrated")
+    assert answer.json["code"] == "not_migrated"
+    assert answer.json["error"] == "The database has not the tables of this version"
 
 
 def test_what_is_not_the_databases_is_told_and_keeps_no_one_away(app: Flask, client: FlaskClient) -> None:

@@ -42,9 +42,10 @@ def _documented() -> Iterator[Answer]:
 
 def _codes(response: dict[str, Any]) -> list[str]:
     schema = response.get("content", {}).get(JSON, {}).get("schema", {})
+    named = DOCUMENT["components"]["schemas"].get(schema.get("$ref", "").rpartition("/")[2], {})
     return [
         code
-        for part in schema.get("allOf", ())
+        for part in (*schema.get("allOf", ()), named)
         for code in part.get("properties", {}).get("code", {}).get("enum", ())
     ]
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from payments_service.flows import asking
 from payments_service.gateways import GATEWAYS
+from payments_service.gateways.cashfree import CashfreeGateway
 from payments_service.store import payments
 from payments_service.store.db import Database
 from tests.support import event_schema
@@ -19,6 +20,7 @@ from tests.support.unsynced import spare_the_disk
 
 for gateway in GATEWAYS:
     gateway.reads_per_second = 500.0
+CashfreeGateway.refund_reads_per_second = 500.0
 event_schema.watch(lambda problem: logging.critical("%s: %s", event_schema.MARK, problem))
 
 spare_the_disk()
