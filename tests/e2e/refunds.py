@@ -26,6 +26,8 @@ from payments_service.flows import refund, sync
 from payments_service.flows.refund import RefundView
 from payments_service.flows.refund_intent import Key
 from payments_service.gateways.base import Gateway
+from payments_service.gateways.bounds import ReadBudget
+from payments_service.gateways.cashfree import CashfreeGateway
 from payments_service.settings import Settings
 from payments_service.store import payments
 from payments_service.store.db import Database
@@ -110,6 +112,8 @@ class RefundJourneys(Journeys):
             provider = payments.by_id(session, UUID(payment_id)).provider
         settings = Settings.from_environment(house.environment)
         gateway = next(made(config) for made, config in settings.gateways if made.provider == provider)
+        if isinstance(gateway, CashfreeGateway):  # a test looks more often than a worker does
+            gateway.refund_reads = ReadBudget(provider, 500.0)
         db = Database(house.database_url)
         try:
             yield Counter(house, db, gateway, UUID(payment_id), order)
