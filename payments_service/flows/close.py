@@ -6,8 +6,6 @@ That the merchant closed it is stored first: money that comes later is flagged a
 import logging
 from uuid import UUID
 
-from sqlalchemy.orm import Session
-
 from payments_service.domain import decide
 from payments_service.domain.deadline import Deadline
 from payments_service.domain.errors import Conflict, GatewayError
@@ -50,18 +48,18 @@ def close(db: Database, gateway: Gateway | None, payment_id: UUID, actor: Actor)
     known = by_id(db, payment_id)
     deadline = Deadline(BUDGET_SECONDS)
     if gateway and known.status in OPEN_WITHOUT_MONEY:
-        with db.read() as session:  # asking would end it while it is made
-            _refuse_while_its_order_is_made(session, known.id, known.status, actor)
+        with db.read() as session:
+            order = payments.current_order(session, known.id)
+        _refuse_while_it_is_made(order, known.status, actor)  # asking would end it
         _look(db, gateway, payment_id, actor, deadline)
-    order = _write_wish(db, payment_id, actor)
-    if gateway and order is not None:
-        _close_there(db, gateway, order, actor, deadline)
+    left_open = _write_wish(db, payment_id, actor)
+    if gateway and left_open is not None:
+        _close_there(db, gateway, left_open, actor, deadline)
     _end_here(db, payment_id, actor)
     return by_id(db, payment_id)
 
 
-def _refuse_while_its_order_is_made(session: Session, payment_id: UUID, status: str, actor: Actor) -> None:
-    order = payments.current_order(session, payment_id)
+def _refuse_while_it_is_made(order: PaymentOrder, status: str, actor: Actor) -> None:
     if order.status == OrderStatus.CREATING and order.leased_until > actor.clock.now():
         raise BeingPaid(status)
 
@@ -86,7 +84,7 @@ def _write_wish(db: Database, payment_id: UUID, actor: Actor) -> PaymentOrder | 
             raise BeingPaid(payment.status)
         if payment.closed_at is None:
             # A payer may have come back meanwhile: an order that is being made cannot be ended.
-            _refuse_while_its_order_is_made(session, payment_id, payment.status, actor)
+            _refuse_while_it_is_made(order, payment.status, actor)
             payment.closed_at = payment.updated_at = actor.clock.now()
             history.append(session, payment, EntryKind.NOTE, actor, "the merchant closed it", {})
         return order if payment.status in OPEN_WITHOUT_MONEY else None
