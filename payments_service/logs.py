@@ -179,6 +179,11 @@ class StepsOfUnits(logging.Handler):
     def createLock(self) -> None:
         self.lock = None  # a unit belongs to one thread
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without the lock, which logging takes from Python 3.13 on though there is none."""
+        self.emit(record)
+        return True
+
     def emit(self, record: logging.LogRecord) -> None:
         if record.msg in STEPS and (mine := _unit.get()) is not None:
             mine.note(**{**getattr(record, "data", {}), "outcome": self._outcome(record)})
