@@ -6,7 +6,6 @@ What is served and tested is the committed docs/openapi.json; a running service 
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +14,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from apispec.ext.marshmallow.common import resolve_schema_cls
 from flask import Flask
 from marshmallow import Schema, fields
+from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.routing import Rule
 
 from payments_service.api import answers, schemas
@@ -233,7 +233,7 @@ def _successes(entry: Described, operation: str) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for status, given in entry.gives.items():
         response: dict[str, Any] = {
-            "description": HTTPStatus(status).phrase,
+            "description": HTTP_STATUS_CODES[status],
             "headers": _headers(entry, status),
         }
         if isinstance(given, str):
@@ -311,7 +311,7 @@ def _refusal(entry: Described, status: int, names: list[str]) -> dict[str, Any]:
         name: {"value": {"success": False, "error": CODES[name].sentence, "code": name}} for name in names
     }
     return {
-        "description": HTTPStatus(status).phrase + ": " + ", ".join(f"`{name}`" for name in names),
+        "description": HTTP_STATUS_CODES[status] + ": " + ", ".join(f"`{name}`" for name in names),
         "headers": _headers(
             entry,
             status,

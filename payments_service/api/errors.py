@@ -5,12 +5,12 @@ A caller that asks for `application/problem+json` gets the members of RFC 9457 b
 
 import logging
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import HTTP_STATUS_CODES
 
 from payments_service import logs
 from payments_service.api import services
@@ -51,7 +51,7 @@ def _http(error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for this class)
     status = error.code or 500
     extra: dict[str, Any] = {}
-    title = HTTPStatus(status).phrase
+    title = HTTP_STATUS_CODES[status]
     if status == 404:
         extra["message"] = f"Endpoint {request.method} {request.path} does not exist"
     elif status == 400:
@@ -75,7 +75,7 @@ def _unforeseen(error: Exception) -> Response:
 def title_code(status: int) -> str:
     """405 → method_not_allowed, by the names of the HTTP standard."""
     known = {400: "bad_request", 413: "body_too_large"}
-    return known.get(status) or HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")
+    return known.get(status) or HTTP_STATUS_CODES[status].lower().replace(" ", "_").replace("-", "_")
 
 
 def _body(status: int, sentence: str, code: str, extra: Mapping[str, Any]) -> Response:

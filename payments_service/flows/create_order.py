@@ -353,6 +353,8 @@ def _payable(opened: PaymentView) -> PaymentView:
     if opened.is_closed:
         raise Conflict("This order can no longer be paid", code="order_expired", id=str(opened.id))
     if opened.review:
+        if opened.status in (PaymentStatus.COMPLETED, PaymentStatus.AUTHORIZED):  # since we looked for it
+            raise Conflict("This order is paid", code="order_paid", id=str(opened.id))
         raise CreateOrderFailed(GatewayError("the gateway's order is not the one we asked for"), opened.id)
     if opened.checkout is None:
         raise CreateOrderFailed(OutcomeUnknown("the order's address was lost, twice"), opened.id)

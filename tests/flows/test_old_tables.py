@@ -85,6 +85,7 @@ def test_one_sweep_alone_looks_and_all_work_once_the_migration_was_run(
         migrations.upgrade(db)
         for name in (HEARTBEAT, *SWEEPS):
             working.wait_for(working.done, name, 1)
+    db.engine.dispose()
 
 
 def test_a_table_that_one_sweep_lacks_holds_up_no_other(db: Database) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import delete, select, update
@@ -16,6 +17,7 @@ from payments_service.domain.money import Money
 from payments_service.domain.news import OrderRef, PaymentSnapshot
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import AttemptStatus, PaymentStatus, ReviewReason
+from payments_service.flows import create_order as create_order_flow
 from payments_service.flows import hosted_page, idempotency, sync, webhook
 from payments_service.flows.create_order import CreateOrderFailed, Urls, create_order
 from payments_service.flows.idempotency import Claim
@@ -402,6 +404,23 @@ def test_what_became_of_the_gateway_that_was_chosen_meanwhile_is_heard_before_a_
         assert refused(lambda: order_for(db, one, others=[one, two])) == code
     else:
         assert order_for(db, one, others=[one, two]).status == "pending"
+
+
+def test_an_order_that_is_paid_while_it_is_handed_out_is_told_as_paid(
+    db: Database, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not as a fault of the gateway's, though a person has to look at the two payments."""
+    other = OtherGateway()
+    both = [(gateway, order_for(db, gateway)), (other, order_for(db, other))]
+    take_up = create_order_flow._take_up
+
+    def and_pay_meanwhile(call: create_order_flow.Call, payment_id: UUID) -> None:
+        take_up(call, payment_id)
+        for one, opened in both:
+            tell(db, one, opened, "completed")
+
+    monkeypatch.setattr(create_order_flow, "_take_up", and_pay_meanwhile)
+    assert refused(lambda: order_for(db, other)) == "order_paid"
 
 
 def test_everybody_at_once_about_one_reference_agrees_and_nobody_is_locked_out(db: Database) -> None:
