@@ -1,6 +1,7 @@
 """`make run`, twice, and the commands beside it, in a copy of the project that has no settings of its own."""
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -18,12 +19,13 @@ from tests.support.house import CUSTOMER, House
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
+GATEWAYS = ("razorpay", "phonepe", "cashfree")
 BARE = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
 
 
 class Copy:
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.python = folder, sys.executable
         packages = ("payments_service", "gateway_simulator")
         for name in (*packages, "deploy", "wsgi.py", ".env.example"):
             target = folder / name
@@ -43,7 +45,7 @@ class Copy:
         log = self.folder / "log"
         with log.open("w") as output:
             process = subprocess.Popen(
-                [sys.executable, "deploy/development.py"],
+                [self.python, "deploy/development.py"],
                 cwd=self.folder,
                 env=BARE | self.ports,
                 stdout=output,
@@ -62,7 +64,7 @@ class Copy:
 
     def run(self, *command: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, *command],
+            [self.python, *command],
             cwd=self.folder,
             env=BARE | variables,
             capture_output=True,
@@ -87,21 +89,22 @@ def create_order(url: str, gateway: str) -> dict[str, Any]:
     return created
 
 
+def pay(copy: Copy, url: str, gateway: str, order_id: str) -> None:
+    pays = f"http://127.0.0.1:{copy.simulator_port}/_sim/orders/{order_id}/success"
+    assert requests.post(pays, timeout=20).status_code == 200
+    status = f"{url}/api/payment/status/{gateway}/{order_id}"
+    House.until(
+        lambda: requests.get(status, timeout=20).json(), lambda answer: answer["paymentStatus"] == "completed"
+    )
+
+
 @pytest.mark.check
 def test_a_payment_that_was_opened_before_a_restart_can_be_paid_after_it(copy: Copy) -> None:
-    gateways = ("razorpay", "phonepe", "cashfree")
     with copy.running() as url:
-        opened = {gateway: create_order(url, gateway) for gateway in gateways}
+        opened = {gateway: create_order(url, gateway) for gateway in GATEWAYS}
     with copy.running() as url:
         for gateway, created in opened.items():
-            order_id = created["order"]["orderId"]
-            pay = f"http://127.0.0.1:{copy.simulator_port}/_sim/orders/{order_id}/success"
-            assert requests.post(pay, timeout=20).status_code == 200
-            status = f"{url}/api/payment/status/{gateway}/{order_id}"
-            House.until(
-                lambda at=status: requests.get(at, timeout=20).json(),  # type: ignore[misc]
-                lambda answer: answer["paymentStatus"] == "completed",
-            )
+            pay(copy, url, gateway, created["order"]["orderId"])
         settings = copy.folder / ".development" / "settings.env"
         assert stat.S_IMODE(settings.stat().st_mode) == 0o600
         shown = copy.flask("show", opened["razorpay"]["order"]["orderId"])
@@ -114,6 +117,35 @@ def test_a_payment_that_was_opened_before_a_restart_can_be_paid_after_it(copy: C
         assert (second.returncode, second.stdout.count("\n")) == (1, 1)
         assert "make run is running here already" in second.stdout
     assert copy.flask("outbox").stdout == "0 waiting, 0 dead.\n"
+
+
+def python_of(version: str) -> str | None:
+    """Where this machine has that Python, in PATH or as pyenv keeps it."""
+    kept = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
+    found = [path for name in (f"python{version}", *map(str, kept)) if (path := shutil.which(name))]
+    runs = ["-c", f"import sys; sys.exit(not sys.version.startswith('{version}.'))"]
+    return next(
+        (path for path in found if not subprocess.run([path, *runs], stderr=subprocess.DEVNULL).returncode),
+        None,
+    )
+
+
+@pytest.mark.check
+@pytest.mark.parametrize("version", ["3.12", "3.13", "3.14"])
+def test_a_newer_python_takes_payments_too(copy: Copy, version: str) -> None:
+    """`render.yaml` and the Dockerfile name another one than development may have."""
+    if (newer := python_of(version)) is None:
+        pytest.skip(f"no Python {version} here")
+    venv = copy.folder / "venv"
+    subprocess.run(
+        ["sh", ROOT / "deploy" / "install.sh", venv, ROOT / "requirements.txt"],
+        env=BARE | {"PYTHON": newer},
+        check=True,
+    )
+    copy.python = str(venv / "bin" / "python")
+    with copy.running() as url:
+        for gateway in GATEWAYS:
+            pay(copy, url, gateway, create_order(url, gateway)["order"]["orderId"])
 
 
 @pytest.mark.parametrize("where", [".env", "environment"])
