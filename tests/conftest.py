@@ -27,6 +27,9 @@ from tests.support.recorder import RECORDER, UNSEEN, documented, shown, unseen
 from tests.support.recycled import RecycledDatabases
 from tests.support.unsynced import spare_the_disk
 
+CONTRACT = ("contract_calls", "contract_webhooks", "hooks", "strange")
+pytest.register_assert_rewrite(*(f"tests.gateways.{name}" for name in CONTRACT))
+
 KINDS = ("sqlite", "postgresql")
 # Those suites run in environments of their own: `make conformance`.
 collect_ignore = ["conformance"]

@@ -6,9 +6,6 @@ from pathlib import Path
 
 import pytest
 
-HELPERS = ("contract_calls", "contract_webhooks", "hooks", "strange")
-pytest.register_assert_rewrite(*(f"tests.gateways.{name}" for name in HELPERS))
-
 CASES = ("write", "read", "order_word", "attempt_word", "refund_word", "event_name", "paise")
 """Arguments of contract tests; the test's class lists their values in the attribute of that name."""
 
