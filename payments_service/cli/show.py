@@ -27,8 +27,8 @@ def lines_of(db: Database, any_id: str, log: TextIO | None) -> Iterator[str]:
     if not found:
         raise click.ClickException(
             f"Nothing here has the id {clean(any_id)}. It may be ours or the gateway's, of a payment, order, "
-            "attempt, refund or event, or the merchant's or the bank's reference. By phone, e-mail or name "
-            "the merchant's server finds it: POST /api/payment/search, with a key of scope personal."
+            "attempt, refund, dispute or event, or the merchant's or the bank's reference. By phone, e-mail "
+            "or name the merchant's server finds it: POST /api/payment/search, with a key of scope personal."
         )
     if len(found) > 1:
         yield from _list(any_id, found)

@@ -3,11 +3,21 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, Text, literal_column, select, text
 from sqlalchemy.orm import Session
 
 from payments_service.domain.states import EntryKind
 from payments_service.store.tables import PaymentEvent
+
+IS_ONE = "kind = 'dispute'"
+ID = "(evidence ->> 'disputeId')"
+"""Which rows of the history tell of a dispute, and of which; in the words of their index, so it is used."""
+dispute_id: ColumnElement[str] = literal_column(ID, Text())
+
+
+def payment_ids() -> Select[UUID]:
+    """Of the rows that tell of a dispute; `dispute_id` is the gateway's id in them."""
+    return select(PaymentEvent.payment_id).where(text(IS_ONE))
 
 
 def of_payment(session: Session, payment_id: UUID) -> list[dict[str, Any]]:

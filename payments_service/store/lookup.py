@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import CompoundSelect, Select, func, or_, select, union
 from sqlalchemy.orm import Session
 
+from payments_service.store import disputes
 from payments_service.store.tables import (
     Outbox,
     Payment,
@@ -19,8 +20,8 @@ from payments_service.store.tables import (
 def behind(session: Session, any_id: str) -> list[Payment]:
     """The payments that bear this id in any column, oldest first.
 
-    Ours and the gateway's, of payment, order, attempt, refund or event; the merchant's reference; the bank's
-    reference. A reference may belong to several payments, the other ids to one.
+    Ours and the gateway's, of payment, order, attempt, refund, dispute or event; the merchant's reference;
+    the bank's reference. A reference may belong to several payments, the other ids to one.
     """
     if not any_id.isprintable():
         return []
@@ -77,6 +78,7 @@ def _ids_behind(any_id: str) -> CompoundSelect[tuple[UUID]]:
                 Refund.bank_reference == any_id,
             )
         ),
+        disputes.payment_ids().where(disputes.dispute_id == any_id),
         select(Outbox.payment_id).where(Outbox.event_id == any_id),
         select(PaymentWebhook.payment_id).where(
             PaymentWebhook.gateway.in_(_gateways_of_the_inbox()), PaymentWebhook.event_id == any_id

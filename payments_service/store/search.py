@@ -11,9 +11,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, func, select, union
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from payments_service.store import disputes
 from payments_service.store.tables import Event, Payment, PaymentAttempt, PaymentOrder, Refund
 
-Text = InstrumentedAttribute[str] | InstrumentedAttribute[str | None]
+Text = ColumnElement[str] | InstrumentedAttribute[str] | InstrumentedAttribute[str | None]
 LAST = "\U0010ffff"
 """Behind every text that begins alike."""
 PEOPLE: tuple[Text, ...] = (Payment.customer_email, Payment.customer_name)
@@ -25,7 +26,7 @@ def beginning_with(
 ) -> list[Payment]:
     """At most `limit` payments, newest first.
 
-    By ids of ours and of the gateway (of payment, order, attempt, refund, event), the merchant's reference
+    By ids of ours and of the gateway (of payment, order, attempt, refund, dispute), the merchant's reference
     and the bank's; with `people` also by e-mail, name and `phone` (digits). A reference counts where the
     merchant vouches for it, unless `includes_labels`.
     """
@@ -42,6 +43,7 @@ def _selects(text: str, is_postgres: bool, *, phone: str | None, labels: bool) -
     def begins(column: Text) -> ColumnElement[bool]:
         return _begins(column, text, is_postgres)
 
+    column: Text
     for column in (Payment.order_id, Payment.transaction_id):
         yield select(Payment.id).where(begins(column))
     of_reference = select(Payment.id).where(begins(Payment.reference))
@@ -52,6 +54,7 @@ def _selects(text: str, is_postgres: bool, *, phone: str | None, labels: bool) -
         yield select(PaymentOrder.payment_id).join(PaymentAttempt).where(begins(column))
     for column in (Refund.refund_id, Refund.gateway_refund_id, Refund.bank_reference):
         yield select(Refund.payment_id).where(begins(column))
+    yield disputes.payment_ids().where(begins(disputes.dispute_id))
     yield select(Event.payment_id).where(Event.event_id == text, Event.payment_id.is_not(None))
     for first, last in _ids(text):
         yield select(Payment.id).where(Payment.id >= first, Payment.id <= last)

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from payments_service.domain.flag import flag
 from payments_service.domain.payment import Actor
-from payments_service.domain.states import ReviewReason
+from payments_service.domain.states import EntryKind, ReviewReason
 from payments_service.flows import refund, webhook
 from payments_service.store.tables import Outbox, Payment, PaymentAttempt, PaymentOrder, Refund
 from tests.cli.running import REQUEST, Shop
@@ -20,7 +20,7 @@ from tests.support.fake_gateway import GENUINE
 KINDS = (
     *("our id", "order id", "wire id", "gateway's order id", "payment id", "reference", "bank reference"),
     *("refund", "our wire id of the refund", "gateway's refund id", "bank reference of the refund"),
-    *("event told", "event of the gateway"),
+    *("event told", "event of the gateway", "dispute"),
 )
 
 
@@ -31,6 +31,9 @@ def a_whole_life(shop: Shop) -> dict[str, str]:
     body = shop.gateway.event(order=bought.order_id, status="completed", amount=49900)
     webhook.receive(shop.db, shop.gateway, {**GENUINE, "x-event-id": "evt-of-the-gateway"}, body)
     refund.refund(shop.db, shop.gateway, bought.id, PRICE, "", Actor("operator", "Meera"))
+    with deciding(shop.db, bought.id) as known:
+        disputed = {"disputeId": "disp_1", "gatewayStatus": "open"}
+        known.append(EntryKind.DISPUTE, Actor("webhook", "evt-of-the-dispute"), "disputed", disputed)
     with shop.db.begin() as session:
         session.execute(update(PaymentAttempt).values(bank_reference="RRN412345678901"))
         session.execute(update(Refund).values(bank_reference="ARN74332744148"))
@@ -45,7 +48,7 @@ def a_whole_life(shop: Shop) -> dict[str, str]:
                     *(str(bought.id), str(bought.order_id), order.wire_id, str(order.gateway_order_id)),
                     *("pay_1", "A-17", "RRN412345678901"),
                     *(str(returned.id), str(returned.refund_id), str(returned.gateway_refund_id)),
-                    *("ARN74332744148", told.event_id, "evt-of-the-gateway"),
+                    *("ARN74332744148", told.event_id, "evt-of-the-gateway", "disp_1"),
                 ],
                 strict=True,
             )

@@ -198,6 +198,10 @@ def test_a_refund_during_an_open_dispute_is_refused(shop: Shop) -> None:
     key = new_key()
     refused = shop.refund(payment_id, key, amount=1)
     assert (refused.status_code, refused.json()["code"]) == (409, "disputed")
+    named = dispute["disputeId"]
+    for whole_or_beginning in (named, named[:-3]):
+        found = shop.post("/api/payment/search", {"query": whole_or_beginning}).json()["payments"]
+        assert [one["id"] for one in found] == [payment_id]
     assert shop.at_the_gateway(order) == []
     assert shop.refund(payment_id, key, amount=1, force=True).status_code == 201
 

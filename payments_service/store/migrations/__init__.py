@@ -18,7 +18,7 @@ from payments_service.domain.errors import StoreUnavailable
 from payments_service.store import revision
 from payments_service.store.db import Database
 from payments_service.store.migrations.guards import guard_history
-from payments_service.store.migrations.search import PREFIX, index_people
+from payments_service.store.migrations.search import PREFIX, make_indexes
 from payments_service.store.postgres import LOCK_SECONDS, driver_of
 from payments_service.store.revision import VERSION_TABLE
 from payments_service.store.tables import Base
@@ -55,7 +55,7 @@ def upgrade(database: Database, target: str = "head") -> str:
             command.upgrade(_config(connection), target)
             guard_history(connection)
             if target == "head":
-                index_people(connection)
+                make_indexes(connection)
             return revision.current(connection) or "nothing"
     except DBAPIError as error:
         raise StoreUnavailable(_what_to_do(error)) from error
