@@ -6,6 +6,8 @@ from typing import Any
 
 from flask.json.provider import DefaultJSONProvider
 
+from payments_service.domain.money import exact_number
+
 
 class DecimalJSONProvider(DefaultJSONProvider):
     """Reads numbers exactly, and refuses what only looks like JSON by raising ValueError."""
@@ -15,6 +17,6 @@ class DecimalJSONProvider(DefaultJSONProvider):
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         try:
-            return json.loads(s, parse_float=Decimal, parse_constant=Decimal, **kwargs)
+            return json.loads(s, parse_float=exact_number, parse_constant=Decimal, **kwargs)
         except (RecursionError, ArithmeticError) as error:
             raise ValueError("nested too deeply, or a number beyond all measure") from error

@@ -558,7 +558,7 @@ def _is_blank(value: object) -> bool:
 
 def _is_whole(number: Decimal) -> bool:
     """Below 10^15. Some languages write every number as 1001.0; one of a million digits is not worked out."""
-    return number.is_finite() and abs(number) < 10**15 and number % 1 == 0
+    return number.is_finite() and number.adjusted() < 15 and number % 1 == 0
 
 
 def _decimal(value: object) -> Decimal | None:

@@ -9,6 +9,8 @@ MINOR_DIGITS = {INR: 2, "JPY": 0, "KRW": 0, "VND": 0, "KWD": 3, "BHD": 3, "OMR":
 """Of ISO 4217, where it is not two. Only INR is ever asked for; others are read to be told apart from it."""
 EXACT = Context(prec=28, traps=[InvalidOperation, Inexact])
 """Raises where a number has more digits than it keeps, instead of rounding the last ones away."""
+LARGEST_EXPONENT = 4300
+"""As many digits as Python reads of a whole number; JavaScript's end at 10^308."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,16 @@ class Money:
         if self.currency != other.currency:
             raise ValueError(f"{self.currency} and {other.currency} do not mix")
         return other.minor
+
+
+def exact_number(text: str) -> Decimal:
+    """A number of JSON, as it stands; infinite where its exponent is beyond all measure.
+
+    `1e1000000` is nine characters, and a gigabyte once it is written out; arithmetic with it overflows.
+    """
+    number = Decimal(text)
+    is_sane = abs(number.adjusted()) <= LARGEST_EXPONENT
+    return number if is_sane else Decimal("Infinity").copy_sign(number)
 
 
 def json_number(money: Money) -> int | float:

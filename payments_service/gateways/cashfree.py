@@ -27,7 +27,7 @@ from payments_service.domain.errors import (
     SignatureInvalid,
     UnknownAtGateway,
 )
-from payments_service.domain.money import Money, json_number
+from payments_service.domain.money import Money, exact_number, json_number
 from payments_service.domain.news import (
     Checkout,
     Customer,
@@ -230,7 +230,7 @@ class CashfreeGateway(Gateway):
 
     def reread_webhook(self, event_id: str, raw_body: bytes) -> WebhookEvent:
         try:
-            body = json.loads(raw_body, parse_float=Decimal)
+            body = json.loads(raw_body, parse_float=exact_number)
             if event_id.startswith(FIELDS_ONLY):
                 order_id, _, _ = _three_fields(body)
                 order = OrderRef(order_id)
@@ -360,7 +360,7 @@ class CashfreeGateway(Gateway):
         if len(raw_body) > MAX_UNSIGNED_BYTES:
             return False
         try:
-            fields = "".join(_three_fields(json.loads(raw_body, parse_float=Decimal))).encode()
+            fields = "".join(_three_fields(json.loads(raw_body, parse_float=exact_number))).encode()
         except UNREADABLE:
             return False
         return any_same(signature, [sha256_hex(fields + s.encode()) for s in self.config.app_secrets])

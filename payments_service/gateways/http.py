@@ -16,7 +16,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -46,6 +45,7 @@ from payments_service.domain.errors import (
     Unavailable,
     UnknownAtGateway,
 )
+from payments_service.domain.money import exact_number
 from payments_service.gateways.bounds import READ_RESET_SECONDS, RESET_SECONDS, Circuit, Places, ReadBudget
 from payments_service.gateways.health import READS, WRITES, Health
 from payments_service.gateways.measured import current_verb
@@ -264,7 +264,7 @@ class GatewaySession(requests.Session):
 
 def decimal_json(response: requests.Response) -> Any:
     """The JSON of an answer, its numbers with a point as Decimal."""
-    return json.loads(response.content, parse_float=Decimal)
+    return json.loads(response.content, parse_float=exact_number)
 
 
 @contextmanager

@@ -60,6 +60,8 @@ BAD = [
     ('{"amount": Infinity, %s}', "amount", "Amount must be a positive number"),
     ('{"amount": 1e999, %s}', "amount", "Maximum amount is ₹5,00,000"),
     ('{"amount": 1e-999, %s}', "amount", "Minimum amount is ₹1"),
+    ('{"amount": 1e1000000, %s}', "amount", "Amount must be a positive number"),
+    ('{"amount": 1e-1000000, %s}', "amount", "Amount must be a positive number"),
     ('{"amount": 500000.01, %s}', "amount", "Maximum amount is ₹5,00,000"),
     ('{"amount": null, %s}', "amount", "Amount is required"),
     ('{"amount": "", %s}', "amount", "Amount is required"),

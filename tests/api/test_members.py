@@ -287,6 +287,32 @@ def test_half_of_a_surrogate_pair_is_refused_wherever_it_stands(
     assert shop.count(Payment) == 0
 
 
+@pytest.mark.parametrize("number", ["1e1000000", "-1e1000000", "1e-1000000", "1e999999999999999999"])
+@pytest.mark.parametrize(
+    ("member", "name"),
+    [
+        *((member, member) for member in ("amount", "gateway", "currency", "description", "reference")),
+        *((member, member) for member in ("userId", "returnUrl")),
+        *((f"customer.{member}", f"customer.{member}") for member in ("name", "email", "phone")),
+        ("metadata.k", "metadata.k.value"),
+    ],
+)
+def test_a_number_beyond_all_measure_is_refused_wherever_it_stands(
+    shop: Shop, number: str, member: str, name: str
+) -> None:
+    """It is short, and arithmetic with it overflows."""
+    body = {**GOOD, "customer": {**CUSTOMER}, "metadata": {"k": "v"}}
+    inner, _, last = member.rpartition(".")
+    (body[inner] if inner else body)[last] = "HERE"
+    raw = json.dumps(body).replace('"HERE"', number)
+    for headers in ({}, {"Authorization": bearer("shop")}):
+        answer = shop.app.test_client().post(
+            CREATE, data=raw, headers=headers, content_type="application/json"
+        )
+        assert name in details(answer), answer.text
+    assert shop.count(Payment) == 0
+
+
 @pytest.mark.parametrize("depth", [100, 5_000])
 def test_it_is_found_in_any_depth(shop: Shop, depth: int) -> None:
     raw = json.dumps(GOOD)[:-1] + ', "more": ' + "[" * depth + '"\\ud800"' + "]" * depth + "}"

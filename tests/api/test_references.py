@@ -23,7 +23,19 @@ CREATE, QUOTE = "/api/payment/create-order", "/api/quote"
 WISH = {"amount": 499, "reference": "A-1"}
 BLANK = ["", " ", "\t\n", "\u00a0"]
 SAME = [("1001", "1001.0"), ("1000", "1e3"), ("1000", "1000.00"), ("0", "-0.0"), ("-7", "-7.0")]
-NO_NUMBER_OF_AN_ORDER = ["1.5", "1.50", "1e15", "1E+999999", "1e-7", "NaN", "Infinity", "true", "[1]"]
+NO_NUMBER_OF_AN_ORDER = [
+    "1.5",
+    "1.50",
+    "1e15",
+    "1E+999999",
+    "1e1000000",
+    "1e-7",
+    "1e-9999999",
+    "NaN",
+    "Infinity",
+    "true",
+    "[1]",
+]
 
 
 @pytest.fixture

@@ -405,6 +405,15 @@ def test_a_key_header_cannot_turn_three_fields_into_a_snapshot() -> None:
     assert gateway(scheme="sha256-fields").read_webhook(headers, raw).event_id.startswith("fields:")
 
 
+def test_an_amount_that_would_fill_the_memory_is_not_written_out() -> None:
+    """`1e999999999` is eleven characters, of which an unproven body may have as many as it likes."""
+    raw = contract.event("PAYMENT_SUCCESS_WEBHOOK", Contract.paid).replace(b"100.15", b"1e5000")
+    signature = fields_signature(raw, "1" + "0" * 5000)
+    headers = {"x-webhook-signature": signature, "x-webhook-timestamp": "1"}
+    with pytest.raises(SignatureInvalid):
+        gateway(scheme="sha256-fields").read_webhook(headers, raw)
+
+
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"data":{"order":{"order_amount":1}}}', b"[" * 100_000])
 def test_what_has_no_three_fields_is_not_believed(raw: bytes) -> None:
     headers = {"x-webhook-signature": "0" * 64, "x-webhook-timestamp": "1"}
