@@ -11,14 +11,21 @@ import gc
 # seventh of the start, and in a worker it would copy the memory that is shared.
 gc.disable()
 
-from gevent import monkey, sleep
+from gevent import GreenletExit, getcurrent, monkey, sleep
 
 monkey.patch_all()
 
+import atexit
 import os
 import shutil
+import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from gunicorn.workers.ggevent import GeventWorker
 
 from payments_service import environment
 
@@ -30,16 +37,62 @@ worker_tmp_dir = memory if os.access(memory, os.W_OK | os.X_OK) else None
 
 # The processes of one service share what they count; /metrics adds it up. A reload reads this file again.
 OUR_FOLDER = "payments-metrics-"
-if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=OUR_FOLDER, dir=worker_tmp_dir)
+    own, first = os.environ["PROMETHEUS_MULTIPROC_DIR"], os.getpid()
+    # Also of a start that is refused: a service that is started again and again would fill the memory.
+    atexit.register(lambda: os.getpid() == first and shutil.rmtree(own, ignore_errors=True))
 
-is_sqlite = os.environ.get("DATABASE_URL", "").startswith("sqlite")
+# SQLite, the default of development, has one writer: a second process would only wait for the first.
+is_sqlite = (os.environ.get("DATABASE_URL") or "sqlite").startswith("sqlite")
+processes = os.environ.get("WEB_CONCURRENCY") or ("1" if is_sqlite else "2")
+if not processes.isdecimal() or not int(processes):
+    print(f"WEB_CONCURRENCY: {processes!r} is no number of processes, of 1 or more", file=sys.stderr)
+    sys.exit(3)  # by which gunicorn and systemd know that another try would end the same way
+
+
+class Worker(GeventWorker):  # type: ignore[misc]
+    """Ends as soon as its last request is answered: gunicorn's own waits for idle connections, too, which a
+    proxy in front keeps open for a minute, and meanwhile no new version takes their place."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._waiting: dict[Any, float] = {}
+        """Since when a connection has waited for its next request."""
+
+    @contextmanager
+    def timeout_ctx(self) -> Iterator[None]:
+        connection = getcurrent()
+        self._waiting[connection] = time.monotonic()
+        try:
+            with super().timeout_ctx():
+                yield
+        finally:
+            del self._waiting[connection]
+
+    def notify(self) -> None:
+        """Once a second, also while the last requests are answered."""
+        super().notify()
+        if not self.alive:
+            for connection, since in list(self._waiting.items()):
+                if time.monotonic() - since > IDLE_SECONDS:
+                    connection.kill(GreenletExit, block=False)
+
+
+IDLE_SECONDS = 1.0
+"""A connection that was used a moment ago may have a request on its way, which must not be lost."""
 bind = f"0.0.0.0:{os.environ.get('PORT') or 5000}"
-worker_class = "gevent"
-# SQLite has one writer, so a second process would only wait for the first.
-workers = int(os.environ.get("WEB_CONCURRENCY") or (1 if is_sqlite else 2))
+worker_class = Worker
+workers = int(processes)
 worker_connections = 1000
 timeout = 60
+# The longest request has as long: a create-order with its gateway and its database at their limits.
+graceful_timeout = 45
+# Only the proxies that TRUSTED_PROXY_HOPS counts say how a payer came, and no header says where we are.
+forwarder_headers = ""
+secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
+# Where a platform switches the access log on: what stands behind a question mark is not for a log.
+access_log_format = "%(m)s %(U)s %(s)s %(b)s %(M)s"
 # Workers are forked from a process that has imported everything, and share its memory.
 preload_app = True
 # Longer than a balancer keeps an idle connection (nginx, AWS 60 s; others up to 90 s): where this side ends
@@ -75,13 +128,6 @@ def post_request(_worker: Any, _request: Any, _environ: Any, _response: Any) -> 
     """The others have their turn. A connection on which the next request has already arrived waits for
     nothing, and would be served alone for as long as it goes on."""
     sleep(0)
-
-
-def on_exit(_server: Any) -> None:
-    """A service that ends leaves nothing in the machine's folders."""
-    folder = os.environ["PROMETHEUS_MULTIPROC_DIR"]
-    if os.path.basename(folder).startswith(OUR_FOLDER):
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def child_exit(_server: Any, worker: Any) -> None:

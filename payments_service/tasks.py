@@ -6,12 +6,14 @@ Beat sends every sweep in its turn, and the service wakes one when a commit has 
 loses, doubles or drops does no harm: rows in the database are the truth, and the next sweep finds them.
 """
 
+import sys
+
 from celery import Celery
 
-from payments_service import broker, worker
+from payments_service import broker, environment, worker
 from payments_service.domain.clock import REAL_TIME
 from payments_service.services import wire
-from payments_service.settings import Settings
+from payments_service.settings import Settings, SettingsError
 from payments_service.settings.told import tell
 from payments_service.worker import Sweep
 
@@ -52,4 +54,9 @@ def from_environment() -> Celery:
     return tasks(made, worker.watched(house, REAL_TIME))
 
 
-app = from_environment()
+environment.load(of_make_run=True)
+try:
+    app = from_environment()
+except SettingsError as error:
+    print(error, file=sys.stderr)
+    sys.exit(3)

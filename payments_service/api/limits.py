@@ -100,10 +100,11 @@ class Budgets:
         address = caller_address()
         if address is None:
             return
-        if self._hops == 0 and "X-Forwarded-For" in request.headers:
+        is_proxy = is_of_a_platform(address)
+        if (self._hops == 0 or is_proxy) and "X-Forwarded-For" in request.headers:
             self._warn_of_a_proxy()
-            if is_of_a_platform(address):
-                return  # all payers would share the budget of this proxy
+            if is_proxy:
+                return  # all payers would share its budget
         self._spend(name, caller_network(address))
 
     def _spend(self, name: str, whose: str) -> None:
@@ -128,7 +129,7 @@ class Budgets:
     def _warn_of_a_proxy(self) -> None:
         if self._clock() >= self._warn_again_at:
             self._warn_again_at = self._clock() + WARN_EVERY_SECONDS
-            log.warning("Requests name a proxy that TRUSTED_PROXY_HOPS does not count")
+            log.warning("Requests name more proxies than TRUSTED_PROXY_HOPS counts")
 
 
 def _patience() -> dict[str, Any]:

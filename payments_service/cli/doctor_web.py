@@ -244,16 +244,18 @@ def _scheme_known(settings: Settings) -> Iterator[Finding]:
     """HSTS is sent only where the service knows that it was asked by https."""
     if settings.is_development or not settings.backend_url.startswith("https://"):
         return
+    hops = settings.trusted_proxy_hops
+    todo = "Set TRUSTED_PROXY_HOPS to the number of proxies in front; now all payers share one limit"
     with suppress(OSError, ValueError, HTTPException):
         answer = call("GET", f"{settings.backend_url}/api/payment/status/{NO_GATEWAY}/{NO_GATEWAY}")
-        if "strict-transport-security" in answer.headers:
-            yield ok(
-                "proxies",
-                f"TRUSTED_PROXY_HOPS={settings.trusted_proxy_hops} is right: caller and https are seen",
-            )
-        else:
-            todo = "Set TRUSTED_PROXY_HOPS to the number of proxies in front; now all payers share one limit"
+        if "strict-transport-security" not in answer.headers:
             yield warn("proxies", "the service does not see that the request came by https", todo)
+        elif not hops:  # gunicorn believes a proxy on the same machine about https, and about no caller
+            yield warn("proxies", "https ends at a proxy, and TRUSTED_PROXY_HOPS is 0", todo)
+        else:
+            yield ok(
+                "proxies", f"TRUSTED_PROXY_HOPS={hops}: https is seen; the log warns where the number is small"
+            )
 
 
 def _moved_to(origin: str) -> str | None:

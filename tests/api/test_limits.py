@@ -134,6 +134,14 @@ def test_a_proxy_that_is_not_counted_does_not_make_one_caller_of_all_payers(
     assert [record.levelname for record in told] == ["WARNING"]
 
 
+def test_nor_one_that_is_counted_too_few_times(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """A platform's second proxy is on its private network, too."""
+    app = make(TRUSTED_PROXY_HOPS="1")
+    named = {"X-Forwarded-For": f"{HERE}, 172.70.247.28, 10.19.6.53"}
+    assert not any(limited([order(app, phone, "10.0.0.1", **named) for phone in phones(5)]))
+    assert "TRUSTED_PROXY_HOPS" in caplog.text
+
+
 def test_one_homes_ipv6_addresses_are_one_caller(make: Make) -> None:
     app = make()
     homes = [f"2001:db8:1:2::{number}" for number in range(4)]

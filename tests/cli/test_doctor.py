@@ -390,12 +390,17 @@ def test_a_page_that_leads_on_to_another_origin_is_named(monkeypatch: pytest.Mon
     assert "add https://www.shop.test to FRONTEND_URL" in finding.todo
 
 
-@pytest.mark.parametrize(("headers", "verdict"), [({}, "warn"), ({"Strict-Transport-Security": "x"}, "ok")])
+STRICT = {"Strict-Transport-Security": "x"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "hops", "verdict"), [({}, 1, "warn"), (STRICT, 1, "ok"), (STRICT, 0, "warn")]
+)
 def test_whether_the_service_knows_how_it_was_asked_is_told_by_its_answer(
-    headers: dict[str, str], verdict: str, monkeypatch: pytest.MonkeyPatch
+    headers: dict[str, str], hops: int, verdict: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = replace(
-        settings_with(), env="production", backend_url="https://pay.test", trusted_proxy_hops=1
+        settings_with(), env="production", backend_url="https://pay.test", trusted_proxy_hops=hops
     )
     answer = web.Answer(404, {name.lower(): value for name, value in headers.items()}, b"", 1, None)
     monkeypatch.setattr(web, "call", lambda *_: answer)

@@ -197,6 +197,18 @@ def test_a_misspelt_setting_stops_the_start_wherever_it_stands(copy: Copy, where
     assert "RAZORPAY_KEYID: is not a setting; did you mean RAZORPAY_KEY_ID?" in ended.stderr
 
 
+def test_celery_reads_the_same_settings_and_refuses_them_as_the_worker_does(copy: Copy) -> None:
+    broker = "CELERY_BROKER_URL=redis://127.0.0.1:9/0"
+    (copy.folder / ".env").write_text(f"APP_ENV=production\n{broker}\n")
+    refused = copy.run("-c", "import payments_service.tasks")
+    assert refused.returncode == 3
+    assert "SECRET_KEY: is required in production" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    (copy.folder / ".env").write_text(f"DATABASE_URL=sqlite:///shop.db\nAPP_ENV=development\n{broker}\n")
+    taken = copy.run("-c", "import payments_service.tasks")
+    assert taken.returncode == 0, taken.stderr
+
+
 def test_a_server_does_not_take_what_make_run_left(copy: Copy) -> None:
     leave(copy)
     ended = copy.run("-m", "gunicorn", "--bind", "127.0.0.1:0", "wsgi:app")

@@ -79,7 +79,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"flask", "click"}
     | {"gateways.base", "net"},
     "broker": {"celery", "kombu"},
-    "tasks": {"broker", "domain", "services", "settings", "worker", "celery"},
+    "tasks": {"broker", "domain", "environment", "services", "settings", "worker", "celery"},
     "worker": {"domain", "environment", "flows", "gateways.base", "services", "settings", "store.db"},
     "settings": {
         "settings",

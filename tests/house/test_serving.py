@@ -29,14 +29,14 @@ from tests.support.house import ROOT, House, running_house
 from tests.support.ports import free_port
 from tests.support.serving import gunicorn_settings
 
+MEMORY = Path("/dev/shm")
+GRACE_SECONDS = int(gunicorn_settings()["graceful_timeout"])
 STARTS = ("Procfile", "deploy/development.py", "tests/support/house.py", "tests/chaos/town.py")
 SERVING = re.compile("--(threads|timeout|keep-alive|worker-class|no-control-socket|config)")
 
 
 def test_idle_connections_outlast_a_balancers() -> None:
-    settings = gunicorn_settings()
-    assert settings["keepalive"] > 90
-    assert settings["worker_class"] == "gevent"
+    assert gunicorn_settings()["keepalive"] > 90
 
 
 def test_a_dotenv_says_how_many_processes_serve_and_where(tmp_path: Path) -> None:
@@ -47,6 +47,12 @@ def test_a_dotenv_says_how_many_processes_serve_and_where(tmp_path: Path) -> Non
     settings = gunicorn_settings(tmp_path, LANG="C.UTF-8")
     assert (settings["bind"], settings["workers"]) == ("0.0.0.0:7001", 1)
     assert gunicorn_settings(tmp_path, PORT="7002", WEB_CONCURRENCY="3")["workers"] == 3
+    (tmp_path / ".env").unlink()
+    assert gunicorn_settings(tmp_path, DATABASE_URL="")["workers"] == 1, "SQLite is the default"
+    assert gunicorn_settings(tmp_path, DATABASE_URL="postgresql://db/payments")["workers"] == 2
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        gunicorn_settings(tmp_path, WEB_CONCURRENCY="0")
+    assert (refused.value.returncode, refused.value.stderr.count("WEB_CONCURRENCY")) == (3, 1)
 
 
 def test_nothing_that_starts_gunicorn_says_how_it_serves() -> None:
@@ -79,6 +85,64 @@ def test_a_service_that_was_reloaded_and_ends_leaves_nothing_in_the_temporary_fo
         assert counted.stat().st_mode & 0o777 == 0o700
     assert not counted.exists()
     assert list(folder.iterdir()) == []
+
+
+def test_a_start_that_is_refused_leaves_nothing_either(tmp_path: Path) -> None:
+    """A host tries it again and again."""
+    before = set(MEMORY.glob("payments-metrics-*")) | set(tmp_path.iterdir())
+    settings = environment(database_url=f"sqlite:///{tmp_path}/payments.db", BACKEND_URL="nothing")
+    env = {"PATH": os.environ["PATH"], **settings, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{free_port()}", "wsgi:app"]
+    ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr.count("BACKEND_URL:")) == (3, 1), ended.stderr
+    left = set(MEMORY.glob("payments-metrics-*")) | set(tmp_path.iterdir())
+    assert not [one for one in left - before if owner_is_gone(one)]
+
+
+def owner_is_gone(folder: Path) -> bool:
+    """Other tests' services have such folders, too, while they run."""
+    return not any(str(folder) in maps for maps in map(_mapped_by, Path("/proc").glob("[0-9]*")))
+
+
+def _mapped_by(process: Path) -> str:
+    try:
+        return (process / "maps").read_text()
+    except OSError:
+        return ""
+
+
+def test_a_service_that_is_told_to_end_waits_for_requests_and_for_no_idle_connection(tmp_path: Path) -> None:
+    """A proxy keeps connections open for a minute; no new version takes their place until they are closed."""
+    with running_house(f"sqlite:///{tmp_path}/payments.db", tmp_path) as house, requests.Session() as proxy:
+        assert house.service
+        assert proxy.get(f"{house.url}/health", timeout=60).status_code == 200
+        slow = {"gateway": "razorpay", "on": "create_order", "kind": "slow", "seconds": 3, "count": 1}
+        house.simulate("faults", slow)
+        with ThreadPoolExecutor(1) as pool:
+            order = pool.submit(house.create_order)
+            house.until(house.log, lambda log: "Creating order" in log)
+            house.service.send_signal(signal.SIGTERM)
+            assert order.result(60)["success"] is True
+        assert house.service.wait(GRACE_SECONDS / 2) == 0
+
+
+def test_no_header_of_a_caller_says_where_the_service_is(sqlite_house: House) -> None:
+    """One that passes a proxy on the same machine, as some pass any header."""
+    for headers in ({"SCRIPT_NAME": "/x"}, {"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "off"}):
+        answer = requests.get(f"{sqlite_house.url}/health", headers=headers, timeout=60)
+        assert answer.status_code == 200, answer.text
+
+
+def test_an_access_log_has_no_query_and_no_page(tmp_path: Path) -> None:
+    """Some hosts switch it on; what stands behind a question mark is personal."""
+    log = tmp_path / "access.log"
+    arguments = {"GUNICORN_CMD_ARGS": f"--access-logfile {log}"}
+    with running_house(f"sqlite:///{tmp_path}/payments.db", tmp_path, **arguments) as house:
+        address = f"{house.url}/health?phone=9876543210"
+        requests.get(address, headers={"Referer": f"{house.url}/?email=asha@example.com"}, timeout=60)
+        house.until(log.read_text, lambda text: "GET /health 200" in text)
+    assert "9876543210" not in log.read_text()
+    assert "asha" not in log.read_text()
 
 
 def _folders_of_counters(pid: int) -> set[Path]:
