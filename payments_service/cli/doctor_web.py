@@ -253,9 +253,8 @@ def _scheme_known(settings: Settings) -> Iterator[Finding]:
         elif not hops:  # gunicorn believes a proxy on the same machine about https, and about no caller
             yield warn("proxies", "https ends at a proxy, and TRUSTED_PROXY_HOPS is 0", todo)
         else:
-            yield ok(
-                "proxies", f"TRUSTED_PROXY_HOPS={hops}: https is seen; the log warns where the number is small"
-            )
+            saw = f"TRUSTED_PROXY_HOPS={hops}: https is seen; the log warns where the number is too small"
+            yield ok("proxies", saw)
 
 
 def _moved_to(origin: str) -> str | None:
