@@ -11,18 +11,21 @@ import gc
 # seventh of the start, and in a worker it would copy the memory that is shared.
 gc.disable()
 
-from gevent import GreenletExit, getcurrent, monkey, sleep
+from gevent import getcurrent, monkey, sleep
 
 monkey.patch_all()
 
 import atexit
+import fcntl
 import os
 import shutil
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from socket import SHUT_RDWR
 from typing import Any
 
 from gunicorn.workers.ggevent import GeventWorker
@@ -57,30 +60,42 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._waiting: dict[Any, float] = {}
-        """Since when a connection has waited for its next request."""
+        self._idle: dict[Any, float] = {}
+        """Connections without a request, and since when."""
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        getcurrent().connection = client
+        super().handle(listener, client, addr)
 
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:
-        connection = getcurrent()
-        self._waiting[connection] = time.monotonic()
+        """While the next request is waited for."""
+        connection = getcurrent().connection
+        self._idle[connection] = time.monotonic()
         try:
             with super().timeout_ctx():
                 yield
         finally:
-            del self._waiting[connection]
+            del self._idle[connection]
 
     def notify(self) -> None:
         """Once a second, also while the last requests are answered."""
         super().notify()
         if not self.alive:
-            for connection, since in list(self._waiting.items()):
-                if time.monotonic() - since > IDLE_SECONDS:
-                    connection.kill(GreenletExit, block=False)
+            for connection, since in self._idle.items():
+                if time.monotonic() - since > IDLE_SECONDS and not has_spoken(connection):
+                    with suppress(OSError):  # it has ended from the other side
+                        connection.shutdown(SHUT_RDWR)
 
 
-IDLE_SECONDS = 1.0
-"""A connection that was used a moment ago may have a request on its way, which must not be lost."""
+def has_spoken(connection: Any) -> bool:
+    """Whether something has arrived that is not read yet."""
+    nothing = bytes(4)
+    return bool(fcntl.ioctl(connection, termios.FIONREAD, nothing) != nothing)
+
+
+IDLE_SECONDS = 3.0
+"""Of its connections a proxy takes the one that it used last: on these no request is on its way."""
 bind = f"0.0.0.0:{os.environ.get('PORT') or 5000}"
 worker_class = Worker
 workers = int(processes)
