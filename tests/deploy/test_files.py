@@ -17,6 +17,7 @@ import yaml
 
 from payments_service.domain.variables import variables_of
 from payments_service.gateways import GATEWAYS
+from payments_service.pages import docs
 from payments_service.settings import variable_names
 from tests.support.environment import environment
 from tests.support.house import ROOT
@@ -70,12 +71,34 @@ def test_the_image_is_made_in_two_stages_and_runs_as_no_root_with_a_health_check
     assert f"CMD {json.dumps(COMMANDS['web'].split())}" in last
 
 
-def copied() -> Iterator[tuple[str, str]]:
-    """What the last stage takes from the repository: what, and where to."""
-    last = dockerfile().rpartition("\nFROM ")[2]
-    for line in re.findall(r"^COPY (?!--from)(.+)$", last, re.M):
+def copied(stages: str) -> Iterator[tuple[str, str]]:
+    """What these stages take from the repository: what, and where to."""
+    for line in re.findall(r"^COPY (?!--from)(.+)$", stages, re.M):
         *sources, target = line.split()
         yield from ((source, target) for source in sources)
+
+
+def copied_last() -> dict[str, str]:
+    return dict(copied(dockerfile().rpartition("\nFROM ")[2]))
+
+
+def test_what_the_image_takes_comes_into_the_build() -> None:
+    ignored = (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
+    let_in = {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    assert let_in == {source for source, _ in copied(dockerfile())}
+
+
+def test_the_image_has_the_document_that_the_service_serves() -> None:
+    served = docs.FILE.relative_to(ROOT)
+    assert copied_last().get(str(served)) == f"{served.parent}/"
+
+
+ASK_FOR_THE_DOCUMENT = """
+from wsgi import app
+
+asking = app.test_client()
+print([asking.get(path).status_code for path in ("/docs", "/docs/errors", "/docs/openapi.json")])
+"""
 
 
 @pytest.mark.check
@@ -83,11 +106,12 @@ def test_what_is_in_the_image_is_enough_to_serve_to_work_and_to_migrate(tmp_path
     """In a folder that has only that, and that cannot be written to."""
     image = tmp_path / "image"
     image.mkdir()
-    ignored = (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
-    for source, target in copied():
-        assert f"!{source}" in ignored, f"{source} does not come into the build"
-        place = image / (target if (ROOT / source).is_dir() else source)
-        (shutil.copytree if (ROOT / source).is_dir() else shutil.copy)(ROOT / source, place)
+    for source, target in copied_last().items():
+        if (ROOT / source).is_dir():
+            shutil.copytree(ROOT / source, image / target)
+        else:
+            (image / target).mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / source, image / target)
     settings = environment(database_url=f"sqlite:///{tmp_path / 'payments.db'}")
     inside = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **settings}
     for command in (
@@ -99,6 +123,10 @@ def test_what_is_in_the_image_is_enough_to_serve_to_work_and_to_migrate(tmp_path
             [sys.executable, "-m", *command.split()], cwd=image, env=inside, capture_output=True, text=True
         )
         assert ended.returncode == 0, ended.stderr
+    asked = subprocess.run(
+        [sys.executable, "-c", ASK_FOR_THE_DOCUMENT], cwd=image, env=inside, capture_output=True, text=True
+    )
+    assert asked.stdout.splitlines()[-1:] == ["[200, 200, 200]"], asked.stderr
 
 
 def test_the_compose_file_is_one_by_its_schema() -> None:
