@@ -71,6 +71,13 @@ def test_the_image_is_made_in_two_stages_and_runs_as_no_root_with_a_health_check
     assert f"CMD {json.dumps(COMMANDS['web'].split())}" in last
 
 
+def test_every_setting_that_needs_packages_can_be_used_in_the_image() -> None:
+    """SENTRY_DSN and CELERY_BROKER_URL need packages of their own, and the image has no pip."""
+    [install] = re.findall(r"pip install (.+?) *\\\n", dockerfile())
+    there = {path.name for path in ROOT.glob("requirements*.txt")} - {"requirements-dev.txt"}
+    assert set(re.findall(r"-r (\S+)", install)) == there
+
+
 def copied(stages: str) -> Iterator[tuple[str, str]]:
     """What these stages take from the repository: what, and where to."""
     for line in re.findall(r"^COPY (?!--from)(.+)$", stages, re.M):
