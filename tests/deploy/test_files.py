@@ -165,6 +165,54 @@ def test_compose_runs_the_same_commands_as_the_procfile_behind_a_proxy() -> None
     assert (DOCKER / mounted).resolve() == ROOT / "deploy/nginx/payments.conf.template"
 
 
+def test_every_documented_compose_command_has_the_variables_that_the_file_needs() -> None:
+    """Without --env-file compose looks for .env beside compose.yaml, lacks its values, and refuses the file."""
+    written = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), DOCKER / "compose.yaml"]
+    said = [line for path in written for line in re.findall(r"docker compose .*", path.read_text())]
+    assert len(said) >= 4
+    right = "docker compose --env-file .env -f deploy/docker/compose.yaml "
+    assert [line for line in said if not line.startswith(right)] == []
+
+
+def test_the_proxy_is_started_anew_with_web_whose_address_it_asks_for_once() -> None:
+    proxy = compose()["services"]["proxy"]
+    assert proxy["depends_on"]["web"] == {"condition": "service_healthy", "restart": True}
+    assert proxy["stop_grace_period"] == "60s", "as long as a request may wait for a gateway"
+
+
+# ── the certificate ─────────────────────────────────────────────────────────────────────────────────
+
+NGINX = (ROOT / "deploy/nginx/payments.conf.template").read_text()
+
+
+def test_certbots_hook_copies_what_its_links_lead_to(tmp_path: Path) -> None:
+    """As certbot keeps them: links to files elsewhere, which a container that has their folder cannot follow."""
+    guide = (ROOT / "docs/deployment.md").read_text()
+    [hook] = re.findall(r"--deploy-hook \\\n *'(.+) && systemctl reload nginx'$", guide, re.M)
+    live, archive, taken = (tmp_path / name for name in ("live/pay.example.com", "archive", "taken"))
+    for folder in (live, archive, taken):
+        folder.mkdir(parents=True)
+    for name in ("cert", "chain", "fullchain", "privkey"):
+        (archive / f"{name}1.pem").write_text(name)
+        (live / f"{name}.pem").symlink_to(f"../../archive/{name}1.pem")
+    assert "/etc/nginx/tls" in hook
+    command = hook.replace("/etc/nginx/tls", str(taken))
+    environ = {"PATH": os.environ["PATH"], "RENEWED_LINEAGE": str(live)}
+    for _ in ("the first one", "a renewed one"):
+        subprocess.run(["sh", "-c", command], env=environ, check=True)
+    for name in ("fullchain.pem", "privkey.pem"):
+        copy = taken / name
+        assert (copy.is_symlink(), copy.read_text()) == (False, name.removesuffix(".pem"))
+        assert copy.stat().st_mode & 0o777 == 0o600
+        assert f"/etc/nginx/tls/{name};" in NGINX
+
+
+def test_nginx_shows_certbots_answers_in_docker_too() -> None:
+    [folder] = re.findall(r"acme-challenge/ \{ root (\S+); \}", NGINX)
+    assert f"-w {folder} " in (ROOT / "docs/deployment.md").read_text()
+    assert f"{folder}:{folder}:ro" in compose()["services"]["proxy"]["volumes"]
+
+
 # ── Render ──────────────────────────────────────────────────────────────────────────────────────────
 
 
