@@ -26,8 +26,8 @@ from tests.support.ports import free_port
 DOCKER = ROOT / "deploy/docker"
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
 SOCKET = ROOT / "deploy/systemd/payments-web.socket"
-NOT_OURS = {"PYTHON_VERSION"}
-"""Variables that the platform reads."""
+NOT_OURS = {"PYTHON_VERSION", "GUNICORN_CMD_ARGS"}
+"""Variables that the platform or gunicorn reads."""
 NEEDED = {"DATABASE_URL", "SECRET_KEY", "BACKEND_URL", "FRONTEND_URL", "MERCHANT_NAME", "TRUSTED_PROXY_HOPS"}
 COMMANDS = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
 
@@ -245,6 +245,23 @@ def test_the_blueprint_names_what_production_needs_and_no_variable_that_there_is
         assert names <= {*variable_names(), *NOT_OURS}
 
 
+def test_no_platform_switches_gunicorns_access_log_on(tmp_path: Path) -> None:
+    """Without this variable, or with an empty one, Render and Heroku write each query string and Referer."""
+    [group] = render()["envVarGroups"]
+    [said] = [one["value"] for one in group["envVars"] if one["key"] == "GUNICORN_CMD_ARGS"]
+    assert said, "Heroku replaces an empty value by its own"
+    assert f"`GUNICORN_CMD_ARGS={said}`" in (ROOT / "docs/deployment.md").read_text()
+    settings = environment(database_url=f"sqlite:///{tmp_path / 'payments.db'}")
+    shown = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "--print-config", "wsgi:app"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **settings, "GUNICORN_CMD_ARGS": said},
+        capture_output=True,
+        text=True,
+    )
+    assert re.search(r"^accesslog +(=|:) None$", shown.stdout, re.M), shown
+
+
 def test_both_services_have_the_same_settings_and_a_secret_is_entered_once() -> None:
     web, worker = (render_services()[kind] for kind in ("web", "worker"))
     assert render_names(web) == render_names(worker)
@@ -322,6 +339,23 @@ def test_gunicorn_tells_systemd_that_it_is_ready(tmp_path: Path) -> None:
         finally:
             process.terminate()
             process.wait(60)
+
+
+@pytest.mark.parametrize("role", ["web", "worker"])
+def test_systemd_does_not_try_again_what_its_settings_refuse(role: str, tmp_path: Path) -> None:
+    """Else it starts every two seconds for ever, and its state is never the failed one that is looked for."""
+    settings = environment(database_url=f"sqlite:///{tmp_path / 'payments.db'}", port=free_port())
+    ended = subprocess.run(
+        [sys.executable, "-m", *COMMANDS[role].removeprefix("python -m ").split()],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **settings, "SECRET_KEY": "short"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "SECRET_KEY" in ended.stderr
+    said = (ROOT / f"deploy/systemd/payments-{role}.service").read_text()
+    assert f"\nRestartPreventExitStatus={ended.returncode}\n" in said
 
 
 def test_a_migration_restarts_no_service() -> None:
