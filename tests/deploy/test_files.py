@@ -166,7 +166,7 @@ def test_compose_runs_the_same_commands_as_the_procfile_behind_a_proxy() -> None
 
 
 def test_every_documented_compose_command_has_the_variables_that_the_file_needs() -> None:
-    """Without --env-file compose looks for .env beside compose.yaml, lacks its values, and refuses the file."""
+    """Without --env-file compose looks for .env beside compose.yaml, and lacks what the file needs."""
     written = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), DOCKER / "compose.yaml"]
     said = [line for path in written for line in re.findall(r"docker compose .*", path.read_text())]
     assert len(said) >= 4
@@ -186,7 +186,7 @@ NGINX = (ROOT / "deploy/nginx/payments.conf.template").read_text()
 
 
 def test_certbots_hook_copies_what_its_links_lead_to(tmp_path: Path) -> None:
-    """As certbot keeps them: links to files elsewhere, which a container that has their folder cannot follow."""
+    """As certbot keeps them: links to another folder, which nginx in a container cannot follow."""
     guide = (ROOT / "docs/deployment.md").read_text()
     [hook] = re.findall(r"--deploy-hook \\\n *'(.+) && systemctl reload nginx'$", guide, re.M)
     live, archive, taken = (tmp_path / name for name in ("live/pay.example.com", "archive", "taken"))

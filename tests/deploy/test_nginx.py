@@ -98,7 +98,7 @@ FAR, NEAR = "198.51.100.9", "203.0.113.7"
 def test_a_caller_is_who_the_proxies_saw_and_not_who_it_says(
     certificate: Path, tmp_path: Path, hops: int, said: str, is_taken: bool
 ) -> None:
-    """With one hop nginx alone is believed; with two also the entry of the proxy before it, like Cloudflare."""
+    """With one hop nginx alone is believed; with two also the proxy before it, like Cloudflare."""
     database = f"sqlite:///{tmp_path / 'payments.db'}"
     with (
         running_house(database, tmp_path, WEBHOOK_ALLOWED_IPS=NEAR, TRUSTED_PROXY_HOPS=str(hops)) as house,
