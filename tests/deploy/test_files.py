@@ -17,6 +17,7 @@ import yaml
 
 from payments_service.domain.variables import variables_of
 from payments_service.gateways import GATEWAYS
+from payments_service.pages import docs
 from payments_service.settings import variable_names
 from tests.support.environment import environment
 from tests.support.house import ROOT
@@ -25,8 +26,8 @@ from tests.support.ports import free_port
 DOCKER = ROOT / "deploy/docker"
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
 SOCKET = ROOT / "deploy/systemd/payments-web.socket"
-NOT_OURS = {"PYTHON_VERSION"}
-"""Variables that the platform reads."""
+NOT_OURS = {"PYTHON_VERSION", "GUNICORN_CMD_ARGS"}
+"""Variables that the platform or gunicorn reads."""
 NEEDED = {"DATABASE_URL", "SECRET_KEY", "BACKEND_URL", "FRONTEND_URL", "MERCHANT_NAME", "TRUSTED_PROXY_HOPS"}
 COMMANDS = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
 
@@ -70,12 +71,41 @@ def test_the_image_is_made_in_two_stages_and_runs_as_no_root_with_a_health_check
     assert f"CMD {json.dumps(COMMANDS['web'].split())}" in last
 
 
-def copied() -> Iterator[tuple[str, str]]:
-    """What the last stage takes from the repository: what, and where to."""
-    last = dockerfile().rpartition("\nFROM ")[2]
-    for line in re.findall(r"^COPY (?!--from)(.+)$", last, re.M):
+def test_every_setting_that_needs_packages_can_be_used_in_the_image() -> None:
+    """SENTRY_DSN and CELERY_BROKER_URL need packages of their own, and the image has no pip."""
+    [install] = re.findall(r"pip install (.+?) *\\\n", dockerfile())
+    there = {path.name for path in ROOT.glob("requirements*.txt")} - {"requirements-dev.txt"}
+    assert set(re.findall(r"-r (\S+)", install)) == there
+
+
+def copied(stages: str) -> Iterator[tuple[str, str]]:
+    """What these stages take from the repository: what, and where to."""
+    for line in re.findall(r"^COPY (?!--from)(.+)$", stages, re.M):
         *sources, target = line.split()
         yield from ((source, target) for source in sources)
+
+
+def copied_last() -> dict[str, str]:
+    return dict(copied(dockerfile().rpartition("\nFROM ")[2]))
+
+
+def test_what_the_image_takes_comes_into_the_build() -> None:
+    ignored = (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
+    let_in = {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    assert let_in == {source for source, _ in copied(dockerfile())}
+
+
+def test_the_image_has_the_document_that_the_service_serves() -> None:
+    served = docs.FILE.relative_to(ROOT)
+    assert copied_last().get(str(served)) == f"{served.parent}/"
+
+
+ASK_FOR_THE_DOCUMENT = """
+from wsgi import app
+
+asking = app.test_client()
+print([asking.get(path).status_code for path in ("/docs", "/docs/errors", "/docs/openapi.json")])
+"""
 
 
 @pytest.mark.check
@@ -83,11 +113,12 @@ def test_what_is_in_the_image_is_enough_to_serve_to_work_and_to_migrate(tmp_path
     """In a folder that has only that, and that cannot be written to."""
     image = tmp_path / "image"
     image.mkdir()
-    ignored = (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
-    for source, target in copied():
-        assert f"!{source}" in ignored, f"{source} does not come into the build"
-        place = image / (target if (ROOT / source).is_dir() else source)
-        (shutil.copytree if (ROOT / source).is_dir() else shutil.copy)(ROOT / source, place)
+    for source, target in copied_last().items():
+        if (ROOT / source).is_dir():
+            shutil.copytree(ROOT / source, image / target)
+        else:
+            (image / target).mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / source, image / target)
     settings = environment(database_url=f"sqlite:///{tmp_path / 'payments.db'}")
     inside = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **settings}
     for command in (
@@ -99,6 +130,10 @@ def test_what_is_in_the_image_is_enough_to_serve_to_work_and_to_migrate(tmp_path
             [sys.executable, "-m", *command.split()], cwd=image, env=inside, capture_output=True, text=True
         )
         assert ended.returncode == 0, ended.stderr
+    asked = subprocess.run(
+        [sys.executable, "-c", ASK_FOR_THE_DOCUMENT], cwd=image, env=inside, capture_output=True, text=True
+    )
+    assert asked.stdout.splitlines()[-1:] == ["[200, 200, 200]"], asked.stderr
 
 
 def test_the_compose_file_is_one_by_its_schema() -> None:
@@ -128,6 +163,54 @@ def test_compose_runs_the_same_commands_as_the_procfile_behind_a_proxy() -> None
     assert services["web"]["environment"]["TRUSTED_PROXY_HOPS"] == "1"
     mounted = services["proxy"]["volumes"][0].split(":")[0]
     assert (DOCKER / mounted).resolve() == ROOT / "deploy/nginx/payments.conf.template"
+
+
+def test_every_documented_compose_command_has_the_variables_that_the_file_needs() -> None:
+    """Without --env-file compose looks for .env beside compose.yaml, and lacks what the file needs."""
+    written = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), DOCKER / "compose.yaml"]
+    said = [line for path in written for line in re.findall(r"docker compose .*", path.read_text())]
+    assert len(said) >= 4
+    right = "docker compose --env-file .env -f deploy/docker/compose.yaml "
+    assert [line for line in said if not line.startswith(right)] == []
+
+
+def test_the_proxy_is_started_anew_with_web_whose_address_it_asks_for_once() -> None:
+    proxy = compose()["services"]["proxy"]
+    assert proxy["depends_on"]["web"] == {"condition": "service_healthy", "restart": True}
+    assert proxy["stop_grace_period"] == "60s", "as long as a request may wait for a gateway"
+
+
+# ── the certificate ─────────────────────────────────────────────────────────────────────────────────
+
+NGINX = (ROOT / "deploy/nginx/payments.conf.template").read_text()
+
+
+def test_certbots_hook_copies_what_its_links_lead_to(tmp_path: Path) -> None:
+    """As certbot keeps them: links to another folder, which nginx in a container cannot follow."""
+    guide = (ROOT / "docs/deployment.md").read_text()
+    [hook] = re.findall(r"--deploy-hook \\\n *'(.+) && systemctl reload nginx'$", guide, re.M)
+    live, archive, taken = (tmp_path / name for name in ("live/pay.example.com", "archive", "taken"))
+    for folder in (live, archive, taken):
+        folder.mkdir(parents=True)
+    for name in ("cert", "chain", "fullchain", "privkey"):
+        (archive / f"{name}1.pem").write_text(name)
+        (live / f"{name}.pem").symlink_to(f"../../archive/{name}1.pem")
+    assert "/etc/nginx/tls" in hook
+    command = hook.replace("/etc/nginx/tls", str(taken))
+    environ = {"PATH": os.environ["PATH"], "RENEWED_LINEAGE": str(live)}
+    for _ in ("the first one", "a renewed one"):
+        subprocess.run(["sh", "-c", command], env=environ, check=True)
+    for name in ("fullchain.pem", "privkey.pem"):
+        copy = taken / name
+        assert (copy.is_symlink(), copy.read_text()) == (False, name.removesuffix(".pem"))
+        assert copy.stat().st_mode & 0o777 == 0o600
+        assert f"/etc/nginx/tls/{name};" in NGINX
+
+
+def test_nginx_shows_certbots_answers_in_docker_too() -> None:
+    [folder] = re.findall(r"acme-challenge/ \{ root (\S+); \}", NGINX)
+    assert f"-w {folder} " in (ROOT / "docs/deployment.md").read_text()
+    assert f"{folder}:{folder}:ro" in compose()["services"]["proxy"]["volumes"]
 
 
 # ── Render ──────────────────────────────────────────────────────────────────────────────────────────
@@ -160,6 +243,23 @@ def test_the_blueprint_names_what_production_needs_and_no_variable_that_there_is
         names = render_names(render_services()[kind])
         assert NEEDED | credentials <= names
         assert names <= {*variable_names(), *NOT_OURS}
+
+
+def test_no_platform_switches_gunicorns_access_log_on(tmp_path: Path) -> None:
+    """Without this variable, or with an empty one, Render and Heroku write each query string and Referer."""
+    [group] = render()["envVarGroups"]
+    [said] = [one["value"] for one in group["envVars"] if one["key"] == "GUNICORN_CMD_ARGS"]
+    assert said, "Heroku replaces an empty value by its own"
+    assert f"`GUNICORN_CMD_ARGS={said}`" in (ROOT / "docs/deployment.md").read_text()
+    settings = environment(database_url=f"sqlite:///{tmp_path / 'payments.db'}")
+    shown = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "--print-config", "wsgi:app"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **settings, "GUNICORN_CMD_ARGS": said},
+        capture_output=True,
+        text=True,
+    )
+    assert re.search(r"^accesslog +(=|:) None$", shown.stdout, re.M), shown
 
 
 def test_both_services_have_the_same_settings_and_a_secret_is_entered_once() -> None:
@@ -239,6 +339,23 @@ def test_gunicorn_tells_systemd_that_it_is_ready(tmp_path: Path) -> None:
         finally:
             process.terminate()
             process.wait(60)
+
+
+@pytest.mark.parametrize("role", ["web", "worker"])
+def test_systemd_does_not_try_again_what_its_settings_refuse(role: str, tmp_path: Path) -> None:
+    """Else it starts every two seconds for ever, and its state is never the failed one that is looked for."""
+    settings = environment(database_url=f"sqlite:///{tmp_path / 'payments.db'}", port=free_port())
+    ended = subprocess.run(
+        [sys.executable, "-m", *COMMANDS[role].removeprefix("python -m ").split()],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **settings, "SECRET_KEY": "short"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "SECRET_KEY" in ended.stderr
+    said = (ROOT / f"deploy/systemd/payments-{role}.service").read_text()
+    assert f"\nRestartPreventExitStatus={ended.returncode}\n" in said
 
 
 def test_a_migration_restarts_no_service() -> None:

@@ -80,3 +80,32 @@ def test_the_service_behind_it_knows_who_calls_and_how(certificate: Path, tmp_pa
         logged = access.read_text()
     assert 'GET /api/payment/status/razorpay/order_x"' in logged
     assert "secret" not in logged
+
+
+FAR, NEAR = "198.51.100.9", "203.0.113.7"
+"""The second alone may send webhooks, in the test below."""
+
+
+@pytest.mark.parametrize(
+    ("hops", "said", "is_taken"),
+    [
+        (1, NEAR, False),
+        (2, NEAR, True),
+        (2, f"{FAR}, {NEAR}", True),
+        (2, f"{NEAR}, {FAR}", False),
+    ],
+)
+def test_a_caller_is_who_the_proxies_saw_and_not_who_it_says(
+    certificate: Path, tmp_path: Path, hops: int, said: str, is_taken: bool
+) -> None:
+    """With one hop nginx alone is believed; with two also the proxy before it, like Cloudflare."""
+    database = f"sqlite:///{tmp_path / 'payments.db'}"
+    with (
+        running_house(database, tmp_path, WEBHOOK_ALLOWED_IPS=NEAR, TRUSTED_PROXY_HOPS=str(hops)) as house,
+        nginx.running(urlsplit(house.url).netloc, certificate) as (url, _, _),
+        requests.Session() as caller,
+    ):
+        caller.trust_env, caller.verify = False, str(certificate)
+        headers = {"X-Forwarded-For": said}
+        answer = caller.post(f"{url}/api/webhook/razorpay", b"{}", headers=headers, timeout=20)
+    assert (answer.status_code != 403) == is_taken, answer.text

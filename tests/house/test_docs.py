@@ -237,6 +237,8 @@ PROGRAMS = (
     *(
         "systemd",
         "useradd",
+        "apt-get",
+        "certbot",
         "git",
         "python",
         "pip",
