@@ -64,7 +64,10 @@ NOT_TEXT = "Contains characters that are not text"
 
 
 class Text(fields.String):
-    """A text; a finite number counts as its text. Refuses what no database and no page can hold."""
+    """A text; a finite number counts as its text, and one without a character to be seen as empty.
+
+    Refuses what no database and no page can hold.
+    """
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         if isinstance(value, Decimal):
@@ -76,7 +79,7 @@ class Text(fields.String):
         text: str = super()._deserialize(value, attr, data, **kwargs).strip()
         if "\x00" in text or SURROGATE.search(text):
             raise ValidationError(NOT_TEXT)
-        return text
+        return "" if _is_blank(text) else text
 
 
 class Whole(fields.Integer):
@@ -585,7 +588,8 @@ def fingerprint(body: Mapping[str, Any]) -> str:
 
 
 def _is_blank(value: object) -> bool:
-    return isinstance(value, str) and not value.strip()
+    """White space and invisible characters (category Cf): a name of U+200B alone names no customer."""
+    return isinstance(value, str) and all(c.isspace() or unicodedata.category(c) == "Cf" for c in value)
 
 
 def _is_whole(number: Decimal) -> bool:
