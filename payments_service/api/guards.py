@@ -1,6 +1,5 @@
 """Who may call: every route declares its guard, also one without a check (`open_to_all`)."""
 
-import re
 from collections.abc import Callable
 from functools import wraps
 from hashlib import sha256
@@ -19,8 +18,6 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 View = Callable[Parameters, Result]
 
-OURS = re.compile(rf"(?<![\w.~+/-]){KEY_PREFIX}", re.IGNORECASE)
-"""The beginning of a key, which stands nowhere within the token of another site by chance."""
 PERSONAL = "personal"
 GUARD = "payments_guard"
 """The attribute by which a view tells its guard; a house test asks every route for it."""
@@ -39,11 +36,7 @@ def gateway_credentials(view: View[Parameters, Result]) -> View[Parameters, Resu
 
 
 def browser_or_key(view: View[Parameters, Result]) -> View[Parameters, Result]:
-    """Every caller may, and is believed more with an API key that may write. A wrong key is refused.
-
-    An Authorization that is no key of ours is as good as absent, so its caller is believed no more than one
-    without; the log line of the request tells of it.
-    """
+    """Every caller may, and is believed more with an API key that may write. A wrong key is refused."""
 
     @wraps(view)
     def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
@@ -57,17 +50,12 @@ def browser_or_key(view: View[Parameters, Result]) -> View[Parameters, Result]:
 def _brings_a_key() -> bool:
     """Whether Authorization is meant for this service.
 
-    The merchant's pages and apps may send what their own site logs in by with every request, and an app names
-    no origin: to refuse that would turn its payers away. Capitals make no login of a key, and a key may be
-    of the merchant's own making, without our prefix.
+    One of the merchant's own pages may send what its site logs in by with every request. It cannot be a key:
+    those stay on servers, whose requests name no origin.
     """
     given = request.headers.get("Authorization")
-    if given is None:
-        return False
-    if OURS.search(given) or _valid_keys(given):
-        return True
-    logs.note(ignored="Authorization")
-    return False
+    is_from_a_page = request.headers.get("Origin") in services().settings.frontend_urls
+    return given is not None and (not is_from_a_page or KEY_PREFIX in given)
 
 
 def key_with(scope: str) -> Callable[[View[Parameters, Result]], View[Parameters, Result]]:
@@ -100,21 +88,15 @@ def _presented_key(scope: str) -> ApiKey:
 
     Raises Unauthorized, always in the same words, without a valid key, and Forbidden without the scope.
     """
-    found = _valid_keys(request.headers.get("Authorization", ""))
-    if not found:
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    digest = sha256(secret.strip().encode()).hexdigest()
+    found = [key for key in services().settings.api_keys if compare_digest(key.digest, digest)]
+    if scheme.lower() != "bearer" or not found:
         raise Unauthorized("A valid API key is required")
     logs.note(apiKey=found[0].name)
     _must_have(found[0], scope)
     key_uses.note(services().db, found[0].name, found[0].digest)
     return found[0]
-
-
-def _valid_keys(authorization: str) -> list[ApiKey]:
-    """Those whose key this header brings: one, or none."""
-    scheme, _, secret = authorization.partition(" ")
-    digest = sha256(secret.strip().encode()).hexdigest()
-    found = [key for key in services().settings.api_keys if compare_digest(key.digest, digest)]
-    return found if scheme.lower() == "bearer" else []
 
 
 def _must_have(key: ApiKey, scope: str) -> None:

@@ -67,49 +67,28 @@ LOGINS = [
     "Bearer ",
     "",
     "Basic YTpi",
-    "Bearer eyJhbGciOiJIUzI1NiJ9.psk_e30.a-psk_b",
-    "Bearer пароль".encode().decode("latin-1"),
-    "Bearer " + "x" * 7000,
 ]
 """What HTTP clients of pages send with every request: what their own site logs in by, or nothing of it."""
 
 
-@pytest.mark.parametrize("origin", [PAGE, None, "https://other.example"])
 @pytest.mark.parametrize("login", LOGINS)
-def test_what_a_page_or_an_app_logs_in_by_at_its_own_site_is_no_key(
-    shop: Shop, login: str, origin: str | None, caplog: pytest.LogCaptureFixture
-) -> None:
-    """An app names no origin. Nothing more is believed than without the header, and the line tells of it."""
-    caplog.set_level("INFO", "payments_service")
-    answer = ask(shop, login, origin=origin, reference="A-1")
+def test_what_a_page_logs_in_by_at_its_own_site_is_no_key(shop: Shop, login: str) -> None:
+    answer = ask(shop, login, origin=PAGE, reference="A-1")
     assert answer.status_code == 200
     assert [(row.reference, row.price_verified) for row in stored(shop)] == [("A-1", False)]
-    [line] = [vars(record)["data"] for record in caplog.records if record.getMessage() == "Request"]
-    assert (line["ignored"], line.get("apiKey")) == ("Authorization", None)
-    assert not login.partition(" ")[2] or login.partition(" ")[2] not in str(line)
-
-
-def test_a_valid_key_that_the_merchant_made_without_our_prefix_is_one(database_url: str) -> None:
-    app = made(database_url, f"shop:write:{sha256(b'a key of the shop').hexdigest()}")
-    shop = Shop(app)
-    assert ask(shop, "Bearer a key of the shop", reference="A-1").status_code == 200
-    assert [payment.price_verified for payment in stored(shop)] == [True]
-    app.extensions["payments_service"].db.engine.dispose()
 
 
 @pytest.mark.parametrize(
     ("given", "origin"),
     [
+        *((login, None) for login in LOGINS),
+        *((login, "https://evil.example") for login in LOGINS),
         ("Bearer psk_wrong", PAGE),
-        ("Bearer psk_wrong", None),
-        ("Bearer psk_wrong", "https://evil.example"),
-        ('Bearer "psk_shop"', None),
-        ("Token token=PSK_SHOP", None),
         ("psk_shop", PAGE),
         (bearer("shop") + "x", PAGE),
     ],
 )
-def test_a_key_that_is_not_valid_is_refused_wherever_it_comes_from(
+def test_any_other_authorization_that_is_no_valid_key_is_refused(
     shop: Shop, given: str, origin: str | None
 ) -> None:
     answer = ask(shop, given, origin=origin)
@@ -143,13 +122,16 @@ def test_every_caller_has_keys_of_its_own(shop: Shop) -> None:
 
 WRONG = [
     "Bearer psk_wrong",
-    "psk_wrong",
+    "Bearer",
+    "Bearer ",
+    "",
     "psk_shop",
     "Basic psk_shop",
     "Bearer psk_shop psk_shop",
+    "Bearer " + sha256(b"psk_shop").hexdigest(),
     "Bearer PSK_SHOP",
-    "Bearer psk_пароль".encode().decode("latin-1"),
-    "Bearer psk_" + "x" * 7000,
+    "Bearer пароль".encode().decode("latin-1"),
+    "Bearer " + "x" * 7000,
 ]
 
 
