@@ -32,6 +32,8 @@ EMAIL = re.compile(r"[\w.+%-]+@[\w.-]*\w")
 PHONE = re.compile(r"(?<![\w+])(?:\+\d[\d ()-]{6,18}\d|(?:(?:0|91)[ -]?)?[6-9](?:[ -]?\d){9})(?!\w)")
 """A number that begins with +, or one of an Indian mobile; ids hold letters, or begin otherwise."""
 CARD = re.compile(r"(?<!\w)[3-6](?:[ -]?\d){12,18}(?!\w)")
+MAY_BE_PERSONAL = re.compile(r"@|%40|\+\d|\d(?:[ -]?\d){9}")
+"""What each of the three has: a path with none of it is not looked at any further."""
 SECRET = re.compile(r"[\w+/=.-]{41,}")
 """Longer than any id that a gateway or this service makes: a token, a signature, a session."""
 QUERY = re.compile(r"(https?://[^\s?#]+)[?#]\S*")
@@ -225,10 +227,25 @@ def masked_words(text: str) -> str:
     words = " ".join("".join(c if c.isprintable() else " " for c in text[: 10 * MAX_WORDS]).split())
     words = QUERY.sub(r"\1", words)
     words = EMAIL.sub(lambda found: masked_email(found[0]), words)
-    words = SECRET.sub("…", words)
-    words = CARD.sub(lambda found: _last_four(found[0]) if _is_card(found[0]) else found[0], words)
-    words = PHONE.sub(lambda found: _last_four(found[0]), words)
+    words = _without_numbers(SECRET.sub("…", words))
     return words[:MAX_WORDS]
+
+
+def masked_path(path: str) -> str:
+    """The path of a request without e-mails, phones and cards: it may hold what a person typed.
+
+    Ids stay, by which a payer's request is found again; only one of ten digits that begins with 6 to 9 looks
+    like a phone.
+    """
+    if MAY_BE_PERSONAL.search(path) is None:
+        return path
+    return _without_numbers(EMAIL.sub(lambda found: masked_email(found[0]), path.replace("%40", "@")))
+
+
+def _without_numbers(words: str) -> str:
+    """Of phones and cards the last four digits."""
+    words = CARD.sub(lambda found: _last_four(found[0]) if _is_card(found[0]) else found[0], words)
+    return PHONE.sub(lambda found: _last_four(found[0]), words)
 
 
 def _last_four(number: str) -> str:

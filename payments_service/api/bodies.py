@@ -24,6 +24,7 @@ WEBHOOK_BYTES = 1024 * KIB
 READ_AWAY_BYTES = 10 * 1024 * KIB
 """A longer body is not read to its end; its connection is closed by the server."""
 PIECE_BYTES = 64 * KIB
+BROKEN = "The body breaks off, or breaks a rule of HTTP"
 
 
 def json_body() -> object:
@@ -38,7 +39,8 @@ def raw_body() -> bytes:
     """The body as it came; RequestEntityTooLarge when it is longer than this route takes.
 
     Werkzeug cuts a chunked body off at the limit and does not say so: one more byte tells. BadRequest for
-    one that breaks off, or whose chunks are none: each server has exceptions of its own for that.
+    one that breaks off, or whose chunks are none: each server has exceptions of its own for that, and some
+    have none for a body that is shorter than its Content-Length, whose order might be half of what was sent.
     """
     try:
         body = request.get_data()
@@ -48,7 +50,9 @@ def raw_body() -> bytes:
     except HTTPException:
         raise
     except Exception as error:
-        raise BadRequest("The body breaks off, or breaks a rule of HTTP") from error
+        raise BadRequest(BROKEN) from error
+    if len(body) < (request.content_length or 0):
+        raise BadRequest(BROKEN)
     return body
 
 

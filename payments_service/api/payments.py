@@ -2,6 +2,7 @@
 
 import logging
 import re
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,7 +22,7 @@ from payments_service.flows.intent import LEASE, NewPayment
 from payments_service.flows.payment_view import PaymentView
 from payments_service.flows.quotes import Quote
 from payments_service.flows.status import status
-from payments_service.flows.verify import verify
+from payments_service.flows.verify import payment_of, verify
 from payments_service.gateways import GATEWAYS
 from payments_service.gateways.base import Gateway
 
@@ -126,7 +127,7 @@ def _create_order(house: WebServices) -> ResponseReturnValue:
     about=(
         "A 2xx says that it is paid or, where the merchant captures, that the money is held: `paymentStatus` "
         "says which. The browser's word proves nothing: the gateway is asked. The fields of each "
-        "gateway have several names."
+        "gateway have several names; two of them that contradict each other are refused."
     ),
     tag="Checkout",
     takes=schemas.VerifySchema,
@@ -148,7 +149,8 @@ def verify_payment() -> ResponseReturnValue:
     if not isinstance(name, str) or not name.strip():
         raise InvalidInput("Gateway is required", details={"gateway": ["Gateway is required"]})
     providers = house.providers(name)
-    fields = schemas.verify_fields(providers[0].verify_fields, body)
+    of_order = partial(payment_of, house.db, providers[0].name)
+    fields = schemas.verify_fields(providers[0].verify_fields, body, of_order)
     with house.budgets.unknown_lookup():
         payment = verify(house.db, providers[0].name, providers, fields, request_id())
     logs.note(**_ids(payment))

@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
@@ -12,6 +12,7 @@ from hashlib import sha256
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from marshmallow import (
     EXCLUDE,
@@ -40,6 +41,10 @@ MAX_DETAILS = 30
 """Entries that one refusal names; a client that sends more wrong members learns of the first ones."""
 MAX_UNKNOWN = 10
 MAX_SHOWN_NAME = 64
+ORDER_ID = "orderId"
+"""The verify field that every gateway has."""
+PRINTED_NOTHING = ("null", "undefined")
+"""What JavaScript prints for a value that is missing, such as of a storage that was emptied."""
 QUOTE_SECONDS = 3600
 """How long an order can be opened with a quote, unless its maker says otherwise."""
 LEAST_QUOTE_SECONDS, MOST_QUOTE_SECONDS = 60, 30 * 24 * 3600
@@ -59,7 +64,10 @@ NOT_TEXT = "Contains characters that are not text"
 
 
 class Text(fields.String):
-    """A text; a finite number counts as its text. Refuses what no database and no page can hold."""
+    """A text; a finite number counts as its text, and one without a character to be seen as empty.
+
+    Refuses what no database and no page can hold.
+    """
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         if isinstance(value, Decimal):
@@ -71,7 +79,7 @@ class Text(fields.String):
         text: str = super()._deserialize(value, attr, data, **kwargs).strip()
         if "\x00" in text or SURROGATE.search(text):
             raise ValidationError(NOT_TEXT)
-        return text
+        return "" if _is_blank(text) else text
 
 
 class Whole(fields.Integer):
@@ -508,16 +516,28 @@ def refuse_what_is_no_text(body: Mapping[str, Any]) -> None:
         raise refusal(spoilt)
 
 
-def verify_fields(declared: Sequence[VerifyField], body: Mapping[str, Any]) -> dict[str, str]:
+def verify_fields(
+    declared: Sequence[VerifyField],
+    body: Mapping[str, Any],
+    payment_of: Callable[[str], UUID | None] = lambda _: None,
+) -> dict[str, str]:
     """The gateway's own fields of a verify-payment body, by any name they go by.
 
-    What is no text is as good as absent: a paid order is not refused for a member that nothing needs.
+    What is no text is as good as absent: a paid order is not refused for a member that nothing needs. Two
+    names of one field that contradict each other are refused: the payer of an order that is not paid would
+    be told of another one. `payment_of` tells the payment that an order id names; see `_one_of`.
     """
     values: dict[str, str] = {}
+    wrong: dict[str, list[str]] = {}
     for one in declared:
-        said = (body[name] for name in (one.name, *one.aliases) if _says_something(body.get(name)))
-        if (value := next(said, None)) is not None:
-            values[one.name] = str(value)
+        said = {name: str(body[name]) for name in (one.name, *one.aliases) if _says_something(body.get(name))}
+        value = _one_of(said, payment_of if one.name == ORDER_ID else None)
+        if value is not None:
+            values[one.name] = value
+        elif said and one.required:
+            wrong |= {name: [f"{' and '.join(said)} contradict each other"] for name in said}
+    if wrong:
+        raise refusal(wrong)
     needed = [one.name for one in declared if one.required]
     if missing := [name for name in needed if name not in values]:
         raise InvalidInput(
@@ -526,6 +546,21 @@ def verify_fields(declared: Sequence[VerifyField], body: Mapping[str, Any]) -> d
             details={name: [f"{name} is required, as text"] for name in missing},
         )
     return values
+
+
+def _one_of(said: Mapping[str, str], payment_of: Callable[[str], UUID | None] | None) -> str | None:
+    """What the names of one field say; None where they say nothing, or contradict each other.
+
+    A page of several gateways keeps one `orderId` for them all, and sends what an order of another gateway
+    left there beside the `transactionId` of the order that its payer comes back from. So order ids contradict
+    each other only when they name two payments of this gateway: one that names none turns away no payer.
+    """
+    values = list(dict.fromkeys(said.values()))
+    values = [value for value in values if value.strip() not in PRINTED_NOTHING] or values[:1]
+    if len(values) > 1 and payment_of:
+        named = {payment: value for value in reversed(values) if (payment := payment_of(value))}
+        values = list(named.values()) or values[:1]
+    return values[0] if len(values) == 1 else None
 
 
 def _says_something(value: object) -> bool:
@@ -553,7 +588,8 @@ def fingerprint(body: Mapping[str, Any]) -> str:
 
 
 def _is_blank(value: object) -> bool:
-    return isinstance(value, str) and not value.strip()
+    """White space and invisible characters (category Cf): a name of U+200B alone names no customer."""
+    return isinstance(value, str) and all(c.isspace() or unicodedata.category(c) == "Cf" for c in value)
 
 
 def _is_whole(number: Decimal) -> bool:

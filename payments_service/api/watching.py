@@ -78,10 +78,11 @@ def metrics_() -> ResponseReturnValue:
 
 def begin() -> None:
     """A request has arrived; one log line tells how it ends, also when it fails."""
+    logs.request_id.set(logs.masked_path(g.request_id))  # a caller may give what is a phone or a card
     g.unit = logs.begin(
         "Request",
         method=request.method,
-        path=request.path,
+        path=logs.masked_path(request.path),
         route=request.url_rule.rule if request.url_rule else None,
         bytesIn=request.content_length,
     )

@@ -5,6 +5,7 @@ import logging
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
+from payments_service import logs
 from payments_service.api import guards, services
 from payments_service.api.answers import WebhookReceivedSchema, dumped
 from payments_service.api.bodies import WEBHOOK_BYTES, raw_body
@@ -33,7 +34,7 @@ def refuse_other_networks() -> None:
         return
     address = caller_address()
     if address is None or not any(address in network for network in allowed):
-        about = {"path": request.path, "address": str(address)}
+        about = {"path": logs.masked_path(request.path), "address": str(address)}
         log.warning("A webhook came from an address outside WEBHOOK_ALLOWED_IPS", extra={"data": about})
         raise Forbidden("Webhooks are not taken from this address", code="address_not_allowed")
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import GatewayError, NotFound, PaymentsError, SignatureInvalid
@@ -9,7 +10,7 @@ from payments_service.domain.news import OrderRef
 from payments_service.domain.payment import Actor
 from payments_service.domain.states import PaymentStatus, Source
 from payments_service.flows import asking, status
-from payments_service.flows.payment_view import PaymentView, by_id, found
+from payments_service.flows.payment_view import Found, PaymentView, by_id, found
 from payments_service.gateways.base import Gateway, gateway_of
 from payments_service.store.db import Database
 
@@ -56,8 +57,8 @@ def verify(
     Where the merchant captures by hand, money that is held for the payment is one, too: what the payer can do
     is done. `fields` are the gateway's verify fields; `orderId` is always one of them.
     """
-    known = found(db, gateway_name, fields["orderId"])
-    if known is None or not status.names_order(known[1], fields["orderId"]):  # payment ids can be guessed
+    known = _by_order(db, gateway_name, fields["orderId"])
+    if known is None:
         raise NotFound("Payment not found")
     payment, record = known
     gateway = gateway_of(payment.provider, providers)
@@ -79,6 +80,18 @@ def verify(
     return _completed(
         by_id(db, payment.id), is_asked=is_asked, is_held_enough=not gateway.captures_automatically
     )
+
+
+def payment_of(db: Database, gateway_name: str, order_id: str) -> UUID | None:
+    """Our id of the payment that `verify` would take this order id for."""
+    known = _by_order(db, gateway_name, order_id)
+    return known[0].id if known else None
+
+
+def _by_order(db: Database, gateway_name: str, order_id: str) -> Found | None:
+    """Not by a payment id of the gateway: those can be guessed."""
+    known = found(db, gateway_name, order_id)
+    return known if known and status.names_order(known[1], order_id) else None
 
 
 def _check_proof(gateway: Gateway, order: OrderRef, fields: Mapping[str, str]) -> None:

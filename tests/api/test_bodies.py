@@ -51,7 +51,7 @@ def test_one_byte_too_many_is_refused(sqlite_house: House, path: str, most: int,
     [
         *[(path, {}, (413, "body_too_large")) for path in MOST],
         ("/api/webhook/phonepe", PHONEPE_V1, (413, "body_too_large")),
-        (CREATE, {"Authorization": "Bearer wrong"}, (401, "unauthorized")),
+        (CREATE, {"Authorization": "Bearer psk_wrong"}, (401, "unauthorized")),
         ("/api/webhook/stripe", {}, (404, "gateway_off")),
         ("/nothing", {}, (404, "not_found")),
         ("/health", {}, (405, "method_not_allowed")),
@@ -85,7 +85,7 @@ def test_a_connection_goes_on_after_a_body_that_was_refused(sqlite_house: House)
     ("path", "headers", "expected"),
     [
         (CREATE, "", (400, "bad_request")),
-        (CREATE, "Authorization: Bearer wrong\r\n", (401, "unauthorized")),
+        (CREATE, "Authorization: Bearer psk_wrong\r\n", (401, "unauthorized")),
         ("/api/webhook/razorpay", "", (400, "bad_request")),
     ],
 )
@@ -102,6 +102,22 @@ def test_a_body_that_breaks_off_is_the_clients_fault(
         answer.begin()
         assert (answer.status, json.loads(answer.read())["code"]) == expected
     assert sqlite_house.log().count("Unforeseen error") == before
+
+
+@pytest.mark.parametrize("path", [CREATE, VERIFY, "/api/webhook/razorpay"])
+def test_a_body_shorter_than_it_says_is_no_body(sqlite_house: House, path: str) -> None:
+    """What came is whole JSON by itself; what did not come may have said another thing."""
+    whole = json.dumps({"amount": 499, "gateway": "razorpay", "customer": CUSTOMER})
+    before = sqlite_house.log().count("Creating order")
+    address = urlsplit(sqlite_house.url)
+    request = f"POST {path} HTTP/1.1\r\nHost: shop\r\nContent-Length: 500\r\n\r\n{whole}"
+    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
+        connection.sendall(request.encode())
+        connection.shutdown(socket.SHUT_WR)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert (answer.status, json.loads(answer.read())["code"]) == (400, "bad_request")
+    assert sqlite_house.log().count("Creating order") == before
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -21,7 +21,7 @@ SECRET = "psk_shop"
 KEY = {"Authorization": f"Bearer {SECRET}"}
 CREATE, QUOTE = "/api/payment/create-order", "/api/quote"
 WISH = {"amount": 499, "reference": "A-1"}
-BLANK = ["", " ", "\t\n", "\u00a0"]
+BLANK = ["", " ", "\t\n", "\u00a0", "\u200b\u200e", "\ufeff \u2028"]
 SAME = [("1001", "1001.0"), ("1000", "1e3"), ("1000", "1000.00"), ("0", "-0.0"), ("-7", "-7.0")]
 NO_NUMBER_OF_AN_ORDER = [
     "1.5",

@@ -3,14 +3,17 @@
 import json
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from payments_service.api import schemas
 from payments_service.domain.errors import InvalidInput
+from payments_service.domain.states import PaymentStatus
 from payments_service.gateways import GATEWAYS
-from payments_service.gateways.base import Gateway
+from payments_service.gateways.base import Gateway, VerifyField
 from payments_service.gateways.cashfree import CashfreeGateway
+from payments_service.gateways.phonepe import PhonePeGateway
 from tests.api.merchant_shop import MerchantShop
 from tests.api.merchant_shop import shop as shop
 
@@ -94,3 +97,74 @@ def test_a_paid_order_of_cashfree_verifies_with_any_payment_id(
     assert (answer.status_code, answer.json and answer.json["paymentStatus"]) == (200, "completed"), (
         answer.text
     )
+
+
+def aliased() -> list[Any]:
+    return [pytest.param(g, one, id=f"{g.provider}-{one.name}") for g in GATEWAYS for one in g.verify_fields]
+
+
+@pytest.mark.parametrize("nothing", ["null", "undefined", " null "])
+@pytest.mark.parametrize(("gateway", "one"), aliased())
+def test_a_missing_value_that_was_printed_hides_no_other_name(
+    gateway: type[Gateway], one: VerifyField, nothing: str
+) -> None:
+    for alias in one.aliases:
+        for said, printed in ((one.name, alias), (alias, one.name)):
+            body = {**needed(gateway), said: "said-1", printed: nothing}
+            assert schemas.verify_fields(gateway.verify_fields, body)[one.name] == "said-1"
+
+
+@pytest.mark.parametrize(("gateway", "one"), aliased())
+def test_two_names_of_a_field_are_never_answered_by_one_of_them(
+    gateway: type[Gateway], one: VerifyField
+) -> None:
+    for alias in one.aliases:
+        body = {**needed(gateway), one.name: "A", alias: "B"}
+        if not one.required:  # as good as absent: nothing needs it
+            assert schemas.verify_fields(gateway.verify_fields, body) == needed(gateway)
+            continue
+        with pytest.raises(InvalidInput) as raised:
+            schemas.verify_fields(gateway.verify_fields, body, {"A": uuid4(), "B": uuid4()}.get)
+        assert raised.value.code == "validation_error"
+        assert raised.value.extra["details"].keys() == {one.name, alias}
+        assert one.name in raised.value.message
+        assert alias in raised.value.message
+
+
+@pytest.fixture
+def phonepe(shop: MerchantShop, monkeypatch: pytest.MonkeyPatch) -> MerchantShop:
+    """A shop whose gateway takes the fields of PhonePe, and gives no proof."""
+    monkeypatch.setattr(type(shop.gateway), "verify_fields", PhonePeGateway.verify_fields)
+    monkeypatch.setattr(type(shop.gateway), "check_return", lambda *_: None)
+    return shop
+
+
+def order_of(shop: MerchantShop, payment_id: str) -> str:
+    return str(shop.get(f"/api/payment/{payment_id}").json["payment"]["orderId"])
+
+
+def verified(shop: MerchantShop, **ids: str) -> tuple[int, str]:
+    answer = shop.call("POST", VERIFY, None, {"gateway": "fake", **ids})
+    assert answer.json is not None
+    return answer.status_code, answer.json.get("code") or answer.json["id"]
+
+
+def test_a_payer_is_not_told_of_another_order_that_is_paid(phonepe: MerchantShop) -> None:
+    """A page kept the order of yesterday, and its payer comes back from another one."""
+    paid = order_of(phonepe, phonepe.paid())
+    phonepe.gateway.attempts, phonepe.gateway.status = (), PaymentStatus.PENDING
+    unpaid = order_of(phonepe, phonepe.buy())
+    for ids in ((paid, unpaid), (unpaid, paid)):
+        said = dict(zip(("orderId", "transactionId"), ids, strict=True))
+        assert verified(phonepe, **said) == (400, "validation_error")
+
+
+def test_an_id_that_names_no_order_here_turns_no_payer_away(phonepe: MerchantShop) -> None:
+    """A page that keeps one orderId for all its gateways; and one that says the same order by two ids."""
+    payment_id = phonepe.paid()
+    order_id = order_of(phonepe, payment_id)
+    for other in ("order_of_another_gateway", "pay_1", "undefined", payment_id):
+        for ids in ((order_id, other), (other, order_id)):
+            said = dict(zip(("orderId", "transactionId"), ids, strict=True))
+            assert verified(phonepe, **said) == (200, payment_id)
+    assert verified(phonepe, orderId="unknown_1", transactionId="unknown_2") == (404, "not_found")

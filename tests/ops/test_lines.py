@@ -118,6 +118,28 @@ def test_a_question_after_a_webhook_is_one_line_with_its_payment(house: House) -
     assert line["gatewayCalls"] >= 1
 
 
+@pytest.mark.parametrize(
+    ("path", "request_id", "logged"),
+    [
+        ("/api/payment/status/razorpay/9812345678", "shop-1234", ("***5678", "shop-1234")),
+        ("/nope/leak@example.com", "9812345678", ("l***@example.com", "***5678")),
+        ("/nope/leak%2540example.com", "4111111111111111", ("l***@example.com", "***1111")),
+    ],
+)
+def test_what_a_caller_writes_into_an_address_or_a_request_id_is_masked(
+    client: FlaskClient,
+    caplog: pytest.LogCaptureFixture,
+    path: str,
+    request_id: str,
+    logged: tuple[str, str],
+) -> None:
+    caplog.set_level(logging.INFO, "payments_service")
+    caplog.handler.setFormatter(JsonFormatter())
+    client.get(path, headers={"X-Request-Id": request_id})
+    [line] = [json.loads(text) for text in caplog.text.splitlines() if '"message":"Request"' in text]
+    assert (line["path"].rpartition("/")[2], line["requestId"]) == logged
+
+
 def test_a_preflight_is_not_counted(client: FlaskClient) -> None:
     def count() -> float:
         return metrics.REQUESTS.labels("/api/payment/create-order", "200")._value.get()
