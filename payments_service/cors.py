@@ -8,6 +8,7 @@ from cachetools import TTLCache
 from flask import Flask, Response, request
 from flask_cors import CORS
 
+from payments_service.api.callers import is_ours
 from payments_service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def register(app: Flask, settings: Settings) -> None:
             return response
         response.vary.add("Origin")  # also where no origin was named: a cache must not mix these answers
         origin = request.headers.get("Origin", "")[:MAX_ORIGIN]
-        if not origin or "Access-Control-Allow-Origin" in response.headers or _is_ours(origin, settings):
+        if not origin or "Access-Control-Allow-Origin" in response.headers or is_ours(origin, settings):
             return response
         with lock:
             is_new = origin not in warned and warned.currsize < MAX_WARNINGS
@@ -57,8 +58,3 @@ def register(app: Flask, settings: Settings) -> None:
         always_send=False,
         vary_header=False,
     )
-
-
-def _is_ours(origin: str, settings: Settings) -> bool:
-    """Our own pages name an origin too, though no browser refuses them."""
-    return origin == settings.backend_url or origin.partition("://")[2] == request.host

@@ -5,6 +5,8 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_netw
 
 from flask import request
 
+from payments_service.settings import Settings
+
 Address = IPv4Address | IPv6Address
 WITH_PORT = re.compile(r"\[(.+)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
 """As some proxies write an address."""
@@ -27,6 +29,11 @@ def caller_address() -> Address | None:
     except ValueError:
         return None
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def is_ours(origin: str, settings: Settings) -> bool:
+    """Our own pages name an origin too, though no browser refuses them."""
+    return origin == settings.backend_url or origin.partition("://")[2] == request.host
 
 
 def caller_network(address: Address) -> str:

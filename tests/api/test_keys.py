@@ -72,8 +72,11 @@ LOGINS = [
 
 
 @pytest.mark.parametrize("login", LOGINS)
-def test_what_a_page_logs_in_by_at_its_own_site_is_no_key(shop: Shop, login: str) -> None:
-    answer = ask(shop, login, origin=PAGE, reference="A-1")
+@pytest.mark.parametrize(
+    "origin", [PAGE, "http://localhost"], ids=["of FRONTEND_URL", "of the service's host"]
+)
+def test_what_a_page_logs_in_by_at_its_own_site_is_no_key(shop: Shop, login: str, origin: str) -> None:
+    answer = ask(shop, login, origin=origin, reference="A-1")
     assert answer.status_code == 200
     assert [(row.reference, row.price_verified) for row in stored(shop)] == [("A-1", False)]
 

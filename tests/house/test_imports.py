@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "environment": {"dotenv"},
     "commands": {"cli", "flask", "click"},
     "admission": {"domain"},
-    "cors": {"settings", "flask", "flask_cors", "cachetools"},
+    "cors": {"api", "settings", "flask", "flask_cors", "cachetools"},
     "https": {"api", "settings", "flask"},
     "domain": {"domain", "uuid6"},
     "build": set(),
