@@ -67,6 +67,14 @@ class Worker(GeventWorker):  # type: ignore[misc]
         getcurrent().connection = client
         super().handle(listener, client, addr)
 
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
+        """A body that does not come, or an answer that is not taken, ends the connection."""
+        sock.settimeout(SILENCE_SECONDS)
+        try:
+            super().handle_request(listener_name, req, sock, addr)
+        finally:
+            sock.settimeout(None)
+
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:
         """While the next request is waited for."""
@@ -94,12 +102,16 @@ def has_spoken(connection: Any) -> bool:
     return bool(fcntl.ioctl(connection, termios.FIONREAD, nothing) != nothing)
 
 
+SILENCE_SECONDS = 30.0
+"""Of a client, in the middle of a request; a thousand that say nothing would be all that a process serves."""
 IDLE_SECONDS = 3.0
 """Of its connections a proxy takes the one that it used last: on these no request is on its way."""
 bind = f"0.0.0.0:{os.environ.get('PORT') or 5000}"
 worker_class = Worker
 workers = int(processes)
 worker_connections = 1000
+# Headers that do not end are looked through again for each further byte: behind two proxies there are thirty.
+limit_request_fields = 64
 timeout = 60
 # The longest request has as long: a create-order with its gateway and its database at their limits.
 graceful_timeout = 45

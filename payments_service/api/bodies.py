@@ -5,6 +5,7 @@ the caller has no right to be there, never reads it. What is left over is then r
 all of its body before it looks for the answer would otherwise see a broken connection in its place.
 """
 
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -24,6 +25,11 @@ WEBHOOK_BYTES = 1024 * KIB
 READ_AWAY_BYTES = 10 * 1024 * KIB
 """A longer body is not read to its end; its connection is closed by the server."""
 PIECE_BYTES = 64 * KIB
+CHUNKED_BYTES = 8 * KIB
+"""Of a body in chunks so much is read at a time, with a pause after it: a chunk may be a single byte, and to
+take a million of them apart without a pause would keep all other requests waiting."""
+PAUSE_SECONDS = 0.001
+"""Long enough for what waits on a socket, which a turn of no length at all lets wait."""
 BROKEN = "The body breaks off, or breaks a rule of HTTP"
 
 
@@ -38,15 +44,13 @@ def json_body() -> object:
 def raw_body() -> bytes:
     """The body as it came; RequestEntityTooLarge when it is longer than this route takes.
 
-    Werkzeug cuts a chunked body off at the limit and does not say so: one more byte tells. BadRequest for
-    one that breaks off, or whose chunks are none: each server has exceptions of its own for that, and some
-    have none for a body that is shorter than its Content-Length, whose order might be half of what was sent.
+    BadRequest for one that breaks off, or whose chunks are none: each server has exceptions of its own for
+    that, and some have none for a body that is shorter than its Content-Length, whose order might be half of
+    what was sent.
     """
     try:
-        body = request.get_data()
         is_chunked = request.content_length is None and request.environ.get("wsgi.input_terminated")
-        if is_chunked and request.environ["wsgi.input"].read(1):
-            raise RequestEntityTooLarge
+        body = _of_chunks(request.environ["wsgi.input"]) if is_chunked else request.get_data()
     except HTTPException:
         raise
     except Exception as error:
@@ -54,6 +58,16 @@ def raw_body() -> bytes:
     if len(body) < (request.content_length or 0):
         raise BadRequest(BROKEN)
     return body
+
+
+def _of_chunks(stream: "InputStream") -> bytes:
+    body, most = bytearray(), request.max_content_length or CHECKOUT_BYTES
+    while len(body) <= most and (piece := stream.read(CHUNKED_BYTES)):
+        body += piece
+        time.sleep(PAUSE_SECONDS)
+    if len(body) > most:
+        raise RequestEntityTooLarge
+    return bytes(body)
 
 
 class ReadAway:
@@ -64,8 +78,9 @@ class ReadAway:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         answer = self._app(environ, start_response)
-        if environ.get("wsgi.input_terminated") and _declared_bytes(environ) <= READ_AWAY_BYTES:
-            _read_away(environ["wsgi.input"])
+        declared = _declared_bytes(environ)
+        if environ.get("wsgi.input_terminated") and declared <= READ_AWAY_BYTES:
+            _read_away(environ["wsgi.input"], is_chunked=not declared)
         return answer
 
 
@@ -75,9 +90,11 @@ def _declared_bytes(environ: "WSGIEnvironment") -> int:
     return int(length) if length.isdecimal() else 0
 
 
-def _read_away(body: "InputStream") -> None:
+def _read_away(body: "InputStream", *, is_chunked: bool) -> None:
     left = READ_AWAY_BYTES + 1  # the end of a chunked body is read as well
     # The client went away, or its chunks are none: the server closes the connection.
     with suppress(Exception):
-        while left > 0 and (piece := body.read(PIECE_BYTES)):
+        while left > 0 and (piece := body.read(CHUNKED_BYTES if is_chunked else PIECE_BYTES)):
             left -= len(piece)
+            if is_chunked:
+                time.sleep(PAUSE_SECONDS)

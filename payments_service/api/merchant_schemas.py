@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from hashlib import sha256
+from itertools import islice
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from werkzeug.datastructures import MultiDict
 
 from payments_service.api.answers import Rupees, told
 from payments_service.api.schemas import (
+    MAX_UNKNOWN,
     Amount,
     BodySchema,
     Text,
@@ -153,7 +155,8 @@ class NothingSchema(_Asked):
 def loaded(schema: Schema, given: Mapping[str, Any]) -> dict[str, Any]:
     """The checked members; InvalidInput names all that is wrong, a member that is not known among it."""
     known = {field.data_key or name: name for name, field in schema.fields.items()}
-    wrong = {name: [nearest_of(name, known)] for name in given if name not in known}
+    unknown = islice((name for name in given if name not in known), MAX_UNKNOWN)
+    wrong = {name: [nearest_of(name, known)] for name in unknown}
     has_unknown = bool(wrong)
     values: dict[str, Any] = {}
     try:

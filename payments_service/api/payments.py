@@ -78,14 +78,14 @@ def refuse_an_address_that_is_no_text() -> None:
 )
 def create_order_() -> ResponseReturnValue:
     house = services()
-    with house.admission.one():
-        return _create_order(house)
-
-
-def _create_order(house: WebServices) -> ResponseReturnValue:
     if g.api_key is None:
         house.budgets.order_from_here()
-    given = json_body()
+    given = json_body()  # before it takes a place, of which a slow sender would hold one without end
+    with house.admission.one():
+        return _create_order(house, given)
+
+
+def _create_order(house: WebServices, given: object) -> ResponseReturnValue:
     quote = _quote_of(given)
     header = request.headers.get(schemas.KEY_HEADER)
     if g.api_key is None:

@@ -46,6 +46,10 @@ _turns: dict[UUID, _Turn] = {}
 before, so its "not yet" is no answer to them."""
 _lock = Lock()
 _proofs: TTLCache[tuple[UUID, str], None] = TTLCache(maxsize=10_000, ttl=3600)
+MOST_URGENT = 4
+"""Verifications of one payment in ten minutes that may take what is left of a gateway's read budget. Further
+ones take only what others do not need: a caller who repeats them would keep all payers from their answers."""
+_urgent: TTLCache[UUID, int] = TTLCache(maxsize=10_000, ttl=600)
 
 
 def is_new_proof(payment_id: UUID, fields: Mapping[str, str]) -> bool:
@@ -55,6 +59,13 @@ def is_new_proof(payment_id: UUID, fields: Mapping[str, str]) -> bool:
         is_new = key not in _proofs
         _proofs[key] = None
         return is_new
+
+
+def is_seldom(payment_id: UUID) -> bool:
+    """Whether this payment is verified for one of the first times, so that its payer probably waits."""
+    with _lock:
+        _urgent[payment_id] = times = _urgent.get(payment_id, 0) + 1
+        return times <= MOST_URGENT
 
 
 def may_ask(db: Database, payment_id: UUID) -> bool:

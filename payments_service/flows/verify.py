@@ -68,7 +68,8 @@ def verify(
     _check_proof(gateway, OrderRef(order.wire_id, order.gateway_order_id), fields)
     if payment.status is PaymentStatus.COMPLETED:
         return payment
-    deadline = Deadline(BUDGET_SECONDS, Urgency.VERIFY)
+    urgency = Urgency.VERIFY if asking.is_seldom(payment.id) else Urgency.LOOKUP
+    deadline = Deadline(BUDGET_SECONDS, urgency)
     is_news = gateway.returns_are_signed and asking.is_new_proof(payment.id, fields)
     try:
         is_asked = asking.ask_in_turn(

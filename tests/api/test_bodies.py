@@ -3,14 +3,20 @@
 import http.client
 import json
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from flask import Flask, request
 from flask.testing import FlaskClient
 
+from payments_service.admission import AT_ONCE
+from payments_service.api import bodies
 from tests.support.house import CUSTOMER, House
 
 CREATE, VERIFY = "/api/payment/create-order", "/api/payment/verify-payment"
@@ -102,6 +108,52 @@ def test_a_body_that_breaks_off_is_the_clients_fault(
         answer.begin()
         assert (answer.status, json.loads(answer.read())["code"]) == expected
     assert sqlite_house.log().count("Unforeseen error") == before
+
+
+@contextmanager
+def unfinished(house: House, count: int) -> Iterator[list[socket.socket]]:
+    """Orders of which each says that a hundred bytes come, and sends one."""
+    address = urlsplit(house.url)
+    request = f"POST {CREATE} HTTP/1.1\r\nHost: shop\r\nContent-Length: 100\r\n\r\n{{".encode()
+    with ExitStack() as stack:
+        opened = []
+        for _ in range(count):
+            connection = socket.create_connection((address.hostname, address.port), timeout=120)
+            opened.append(stack.enter_context(connection))
+            connection.sendall(request)
+        yield opened
+
+
+def test_bodies_that_do_not_come_hold_no_place_of_another_order(sqlite_house: House) -> None:
+    with unfinished(sqlite_house, AT_ONCE + 1):
+        time.sleep(0.5)  # until all of them have arrived
+        assert sqlite_house.create_order()["success"] is True
+
+
+@pytest.mark.check
+def test_a_body_that_does_not_come_is_given_up(sqlite_house: House) -> None:
+    with unfinished(sqlite_house, 1) as [connection]:
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert (answer.status, json.loads(answer.read())["code"]) == (400, "bad_request")
+
+
+def test_a_body_of_many_chunks_lets_the_others_have_their_turn(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(bodies.time, "sleep", pauses.append)
+    chunked = {"wsgi.input": BytesIO(b"x" * 64 * KIB), "wsgi.input_terminated": True}
+    with app.test_request_context(CREATE, method="POST", environ_overrides=chunked):
+        assert len(bodies.raw_body()) == 64 * KIB
+    assert len(pauses) >= 8
+
+
+@pytest.mark.parametrize("name", ["Accept", "Accept-Language", "Access-Control-Request-Headers"])
+def test_a_list_in_a_header_is_cut_before_it_is_taken_apart(app: Flask, name: str) -> None:
+    with app.test_request_context("/nothing", headers={name: "a," * 100_000}):
+        app.preprocess_request()
+        assert len(request.headers[name]) == 1000
 
 
 @pytest.mark.parametrize("path", [CREATE, VERIFY, "/api/webhook/razorpay"])

@@ -12,6 +12,7 @@ import time_machine
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from payments_service.api.schemas import MAX_UNKNOWN
 from payments_service.domain import decide
 from payments_service.domain.errors import (
     CircuitOpen,
@@ -77,6 +78,8 @@ def test_a_refund_needs_a_key_and_a_body_that_is_understood(shop: MerchantShop) 
     misspelt = ask(shop, payment_id, ammount=100)
     assert told(misspelt) == (400, "unknown_field")
     assert "amount" in misspelt.json["details"]["ammount"][0]
+    crowd = ask(shop, payment_id, **{f"member{number}": 1 for number in range(2_000)})
+    assert len(crowd.json["details"]) == MAX_UNKNOWN
     for wrong in ({"amount": 0}, {"amount": "1.001"}, {"amount": True}, {"speed": "slow"}, {"force": "?"}):
         answer = ask(shop, payment_id, **wrong)
         assert (answer.status_code, list(answer.json["details"])) == (400, list(wrong))

@@ -6,9 +6,11 @@ from uuid import UUID
 
 import pytest
 
+from payments_service.domain.deadline import Deadline, Urgency
 from payments_service.domain.errors import NotFound, StoreUnavailable, Unavailable
-from payments_service.domain.news import OrderRef
+from payments_service.domain.news import OrderRef, PaymentSnapshot
 from payments_service.domain.states import PaymentStatus
+from payments_service.flows import asking
 from payments_service.flows.payment_view import PaymentView
 from payments_service.flows.status import status
 from payments_service.flows.verify import NotCompletedYet, UnderReview, VerificationFailed, verify
@@ -61,6 +63,26 @@ def test_what_is_not_paid_is_pending_whether_or_not_the_gateway_can_be_asked(
         check(db, gateway, opened)
     assert raised.value.http_status == 402
     assert raised.value.extra == {"paymentStatus": "pending", "retryable": True}
+
+
+def test_verifications_that_repeat_take_no_read_that_another_payer_needs(
+    db: Database, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "may_ask", lambda *_: True)
+    urgencies: list[Urgency] = []
+    fetch = gateway.fetch_payment
+
+    def fetch_payment(order: OrderRef, deadline: Deadline) -> PaymentSnapshot:
+        urgencies.append(deadline.urgency)
+        return fetch(order, deadline)
+
+    monkeypatch.setattr(gateway, "fetch_payment", fetch_payment)
+    opened, other = buy(db, gateway), buy(db, gateway)
+    for payment in (*[opened] * (asking.MOST_URGENT + 2), other):
+        with pytest.raises(NotCompletedYet):
+            check(db, gateway, payment)
+    urgent = [Urgency.VERIFY] * asking.MOST_URGENT
+    assert urgencies == [*urgent, Urgency.LOOKUP, Urgency.LOOKUP, Urgency.VERIFY]
 
 
 def test_an_expired_payment_has_failed_only_when_the_gateway_was_asked_just_now(
