@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from uuid6 import uuid7
@@ -183,11 +183,11 @@ def load(
     Read beside the lock, children would be older than the lock. With `skips`, payments whose rows another
     transaction holds are left out.
     """
-    ids = wire.array(sorted(payment_ids))
+    chosen = _chosen(wire, payment_ids)
     lock = wire.skip_locked if skips else wire.lock if locks else ""
-    named = _named(wire, ids, names)
-    made = [*first, *([_making_references(wire, ids)] if locks and not skips else [])]
-    statements = [*made, *_locking(wire, ids, lock), *children_of(wire.among(""), (ids,)), *named]
+    named = _named(wire, chosen, names)
+    made = [*first, *([_making_references(wire, chosen)] if locks and not skips else [])]
+    statements = [*made, *_locking(chosen, lock), *children_of(chosen.sql, (chosen.value,)), *named]
     found = wire.run([*statements, *last])[len(made) :]
     if told is not None:
         told += found[len(found) - len(last) :]
@@ -209,7 +209,7 @@ def load(
     }
     hand_out(records, *children)
     if names.disputes:
-        _load_disputes(wire, ids, records)
+        _load_disputes(wire, chosen, records)
     return Records(records.values())
 
 
@@ -236,14 +236,29 @@ def hand_out(
             record.reviews.append(review)
 
 
-def _locking(wire: Wire, ids: Any, lock: str) -> list[Statement]:
-    trusted = f"SELECT reference FROM payments WHERE {wire.among('id')} AND price_verified"
+class Chosen(NamedTuple):
+    """Which payments: `id` before `sql`, and the value of its parameter."""
+
+    sql: str
+    value: Any
+
+
+def _chosen(wire: Wire, payment_ids: Collection[UUID]) -> Chosen:
+    """One by equality: of a list PostgreSQL expects ten, for which it reads a small table whole."""
+    if len(payment_ids) == 1:
+        [payment_id] = payment_ids
+        return Chosen("= %s", wire.value(payment_id))
+    return Chosen(wire.among(""), wire.array(sorted(payment_ids)))
+
+
+def _locking(chosen: Chosen, lock: str) -> list[Statement]:
+    trusted = f"SELECT reference FROM payments WHERE id {chosen.sql} AND price_verified"
     references = (
         f"SELECT {REFERENCES.selected} FROM payment_references WHERE reference IN ({trusted})"
         f" ORDER BY reference{lock}"
     )
-    payments = f"SELECT {PAYMENTS.selected} FROM payments WHERE {wire.among('id')} ORDER BY id{lock}"
-    return [Statement(references, (ids,)), Statement(payments, (ids,))]
+    payments = f"SELECT {PAYMENTS.selected} FROM payments WHERE id {chosen.sql} ORDER BY id{lock}"
+    return [Statement(references, (chosen.value,)), Statement(payments, (chosen.value,))]
 
 
 def children_of(chosen: str, values: Sequence[Any]) -> list[Statement]:
@@ -268,22 +283,22 @@ def children_of(chosen: str, values: Sequence[Any]) -> list[Statement]:
     ]
 
 
-def _making_references(wire: Wire, ids: Any) -> Statement:
+def _making_references(wire: Wire, chosen: Chosen) -> Statement:
     """A trusted reference's row where it is missing: before the payments are locked, never after."""
-    trusted = f"SELECT reference FROM payments WHERE {wire.among('id')} AND price_verified"
+    trusted = f"SELECT reference FROM payments WHERE id {chosen.sql} AND price_verified"
     sql = (
         "INSERT INTO payment_references (reference, created_at)"
         f" SELECT reference, %s FROM ({trusted} AND reference IS NOT NULL) AS trusted WHERE true"
         " ON CONFLICT (reference) DO NOTHING"
     )
-    return Statement(sql, (wire.value(utc_now()), ids))
+    return Statement(sql, (wire.value(utc_now()), chosen.value))
 
 
-def _named(wire: Wire, ids: Any, names: Names) -> list[Statement]:
+def _named(wire: Wire, chosen: Chosen, names: Names) -> list[Statement]:
     """Whose the ids are that the news names, of whichever payment they are booked for."""
     if not names.attempts and not names.refunds:
         return []
-    provider = f"provider IN (SELECT provider FROM payments WHERE {wire.among('id')})"
+    provider = f"provider IN (SELECT provider FROM payments WHERE id {chosen.sql})"
     attempts = (
         "SELECT payment_attempts.provider, transaction_id, order_id, payment_id FROM payment_attempts"
         " JOIN payment_orders ON payment_orders.id = payment_attempts.order_id"
@@ -294,17 +309,17 @@ def _named(wire: Wire, ids: Any, names: Names) -> list[Statement]:
         f" WHERE {provider} AND {wire.among('gateway_refund_id')}"
     )
     return [
-        Statement(attempts, (ids, wire.array(sorted(names.attempts)))),
-        Statement(refunds, (ids, wire.array(sorted(names.refunds)))),
+        Statement(attempts, (chosen.value, wire.array(sorted(names.attempts)))),
+        Statement(refunds, (chosen.value, wire.array(sorted(names.refunds)))),
     ]
 
 
-def _load_disputes(wire: Wire, ids: Any, records: dict[UUID, PaymentRecord]) -> None:
+def _load_disputes(wire: Wire, chosen: Chosen, records: dict[UUID, PaymentRecord]) -> None:
     past = (
-        f"SELECT {HISTORY.selected} FROM payment_events WHERE {wire.among('payment_id')}"
+        f"SELECT {HISTORY.selected} FROM payment_events WHERE payment_id {chosen.sql}"
         " AND kind = %s ORDER BY sequence"
     )
-    [found] = wire.run([Statement(past, (ids, EntryKind.DISPUTE.value))])
+    [found] = wire.run([Statement(past, (chosen.value, EntryKind.DISPUTE.value))])
     for row in wire.read(HISTORY, found):
         if row.payment_id in records:
             records[row.payment_id].disputes[row.evidence["disputeId"]] = row.evidence

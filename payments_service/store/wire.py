@@ -95,11 +95,17 @@ class Table:
 
     @cached_property
     def postgres_update(self) -> str:
+        return self._postgres_update(f"jsonb_to_recordset(%s::jsonb) AS new({self._recordset})")
+
+    @cached_property
+    def postgres_update_one(self) -> str:
+        """PostgreSQL expects a hundred rows of such a parameter, for which it reads a small table whole."""
+        rows = f"jsonb_to_recordset(%s::jsonb) AS rows({self._recordset})"
+        return self._postgres_update(f"(SELECT * FROM {rows} LIMIT 1) AS new")
+
+    def _postgres_update(self, new: str) -> str:
         changes = ", ".join(f"{column} = new.{column}" for column in self.changing)
-        return (
-            f"UPDATE {self.name} SET {changes} FROM jsonb_to_recordset(%s::jsonb) AS new({self._recordset})"
-            f" WHERE {self.name}.{self.key} = new.{self.key}"
-        )
+        return f"UPDATE {self.name} SET {changes} FROM {new} WHERE {self.name}.{self.key} = new.{self.key}"
 
     @cached_property
     def sqlite_insert(self) -> str:
@@ -141,7 +147,8 @@ class Postgres:
 
     @staticmethod
     def update(table: Table, rows: Sequence[Any]) -> Statement:
-        return Statement(table.postgres_update, (_json(rows),))
+        sql = table.postgres_update_one if len(rows) == 1 else table.postgres_update
+        return Statement(sql, (_json(rows),))
 
     @staticmethod
     def value(value: Any) -> Any:

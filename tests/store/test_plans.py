@@ -5,14 +5,21 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 from uuid6 import uuid7
 
-from payments_service.store import events, inbox, lookup, monitors, payment_pages, search
+from payments_service.store import events, inbox, lookup, monitors, payment_pages, record, search
 from payments_service.store.db import Database
 from payments_service.store.payment_pages import Filters
+from payments_service.store.postgres import _numbered, driver_of
+from payments_service.store.tables import Payment, PaymentOrder
+from payments_service.store.wire import wire_in
+from tests.bench.work import Copies, webhooks
+from tests.flows.conftest import buy
+from tests.support.fake_gateway import FakeGateway
 
 BIG = (
     *("payments", "payment_orders", "payment_attempts", "payment_webhooks"),
@@ -61,6 +68,46 @@ def test_events_that_are_due_are_found_by_an_index_that_holds_no_others(db: Data
     [claim] = [(statement, values) for statement, values in asked if "payment_webhooks" in statement]
     plan = "\n".join(plan_of(db, *claim))
     assert set(re.findall(r"ix_payment_webhooks\w+", plan)) == {"ix_payment_webhooks_due"}, plan
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_one_payment_is_found_by_index_where_rows_are_not_counted_yet(db: Database) -> None:
+    """PostgreSQL plans once for a prepared statement, and counts rows some minutes after the first came."""
+    made = buy(db, FakeGateway())
+    with db.engine.begin() as connection:
+        copies = Copies(connection, [(event, uuid7()) for event in webhooks("plan", 2_000)])
+        copies.write(
+            Payment, Payment.id == made.id, lambda event, new: {"id": new, "order_id": event.order_id}
+        )
+        copies.write(
+            PaymentOrder,
+            PaymentOrder.payment_id == made.id,
+            lambda event, new: {
+                "id": uuid7(),
+                "payment_id": new,
+                "wire_id": f"w{event.order_id}",
+                "gateway_order_id": event.order_id,
+            },
+        )
+    with db.begin() as session:
+        wire, known = wire_in(session), record.load_one(session, made.id).record
+        chosen = record._chosen(wire, [made.id])
+        asked = [
+            record._making_references(wire, chosen),
+            *record._locking(chosen, wire.lock),
+            *record.children_of(chosen.sql, (chosen.value,)),
+            wire.update(record.PAYMENTS, [known.payment]),
+            wire.update(record.ORDERS, known.orders),
+        ]
+        driver = driver_of(session.connection())
+        driver.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        for number, one in enumerate(asked):
+            driver.execute(b"PREPARE plan_%d AS %b" % (number, _numbered(one.sql)))
+            marks = ", ".join(["%s"] * len(one.values))
+            execute = f"EXPLAIN EXECUTE plan_{number}({marks})"
+            plan = [row[0] for row in psycopg.ClientCursor(driver).execute(execute, one.values)]
+            whole = [line for line in plan if re.search("Seq Scan on (payments|payment_orders)", line)]
+            assert not whole, "\n".join([one.sql, *plan])
 
 
 def statements(db: Database, ask: Callable[[Session], object]) -> list[tuple[str, Any]]:
